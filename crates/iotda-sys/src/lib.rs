@@ -1,0 +1,12 @@
+//! The few system calls that libiotda needs and std does not offer, behind safe functions.
+//!
+//! - [`socket`]: send and receive with flags (no `SIGPIPE`, no waiting) and `poll` with a deadline.
+//! - [`fork`]: a mark that tells, without a system call, that this process is a child made by `fork`.
+//!
+//! This crate and the C boundary are the only ones with `unsafe`; what the calls are used for is the
+//! business of the `iotda` crate.
+
+#![cfg(unix)]
+
+pub mod fork;
+pub mod socket;

@@ -1,0 +1,165 @@
+//! Send, receive and wait on a connected stream socket.
+//!
+//! std's `TcpStream` cannot say "do not wait" for a single call, and its vectored write can raise
+//! `SIGPIPE` in a C program (`writev` has no `MSG_NOSIGNAL`). The functions here can do both; they hold
+//! no state and never change the socket's options.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// Whether a receive may wait for data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Wait as long as the socket's receive timeout (`SO_RCVTIMEO`) allows.
+    Yes,
+    /// Answer at once; `WouldBlock` when nothing is there.
+    No,
+}
+
+/// What [`poll`] waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Data, an end of stream or an error can be read.
+    Readable,
+    /// The socket takes more data, or has failed.
+    Writable,
+}
+
+/// Receives into `buffer`; 0 means that the peer closed its side.
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], wait: Wait) -> io::Result<usize> {
+    let flags = match wait {
+        Wait::Yes => 0,
+        Wait::No => libc::MSG_DONTWAIT,
+    };
+    // SAFETY: the pointer and the length describe `buffer`, which is exclusively borrowed for the call;
+    // the descriptor is open for as long as `socket` is borrowed.
+    let received = unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags) };
+    usize::try_from(received).map_err(|_| io::Error::last_os_error())
+}
+
+/// Sends as much of `parts` as the socket takes at once, never waits, never raises `SIGPIPE`.
+pub fn send(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let sent = if let [only] = parts {
+        // SAFETY: the pointer and the length describe `only`, which is borrowed for the call; the
+        // descriptor is open for as long as `socket` is borrowed.
+        unsafe { libc::send(socket.as_raw_fd(), only.as_ptr().cast(), only.len(), flags) }
+    } else {
+        // SAFETY: `msghdr` is a plain C struct for which all-zero bytes are a valid value (no name, no
+        // control data, no parts).
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_iov = parts.as_ptr().cast_mut().cast();
+        // Above IOV_MAX (1024) the system refuses the call; what is left goes with the next one.
+        message.msg_iovlen = parts.len().min(1024) as _;
+        // SAFETY: `IoSlice` has the layout of `iovec` (std guarantees it on Unix); the parts are borrowed
+        // for the call and `sendmsg` only reads them; the descriptor is open.
+        unsafe { libc::sendmsg(socket.as_raw_fd(), &message, flags) }
+    };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Waits until `socket` is ready for `interest`, at most for `timeout` (`None`: without end).
+///
+/// Returns false when the time is over. An interruption by a signal is returned as
+/// [`io::ErrorKind::Interrupted`]: the caller knows the deadline and calls again.
+pub fn poll(socket: BorrowedFd<'_>, interest: Interest, timeout: Option<Duration>) -> io::Result<bool> {
+    let mut entry = libc::pollfd {
+        fd: socket.as_raw_fd(),
+        events: match interest {
+            Interest::Readable => libc::POLLIN,
+            Interest::Writable => libc::POLLOUT,
+        },
+        revents: 0,
+    };
+    // SAFETY: `entry` is one valid pollfd, exclusively borrowed for the call.
+    let ready = unsafe { libc::poll(&mut entry, 1, poll_milliseconds(timeout)) };
+    match ready {
+        0 => Ok(false),
+        1.. => Ok(true),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Rounds up: a wait that ends early would only have to be started again.
+fn poll_milliseconds(timeout: Option<Duration>) -> libc::c_int {
+    match timeout {
+        None => -1,
+        Some(timeout) => {
+            let milliseconds = timeout.as_nanos().div_ceil(1_000_000);
+            libc::c_int::try_from(milliseconds).unwrap_or(libc::c_int::MAX)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (ours, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn receive_without_waiting_says_would_block() {
+        let (ours, _theirs) = pair();
+        let error = receive(ours.as_fd(), &mut [0; 8], Wait::No).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn parts_arrive_joined_and_in_order() {
+        let (ours, mut theirs) = pair();
+        let parts = [IoSlice::new(b"one "), IoSlice::new(b"two "), IoSlice::new(b"three")];
+        assert_eq!(send(ours.as_fd(), &parts).unwrap(), 13);
+        assert_eq!(send(ours.as_fd(), &[IoSlice::new(b"!")]).unwrap(), 1);
+        let mut got = [0; 14];
+        theirs.read_exact(&mut got).unwrap();
+        assert_eq!(&got, b"one two three!");
+    }
+
+    #[test]
+    fn end_of_stream_is_zero_bytes_and_readable() {
+        let (ours, theirs) = pair();
+        drop(theirs);
+        assert!(poll(ours.as_fd(), Interest::Readable, None).unwrap());
+        assert_eq!(receive(ours.as_fd(), &mut [0; 8], Wait::Yes).unwrap(), 0);
+    }
+
+    #[test]
+    fn sending_to_a_closed_peer_is_an_error_and_no_signal() {
+        let (ours, theirs) = pair();
+        drop(theirs);
+        let data = vec![0; 1 << 16];
+        let error = (0..10_000)
+            .find_map(|_| match send(ours.as_fd(), &[IoSlice::new(&data)]) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => Some(error),
+                _ => None,
+            })
+            .expect("a closed peer refuses data");
+        assert!(matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset));
+    }
+
+    #[test]
+    fn poll_tells_time_out_from_readiness() {
+        let (ours, mut theirs) = pair();
+        assert!(!poll(ours.as_fd(), Interest::Readable, Some(Duration::ZERO)).unwrap());
+        assert!(poll(ours.as_fd(), Interest::Writable, Some(Duration::ZERO)).unwrap());
+        theirs.write_all(b"x").unwrap();
+        assert!(poll(ours.as_fd(), Interest::Readable, None).unwrap());
+    }
+
+    #[test]
+    fn poll_time_is_rounded_up_and_bounded() {
+        assert_eq!(poll_milliseconds(None), -1);
+        assert_eq!(poll_milliseconds(Some(Duration::ZERO)), 0);
+        assert_eq!(poll_milliseconds(Some(Duration::from_nanos(1))), 1);
+        assert_eq!(poll_milliseconds(Some(Duration::from_millis(1500))), 1500);
+        assert_eq!(poll_milliseconds(Some(Duration::MAX)), libc::c_int::MAX);
+    }
+}
