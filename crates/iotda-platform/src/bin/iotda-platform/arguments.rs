@@ -1,0 +1,131 @@
+//! The command line: what can be said, and the help that explains it.
+
+use clap::Parser;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A stand-in for the device side of Huawei Cloud IoTDA, to develop and test against.
+///
+/// It is a strict HTTPS server that keeps the rules of the platform's HTTPS access page: authentication, messages,
+/// properties, and batches of a gateway. It makes its own certificate at every start, and contacts nobody.
+#[derive(Debug, Parser)]
+#[command(name = "iotda-platform", version, after_long_help = AFTER)]
+pub struct Arguments {
+    /// Where devices connect. Port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+
+    /// Where the inspection API is (see below): plain HTTP, on a loopback address alone
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub inspect: String,
+
+    /// The registry: a TOML file of products, devices, gateways and limits. See --print-demo-registry for one
+    ///
+    /// If neither a registry nor any device or gateway is given, the demonstration registry is used.
+    #[arg(long, value_name = "FILE", conflicts_with = "demo_registry")]
+    pub registry: Option<PathBuf>,
+
+    /// Use the demonstration registry, even if devices or gateways are given
+    #[arg(long)]
+    pub demo_registry: bool,
+
+    /// Print the demonstration registry, to begin one's own from, and end
+    #[arg(long)]
+    pub print_demo_registry: bool,
+
+    /// Register a device. It may report any service and any property. Can be repeated
+    #[arg(long, value_name = "ID=SECRET", value_parser = identity)]
+    pub device: Vec<Identity>,
+
+    /// Register a gateway. It may report for any device that is not registered. Can be repeated
+    #[arg(long, value_name = "ID=SECRET", value_parser = identity)]
+    pub gateway: Vec<Identity>,
+
+    /// Where to put the certificate that clients must trust, in PEM
+    ///
+    /// Without it, a file in the directory for temporary files is used, and removed at the end.
+    #[arg(long, value_name = "FILE")]
+    pub ca_out: Option<PathBuf>,
+
+    /// One more host name or IP address for the certificate, beside localhost, 127.0.0.1 and ::1. Can be repeated
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Vec<String>,
+
+    /// Append every accepted report to this file, as a line of JSON
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+
+    /// How many requests, and how many reports, are kept in memory. The oldest make way
+    #[arg(long, value_name = "NUMBER", default_value_t = 100_000)]
+    pub max_records: usize,
+
+    /// How long an access token is valid
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_399)]
+    pub token_lifetime: u32,
+
+    /// End when the standard input is closed, so that the platform never outlives the program that started it
+    #[arg(long)]
+    pub exit_with_stdin: bool,
+}
+
+const AFTER: &str = "\
+Output:
+  What a client needs, one KEY=VALUE for each line, quoted where a shell demands it; then the line `ready`.
+    IOTDA_ENDPOINT        https://HOST:PORT
+    IOTDA_CA_FILE         the certificate to trust
+    IOTDA_INSPECT         http://HOST:PORT of the inspection API
+    IOTDA_DEVICE_ID       a registered device that can authenticate, if there is one
+    IOTDA_DEVICE_SECRET   its secret
+    IOTDA_GATEWAY_ID      a registered gateway that can authenticate, if there is one
+    IOTDA_GATEWAY_SECRET  its secret
+  The platform ends on SIGINT and SIGTERM.
+
+Inspection API:
+  GET    /reports        what was accepted: a JSON list, oldest first
+  GET    /requests       every request, accepted or not, and why it was refused
+  DELETE /reports        forget both lists (as does DELETE /requests)
+  GET    /counters       connections, handshakes, requests, ...
+  GET    /products, /devices
+  POST   /products       {\"product_id\":\"p\",\"services\":{\"wind\":{\"Speed\":\"decimal\"}}}
+                         both are optional: without an ID one is made up, without services any are accepted
+  POST   /devices        {\"product_id\":\"p\",\"node_id\":\"n\"}, and optionally \"device_id\", \"secret\", \"gateway_id\", \"rate\";
+                         answers with the device_id (p_n) and the secret
+  GET    /clock          the platform's time in Unix milliseconds: {\"now_ms\":1628849410555}
+  PUT    /clock          sets it: {\"now_ms\":1628849410555}
+  POST   /clock/advance  moves it forward: {\"ms\":90000}
+  POST   /tokens/expire  makes every access token invalid
+  The platform's clock decides when access tokens expire and rates recover.
+
+Example:
+  $ iotda-platform --device my_device=my-secret --gateway my_gateway=my-secret --ca-out ca.pem
+";
+
+/// A device and its secret.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub id: String,
+    pub secret: String,
+}
+
+fn identity(text: &str) -> Result<Identity, String> {
+    let (id, secret) = text.split_once('=').ok_or("write it as ID=SECRET")?;
+    Ok(Identity { id: id.to_owned(), secret: secret.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_secret_may_hold_an_equals_sign() {
+        let parsed = identity("a=b=c").expect("an identity");
+        assert_eq!((parsed.id.as_str(), parsed.secret.as_str()), ("a", "b=c"));
+        assert!(identity("a").is_err());
+    }
+}

@@ -1,0 +1,261 @@
+//! How a platform is set up and started. What it is once it runs is `platform`'s.
+
+use crate::certificate::{self, CertificateKind};
+use crate::clock::Clock;
+use crate::journal::{Bounds, Journal};
+use crate::platform::{Platform, Thread};
+use crate::registry::Registry;
+use crate::state::State;
+use crate::{Error, inspection, server};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::oneshot;
+
+/// Threads that serve connections.
+const WORKERS: usize = 2;
+
+/// How a platform is set up. Everything has a default.
+#[derive(Debug)]
+#[must_use]
+pub struct PlatformBuilder {
+    registry: Registry,
+    registry_file: Option<PathBuf>,
+    bind: SocketAddr,
+    inspection: String,
+    token_lifetime: Duration,
+    token_length: usize,
+    record_file: Option<PathBuf>,
+    bounds: Bounds,
+    certificate: CertificateKind,
+    server_names: Vec<String>,
+    stopped_at: Option<SystemTime>,
+}
+
+impl Default for PlatformBuilder {
+    fn default() -> Self {
+        Self {
+            registry: Registry::new(),
+            registry_file: None,
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            inspection: "127.0.0.1:0".to_owned(),
+            token_lifetime: Duration::from_secs(86_399),
+            token_length: 64,
+            record_file: None,
+            bounds: Bounds { records: 100_000, bytes: 256 * 1_048_576 },
+            certificate: CertificateKind::Valid,
+            server_names: Vec::new(),
+            stopped_at: None,
+        }
+    }
+}
+
+impl PlatformBuilder {
+    /// Who is registered. Default: nobody.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = registry;
+        self
+    }
+
+    /// Who is registered, from a file that is read at the start. It goes before [`registry`](Self::registry).
+    pub fn registry_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.registry_file = Some(path.into());
+        self
+    }
+
+    /// Where devices connect. Default: `127.0.0.1:0`, a free port of the loopback interface.
+    pub fn bind(mut self, address: SocketAddr) -> Self {
+        self.bind = address;
+        self
+    }
+
+    /// Where the inspection API is. A loopback address: it gives access to all that was received, without asking who
+    /// wants to know. Default: `127.0.0.1:0`.
+    pub fn inspection(mut self, address: impl Into<String>) -> Self {
+        self.inspection = address.into();
+        self
+    }
+
+    /// How long an access token is valid, in whole seconds. Default: 86,399 s, as in the page's example.
+    pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.token_lifetime = lifetime;
+        self
+    }
+
+    /// How many characters an access token has: 32 to 256. Default: 64.
+    pub fn token_length(mut self, characters: usize) -> Self {
+        self.token_length = characters;
+        self
+    }
+
+    /// A file to which every accepted report is appended, as a line of JSON.
+    pub fn record_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.record_file = Some(path.into());
+        self
+    }
+
+    /// How many requests, and how many reports, are kept in memory. The oldest make way. Default: 100,000 of each.
+    pub fn max_records(mut self, records: usize) -> Self {
+        self.bounds.records = records;
+        self
+    }
+
+    /// How many bytes of requests, and how many of reports, are kept in memory, about. Default: 256 MiB of each.
+    pub fn max_record_bytes(mut self, bytes: usize) -> Self {
+        self.bounds.bytes = bytes;
+        self
+    }
+
+    /// Which certificate is shown. Default: a valid one.
+    pub fn certificate(mut self, kind: CertificateKind) -> Self {
+        self.certificate = kind;
+        self
+    }
+
+    /// One more host name or IP address for the certificate, beside `localhost`, `127.0.0.1` and `::1`.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_names.push(name.into());
+        self
+    }
+
+    /// Starts with the clock stopped at this time, to be moved by [`Platform::advance`] and [`Platform::set_time`].
+    /// Default: the clock runs, and shows the machine's time.
+    pub fn clock_stopped_at(mut self, time: SystemTime) -> Self {
+        self.stopped_at = Some(time);
+        self
+    }
+
+    /// Starts the platform. It can be connected to when this returns.
+    pub fn start(self) -> Result<Platform, Error> {
+        let token_lifetime_s = u32::try_from(self.token_lifetime.as_secs())
+            .map_err(|_| Error::new("the token lifetime is over 136 years: choose a shorter one"))?;
+        if !(32..=256).contains(&self.token_length) {
+            return Err(Error::new(format!("an access token has 32 to 256 characters, not {}", self.token_length)));
+        }
+        let registry = match &self.registry_file {
+            Some(path) => Registry::from_file(path)?,
+            None => self.registry,
+        };
+        let journal = Journal::new(self.bounds, self.record_file.as_deref())?;
+        let clock = self.stopped_at.map_or_else(Clock::running, Clock::stopped);
+        let state = Arc::new(State::new(clock, registry, journal, token_lifetime_s, self.token_length));
+
+        let certificate = certificate::make(self.certificate, &self.server_names)?;
+        let ca_pem = certificate.ca_pem.clone();
+        let tls = Arc::new(server::tls_config(certificate)?);
+
+        let (devices, address) = listen(self.bind, "devices")?;
+        let (inspectors, inspection_address) = listen(loopback(&self.inspection)?, "the inspection API")?;
+
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .thread_name("iotda-platform")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(format!("the platform's threads could not be started: {error}")))?;
+        let register = |listener| {
+            let _context = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)
+                .map_err(|error| Error::new(format!("a listening socket could not be set up: {error}")))
+        };
+        let (devices, inspectors) = (register(devices)?, register(inspectors)?);
+        let (stop, stopped) = oneshot::channel();
+        let shared = Arc::clone(&state);
+        let serve = move || {
+            runtime.block_on(async move {
+                tokio::select! {
+                    () = server::serve(devices, tls, Arc::clone(&shared)) => {}
+                    () = inspection::serve(inspectors, shared) => {}
+                    _ = stopped => {}
+                }
+            });
+            // The runtime goes here, and the open connections with it.
+        };
+        let thread = std::thread::Builder::new()
+            .name("iotda-platform".to_owned())
+            .spawn(serve)
+            .map_err(|error| Error::new(format!("the platform's thread could not be started: {error}")))?;
+
+        Ok(Platform {
+            state,
+            address,
+            url: format!("https://{}", reachable(address)),
+            inspection_url: format!("http://{inspection_address}"),
+            ca_pem,
+            _thread: Thread::new(stop, thread),
+        })
+    }
+}
+
+fn listen(address: SocketAddr, whom: &str) -> Result<(TcpListener, SocketAddr), Error> {
+    let open = || {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    open().map_err(|error: std::io::Error| {
+        Error::new(format!("the platform cannot listen for {whom} on {address}: {error}; choose another address"))
+    })
+}
+
+/// The inspection API's address, if it is one that nobody can reach from outside.
+fn loopback(text: &str) -> Result<SocketAddr, Error> {
+    let address: SocketAddr = text.parse().map_err(|_| {
+        Error::new(format!("{text:?} is no address for the inspection API: write one like 127.0.0.1:8080"))
+    })?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    Err(Error::new(format!(
+        "the inspection API gives away all that was received to whoever can reach it, so it listens on loopback \
+         addresses alone: use 127.0.0.1:{} in place of {address}",
+        address.port()
+    )))
+}
+
+/// An address to connect to: one that stands for all of a machine's is no such.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
+        _ => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(builder: PlatformBuilder) -> String {
+        builder.start().expect_err("an error").to_string()
+    }
+
+    #[test]
+    fn the_inspection_api_stays_on_loopback() {
+        let outside = error(Platform::builder().inspection("0.0.0.0:8080"));
+        assert!(outside.contains("use 127.0.0.1:8080 in place of 0.0.0.0:8080"), "{outside}");
+        assert!(error(Platform::builder().inspection("[::]:0")).contains("loopback"));
+        assert!(error(Platform::builder().inspection("localhost")).contains("is no address"));
+    }
+
+    #[test]
+    fn what_cannot_be_set_up_is_said() {
+        assert!(error(Platform::builder().token_length(31)).contains("32 to 256"));
+        assert!(error(Platform::builder().token_lifetime(Duration::MAX)).contains("lifetime"));
+        assert!(error(Platform::builder().registry_file("/nowhere/registry.toml")).contains("/nowhere/registry.toml"));
+        assert!(error(Platform::builder().server_name("ä")).contains("certificate"));
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = taken.local_addr().expect("its address");
+        assert!(error(Platform::builder().bind(address)).contains(&address.to_string()));
+    }
+
+    #[test]
+    fn an_address_for_all_interfaces_is_reached_over_loopback() {
+        for (address, expected) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")]
+        {
+            assert_eq!(reachable(address.parse().expect("an address")).to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What the platform has counted since it was started.
+
+use serde::Serialize;
+
+/// Numbers since the platform was started. Clearing the records leaves them alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Counters {
+    /// TCP connections that were accepted.
+    pub connections: u64,
+    /// TLS handshakes in full.
+    pub handshakes_full: u64,
+    /// TLS handshakes that resumed an earlier session.
+    pub handshakes_resumed: u64,
+    /// TLS handshakes that failed.
+    pub handshakes_failed: u64,
+    /// Requests, accepted or not.
+    pub requests: u64,
+    /// Requests that were refused.
+    pub refusals: u64,
+    /// Access tokens that were issued.
+    pub authentications: u64,
+    /// Messages that were accepted.
+    pub messages: u64,
+    /// Reports of a device's own properties that were accepted.
+    pub property_reports: u64,
+    /// Batches of a gateway that were accepted.
+    pub batches: u64,
+    /// Accepted reports that are no longer kept, because later ones took their place.
+    pub reports_dropped: u64,
+}

@@ -1,0 +1,185 @@
+//! From a request to its answer, as a sequence of steps: route → authenticate → authorise → limit → validate →
+//! record. Each step is a function on values in a module of its own; this one calls them in their order and lends them
+//! the parts of the state that they work on. Connections are left to `server`.
+
+mod access;
+mod batch;
+mod content;
+mod credentials;
+mod json;
+mod route;
+mod services;
+
+use crate::hex;
+use crate::journal::{Report, ReportKind, RequestRecord};
+use crate::refusal::Refusal;
+use crate::request::Request;
+use crate::state::State;
+use route::Route;
+use serde::Serialize;
+
+/// An answer, ready to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The type of the body, if there is one.
+    pub(crate) content_type: Option<&'static str>,
+    pub(crate) allow: Option<&'static str>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// What the steps have made of a request.
+struct Outcome {
+    /// The device that the request names as its sender.
+    device_id: Option<String>,
+    result: Result<Accepted, Refusal>,
+}
+
+enum Accepted {
+    Token { access_token: String, expires_in: u32 },
+    Reports { kind: ReportKind, reports: Vec<Report> },
+}
+
+/// The body of the answer to an authentication.
+#[derive(Serialize)]
+struct TokenBody<'a> {
+    access_token: &'a str,
+    expires_in: u32,
+}
+
+/// Decides about a request, records it, and says what to answer.
+pub(crate) fn answer(state: &State, request: Request) -> Answer {
+    let now_ms = state.clock.now_ms();
+    let Outcome { device_id, result } = decide(state, &request, now_ms);
+    let result = result.and_then(|accepted| keep(state, accepted));
+    let answer = Answer::from(&result);
+    state.count(|counters| {
+        counters.requests += 1;
+        match &result {
+            Ok(Accepted::Token { .. }) => counters.authentications += 1,
+            Ok(Accepted::Reports { kind: ReportKind::Message, .. }) => counters.messages += 1,
+            Ok(Accepted::Reports { kind: ReportKind::Properties, .. }) => counters.property_reports += 1,
+            Ok(Accepted::Reports { kind: ReportKind::Batch, .. }) => counters.batches += 1,
+            Err(_) => counters.refusals += 1,
+        }
+    });
+    state.journal().add_request(record(request, answer.status, result.err(), device_id, now_ms));
+    answer
+}
+
+fn decide(state: &State, request: &Request, now_ms: i64) -> Outcome {
+    match route::route(request) {
+        Err(refusal) => Outcome { device_id: None, result: Err(refusal) },
+        Ok(Route::Authentication) => authentication(state, request, now_ms),
+        Ok(Route::Report { kind, device_id }) => {
+            let result = report(state, request, kind, &device_id, now_ms);
+            Outcome { device_id: Some(device_id), result }
+        }
+    }
+}
+
+fn authentication(state: &State, request: &Request, now_ms: i64) -> Outcome {
+    let credentials = content::complete(&request.body)
+        .and_then(|body| content::check_type(&request.headers).and_then(|()| credentials::parse(body)));
+    match credentials {
+        Err(refusal) => Outcome { device_id: None, result: Err(refusal) },
+        Ok(credentials) => {
+            let result = issue(state, &credentials, now_ms);
+            Outcome { device_id: Some(credentials.device_id), result }
+        }
+    }
+}
+
+fn issue(state: &State, credentials: &credentials::Credentials, now_ms: i64) -> Result<Accepted, Refusal> {
+    let device_id = &credentials.device_id;
+    let registry = state.registry();
+    // Unknown devices are not counted: whoever invents IDs must not make the platform remember them all.
+    let secret = credentials::secret_of(&registry, device_id)?;
+    state.auth_limiter().admit(device_id, registry.auth_rates(), 1, now_ms)?;
+    credentials::verify(credentials, secret, now_ms)?;
+    let access_token = hex::random(state.token_length).map_err(|error| Refusal::internal(error.to_string()))?;
+    let lifetime_ms = i64::from(state.token_lifetime_s) * 1000;
+    state.tokens().issue(access_token.clone(), device_id, lifetime_ms, now_ms);
+    Ok(Accepted::Token { access_token, expires_in: state.token_lifetime_s })
+}
+
+fn report(
+    state: &State,
+    request: &Request,
+    kind: ReportKind,
+    device_id: &str,
+    now_ms: i64,
+) -> Result<Accepted, Refusal> {
+    let registry = state.registry();
+    access::check(&request.headers, &state.tokens(), device_id, now_ms)?;
+    let body = content::within_size(kind, &request.body)?;
+    let cost = content::cost(body);
+    state.report_limiter().admit(device_id, registry.report_rates(device_id), cost, now_ms)?;
+    content::check_type(&request.headers)?;
+    let reports = match kind {
+        ReportKind::Message => vec![Report {
+            kind,
+            reporter: device_id.to_owned(),
+            device_id: device_id.to_owned(),
+            received_at_ms: now_ms,
+            body: body.to_vec(),
+            services: Vec::new(),
+        }],
+        ReportKind::Properties => vec![services::validate(&registry, device_id, body, now_ms)?],
+        ReportKind::Batch => batch::validate(&registry, device_id, body, now_ms)?,
+    };
+    Ok(Accepted::Reports { kind, reports })
+}
+
+fn keep(state: &State, accepted: Accepted) -> Result<Accepted, Refusal> {
+    match accepted {
+        Accepted::Token { .. } => Ok(accepted),
+        Accepted::Reports { kind, reports } => {
+            state.journal().add_reports(reports).map_err(|error| Refusal::internal(error.to_string()))?;
+            Ok(Accepted::Reports { kind, reports: Vec::new() })
+        }
+    }
+}
+
+fn record(
+    request: Request,
+    status: u16,
+    refusal: Option<Refusal>,
+    device_id: Option<String>,
+    received_at_ms: i64,
+) -> RequestRecord {
+    let (error_code, reason) = match refusal {
+        Some(refusal) => (Some(refusal.code.to_owned()), Some(refusal.reason)),
+        None => (None, None),
+    };
+    RequestRecord {
+        method: request.method,
+        target: request.target,
+        http_version: request.version.name().to_owned(),
+        headers: request.headers.0,
+        body: request.body.into_kept(),
+        status,
+        error_code,
+        reason,
+        device_id,
+        received_at_ms,
+        connection: request.connection,
+    }
+}
+
+impl From<&Result<Accepted, Refusal>> for Answer {
+    fn from(result: &Result<Accepted, Refusal>) -> Self {
+        const JSON: Option<&str> = Some("application/json");
+        match result {
+            Ok(Accepted::Token { access_token, expires_in }) => {
+                let body = serde_json::to_vec(&TokenBody { access_token, expires_in: *expires_in })
+                    .expect("a text and a number can always be written as JSON");
+                Answer { status: 200, content_type: JSON, allow: None, body }
+            }
+            Ok(Accepted::Reports { .. }) => Answer { status: 200, content_type: None, allow: None, body: Vec::new() },
+            Err(refusal) => {
+                Answer { status: refusal.status, content_type: JSON, allow: refusal.allow, body: refusal.body() }
+            }
+        }
+    }
+}

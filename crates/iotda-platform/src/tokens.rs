@@ -1,0 +1,116 @@
+//! The access tokens that have been issued, and how long each is good for. Values and times come in, nothing is read
+//! from outside. What a token allows belongs to `pipeline::access`.
+
+use std::collections::HashMap;
+
+/// How long an old token stays valid after a new one has been issued. From the page's "HTTP APIs".
+const GRACE_MS: i64 = 30_000;
+
+#[derive(Default)]
+pub(crate) struct Tokens {
+    issued: HashMap<String, Issued>,
+    /// The tokens of each device, oldest first, so that a new one finds those before it.
+    of_device: HashMap<String, Vec<String>>,
+}
+
+struct Issued {
+    device_id: String,
+    /// The first millisecond at which it is no longer valid.
+    expires_at_ms: i64,
+}
+
+impl Tokens {
+    /// Takes up a new token, and lets the device's earlier ones run out within the grace time.
+    pub(crate) fn issue(&mut self, token: String, device_id: &str, lifetime_ms: i64, now_ms: i64) {
+        let of_device = self.of_device.entry(device_id.to_owned()).or_default();
+        of_device.retain(|earlier| match self.issued.get_mut(earlier) {
+            Some(issued) if issued.expires_at_ms > now_ms => {
+                issued.expires_at_ms = issued.expires_at_ms.min(now_ms.saturating_add(GRACE_MS));
+                true
+            }
+            _ => {
+                self.issued.remove(earlier);
+                false
+            }
+        });
+        of_device.push(token.clone());
+        let expires_at_ms = now_ms.saturating_add(lifetime_ms);
+        self.issued.insert(token, Issued { device_id: device_id.to_owned(), expires_at_ms });
+    }
+
+    /// The device that a token was issued to. `None` if it was never issued or is valid no more.
+    ///
+    /// The search for a token takes a time that depends on it. It cannot be guessed by that: a token is random, and
+    /// the search compares hashes of it under a random key.
+    pub(crate) fn holder(&self, token: &str, now_ms: i64) -> Option<&str> {
+        self.issued.get(token).filter(|issued| issued.expires_at_ms > now_ms).map(|issued| issued.device_id.as_str())
+    }
+
+    /// Makes every token invalid at once, without grace.
+    pub(crate) fn expire_all(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn issue(tokens: &mut Tokens, token: &str, device_id: &str, now_ms: i64) {
+        tokens.issue(token.to_owned(), device_id, 86_399_000, now_ms);
+    }
+
+    #[test]
+    fn a_token_is_valid_until_the_end_of_its_life() {
+        let mut tokens = Tokens::default();
+        issue(&mut tokens, "a", "device", 1_000);
+        assert_eq!(tokens.holder("a", 1_000), Some("device"));
+        assert_eq!(tokens.holder("a", 86_399_999), Some("device"));
+        assert_eq!(tokens.holder("a", 86_400_000), None);
+        assert_eq!(tokens.holder("b", 1_000), None);
+    }
+
+    #[test]
+    fn an_old_token_has_thirty_seconds_after_a_new_one() {
+        let mut tokens = Tokens::default();
+        issue(&mut tokens, "old", "device", 0);
+        issue(&mut tokens, "other", "another device", 0);
+        issue(&mut tokens, "new", "device", 5_000);
+        assert_eq!(tokens.holder("old", 34_999), Some("device"));
+        assert_eq!(tokens.holder("old", 35_000), None);
+        assert_eq!(tokens.holder("new", 35_000), Some("device"));
+        assert_eq!(tokens.holder("other", 35_000), Some("another device"));
+    }
+
+    #[test]
+    fn the_grace_never_prolongs_a_token() {
+        let mut tokens = Tokens::default();
+        tokens.issue("old".to_owned(), "device", 10_000, 0);
+        issue(&mut tokens, "new", "device", 9_000);
+        assert_eq!(tokens.holder("old", 9_999), Some("device"));
+        assert_eq!(tokens.holder("old", 10_000), None);
+        // Nor does a third one give it another thirty seconds.
+        issue(&mut tokens, "a", "device", 20_000);
+        issue(&mut tokens, "b", "device", 40_000);
+        assert_eq!(tokens.holder("new", 50_000), None);
+        assert_eq!(tokens.holder("a", 69_999), Some("device"));
+    }
+
+    #[test]
+    fn tokens_that_ran_out_are_forgotten() {
+        let mut tokens = Tokens::default();
+        for number in 0..100 {
+            issue(&mut tokens, &number.to_string(), "device", number * 31_000);
+        }
+        assert_eq!(tokens.issued.len(), 2);
+        assert_eq!(tokens.of_device["device"], ["98", "99"]);
+    }
+
+    #[test]
+    fn all_can_be_made_invalid() {
+        let mut tokens = Tokens::default();
+        issue(&mut tokens, "a", "device", 0);
+        tokens.expire_all();
+        assert_eq!(tokens.holder("a", 0), None);
+    }
+}

@@ -1,0 +1,8 @@
+//! The platform as a device sees it: over real TLS connections, by a client that is written from the page alone.
+
+mod command;
+mod connections;
+mod device;
+mod http;
+mod inspection;
+mod rules;
