@@ -1,0 +1,185 @@
+//! A gateway's batch: any number of child devices in one call, sent in as many requests as it takes.
+//!
+//! How the children are divided is [`crate::batch`]'s plan; this sends what the plan says and tells it
+//! what the platform answered.
+
+use crate::answer;
+use crate::batch::{FRAME, Plan, TooMuch};
+use crate::client::{Call, CallOptions, Client, Delivery, Target};
+use crate::document;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::BATCH_BODY_MAX;
+use crate::report::{Child, write_child};
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct BatchReport {
+    /// For each child, in the caller's order: delivered, or why not.
+    pub children: Vec<Result<(), ErrorKind>>,
+    /// The whole call: an error if any child was not delivered, of kind [`ErrorKind::Partial`] if others
+    /// were.
+    pub result: Result<Delivery>,
+}
+
+/// Children that can be written into a request, each any number of times.
+trait Source {
+    fn count(&self) -> usize;
+    fn write(&self, index: usize, out: &mut Vec<u8>) -> Result<()>;
+    /// The body of a request with all children, where the caller wrote it.
+    fn whole(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl Source for &[Child<'_>] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn write(&self, index: usize, out: &mut Vec<u8>) -> Result<()> {
+        write_child(out, &self[index], index)
+    }
+}
+
+/// Children as a caller wrote them in JSON.
+struct Document<'a> {
+    text: &'a str,
+    children: Vec<&'a str>,
+}
+
+impl Source for Document<'_> {
+    fn count(&self) -> usize {
+        self.children.len()
+    }
+
+    fn write(&self, index: usize, out: &mut Vec<u8>) -> Result<()> {
+        out.extend_from_slice(self.children[index].as_bytes());
+        Ok(())
+    }
+
+    fn whole(&self) -> Option<&str> {
+        Some(self.text)
+    }
+}
+
+impl Client {
+    /// Reports properties of child devices of this gateway, any number in one call.
+    ///
+    /// All children are checked before anything is sent; one that is wrong refuses the whole call. A child
+    /// whose own data passes 1 MB, and one that the platform does not know, are left out: the others are
+    /// delivered, and the report tells each.
+    pub fn report_batch(&self, children: &[Child<'_>], options: CallOptions) -> BatchReport {
+        self.batch(&children, options)
+    }
+
+    /// Reports a batch by a request body that the caller wrote, `{"devices":[…]}`, with any number of
+    /// children. It is checked; a body that fits into one request is sent as it is.
+    pub fn report_batch_json(&self, json: &str, options: CallOptions) -> BatchReport {
+        match self.check_process().and_then(|()| document::children(json)) {
+            Ok(children) => self.batch(&Document { text: json, children }, options),
+            Err(error) => BatchReport { children: Vec::new(), result: Err(error) },
+        }
+    }
+
+    fn batch(&self, source: &dyn Source, options: CallOptions) -> BatchReport {
+        let refused =
+            |error: Error| BatchReport { children: vec![Err(error.kind()); source.count()], result: Err(error) };
+        let prepared = self.start(options).and_then(|call| Ok((call, Plan::new(sizes(source)?))));
+        let (mut call, mut plan) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return refused(error),
+        };
+        let mut first_error = None;
+        let mut http_status = 0;
+        while let Some(children) = plan.next_request() {
+            match self.send_part(source, &children, &mut plan, &mut call) {
+                Ok(status) => http_status = status,
+                Err(error) => {
+                    // What is wrong with this part's data is no reason to hold back the others.
+                    let stop = !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::TooLarge);
+                    plan.failed(&children, error.kind());
+                    first_error.get_or_insert(error);
+                    if stop {
+                        break;
+                    }
+                }
+            }
+        }
+        let unsent = first_error.as_ref().map_or(ErrorKind::Internal, Error::kind);
+        let outcomes = plan.finish(unsent);
+        let result = summary(&outcomes, first_error, Delivery { http_status, attempts: call.attempts });
+        BatchReport { children: outcomes, result }
+    }
+
+    /// Sends one request and tells the plan how it went. An error is one that the plan cannot mend.
+    fn send_part(&self, source: &dyn Source, children: &[usize], plan: &mut Plan, call: &mut Call) -> Result<u16> {
+        let answer = self.deliver(Target::Batch, &body(source, children)?, call)?;
+        match answer::accepted(&answer, "the batch") {
+            Ok(()) => plan.delivered(children),
+            Err(error) if error.kind() == ErrorKind::UnknownChild => plan.unknown_child(children),
+            Err(error) if error.kind() == ErrorKind::TooLarge => {
+                let what = match answer::too_many_children(&answer) {
+                    Some(limit) => TooMuch::Children(limit),
+                    None => TooMuch::Bytes,
+                };
+                if !plan.too_much(children, what) {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(answer.status)
+    }
+}
+
+/// Checks every child and measures it.
+fn sizes(source: &dyn Source) -> Result<Vec<usize>> {
+    if source.count() == 0 {
+        return Err(Error::invalid("children is empty: a batch holds at least one child device"));
+    }
+    let mut scratch = Vec::new();
+    (0..source.count())
+        .map(|index| {
+            scratch.clear();
+            source.write(index, &mut scratch)?;
+            Ok(scratch.len())
+        })
+        .collect()
+}
+
+fn body(source: &dyn Source, children: &[usize]) -> Result<Vec<u8>> {
+    let all = children.len() == source.count();
+    if let Some(whole) = source.whole().filter(|whole| all && whole.len() <= BATCH_BODY_MAX) {
+        return Ok(whole.as_bytes().to_vec());
+    }
+    let mut body = Vec::with_capacity(if children.len() > 1 { BATCH_BODY_MAX.min(children.len() * 512) } else { 512 });
+    body.extend_from_slice(FRAME.0);
+    for (position, &child) in children.iter().enumerate() {
+        if position > 0 {
+            body.push(b',');
+        }
+        source.write(child, &mut body)?;
+    }
+    body.extend_from_slice(FRAME.1);
+    Ok(body)
+}
+
+/// The result of the whole call.
+fn summary(outcomes: &[Result<(), ErrorKind>], first_error: Option<Error>, delivery: Delivery) -> Result<Delivery> {
+    let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    let first = outcomes.iter().enumerate().find_map(|(index, outcome)| Some((index, outcome.err()?)));
+    let Some((index, kind)) = first else { return Ok(delivery) };
+    let why = match (&first_error, kind) {
+        (Some(error), kind) if error.kind() == kind => error.message(),
+        (_, ErrorKind::TooLarge) => "it passes the platform's limit of 1 MB on its own",
+        (_, ErrorKind::UnknownChild) => "it does not exist on the platform or does not belong to this gateway",
+        _ => first_error.as_ref().map_or("", Error::message),
+    };
+    let message = format!(
+        "{failed} of {} child devices were not delivered; the first is children[{index}]: {why}",
+        outcomes.len()
+    );
+    let kind = if failed < outcomes.len() { ErrorKind::Partial } else { kind };
+    let answer = first_error.map(Error::into_answer).unwrap_or_default();
+    Err(Error::new(kind, message).with_answer(answer).with_attempts(delivery.attempts))
+}

@@ -1,0 +1,92 @@
+//! How a fault found in the connector or the transport travels through `ureq` and becomes an [`Error`].
+
+use std::fmt;
+use std::io;
+
+use crate::error::{Error, ErrorKind};
+
+/// A fault with its kind and its sentence, carried in [`ureq::Error::Other`].
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+    /// The request met a kept connection that the server had closed: nothing came back, and the same
+    /// request on another connection may well succeed.
+    pub(crate) stale: bool,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Failure { kind, message: message.into(), stale: false }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Failure> for ureq::Error {
+    fn from(failure: Failure) -> Self {
+        ureq::Error::Other(Box::new(failure))
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Error::new(failure.kind, failure.message)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::new(error.kind(), error.message())
+    }
+}
+
+/// What an error of `ureq` means; `peer` names the other side.
+pub(crate) fn explain(error: ureq::Error, peer: &str) -> Failure {
+    match error {
+        ureq::Error::Other(other) => match other.downcast::<Failure>() {
+            Ok(failure) => *failure,
+            Err(other) => Failure::new(ErrorKind::Internal, format!("{peer}: {other}")),
+        },
+        ureq::Error::Timeout(phase) => Failure::new(
+            ErrorKind::Timeout,
+            format!("{peer} did not answer before the deadline ({})", phase_name(phase)),
+        ),
+        ureq::Error::Io(error) => io_failure(&error, peer),
+        ureq::Error::Protocol(error) => {
+            Failure::new(ErrorKind::Protocol, format!("{peer} did not answer in HTTP: {error}"))
+        }
+        ureq::Error::LargeResponseHeader(_, limit) => {
+            Failure::new(ErrorKind::Protocol, format!("{peer} answered with a header of more than {limit} bytes"))
+        }
+        other => Failure::new(ErrorKind::Internal, format!("the request to {peer} failed: {other}")),
+    }
+}
+
+/// A fault of the connection, once it stood.
+pub(crate) fn io_failure(error: &io::Error, peer: &str) -> Failure {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            Failure::new(ErrorKind::Timeout, format!("{peer} did not answer before the deadline"))
+        }
+        io::ErrorKind::UnexpectedEof => {
+            Failure::new(ErrorKind::Connect, format!("{peer} closed the connection before its answer was complete"))
+        }
+        _ => Failure::new(ErrorKind::Connect, format!("the connection to {peer} broke: {error}")),
+    }
+}
+
+fn phase_name(phase: ureq::Timeout) -> &'static str {
+    match phase {
+        ureq::Timeout::Resolve | ureq::Timeout::Connect => "while connecting",
+        ureq::Timeout::SendRequest | ureq::Timeout::SendBody => "while sending",
+        ureq::Timeout::RecvResponse | ureq::Timeout::RecvBody => "while waiting for the answer",
+        _ => "the time of the whole call",
+    }
+}

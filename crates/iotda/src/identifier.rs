@@ -1,0 +1,65 @@
+//! Device identifiers as the platform allows them (HTTPS access page, parameter `device_id`): 1 to 128
+//! letters, digits, underscores and hyphens.
+
+use crate::error::{Error, Result};
+
+/// The longest device id, in characters.
+pub const DEVICE_ID_MAX: usize = 128;
+
+/// Checks a device id; `field` names it in the message, for example `children[3].device_id`.
+///
+/// The field is a closure so that no text is made for the ids that are right.
+pub(crate) fn check_device_id(id: &str, field: impl FnOnce() -> String) -> Result<()> {
+    if id.is_empty() {
+        return Err(Error::invalid(format!("{} is empty: it takes the id that the platform gave the device", field())));
+    }
+    if let Some((position, wrong)) = id.char_indices().find(|(_, c)| !is_allowed(*c)) {
+        return Err(Error::invalid(format!(
+            "{} has the character {wrong:?} at byte {position}: only letters A-Z a-z, digits, '_' and '-' are allowed",
+            field()
+        )));
+    }
+    if id.len() > DEVICE_ID_MAX {
+        return Err(Error::invalid(format!(
+            "{} has {} characters: the platform allows {DEVICE_ID_MAX} at most",
+            field(),
+            id.len()
+        )));
+    }
+    Ok(())
+}
+
+fn is_allowed(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(id: &str) -> Result<()> {
+        check_device_id(id, || "device_id".to_owned())
+    }
+
+    #[test]
+    fn accepts_what_the_page_allows() {
+        for id in ["a", "product-1_node_2", "0", &"x".repeat(128)] {
+            check(id).unwrap();
+        }
+    }
+
+    #[test]
+    fn refuses_the_rest_and_says_why() {
+        for (id, part) in [
+            ("", "empty"),
+            ("a b", "' ' at byte 1"),
+            ("a/../b", "'/' at byte 1"),
+            ("gerät", "'ä' at byte 3"),
+            ("a\r\nb", r"'\r' at byte 1"),
+            (&"x".repeat(129), "129 characters"),
+        ] {
+            let message = check(id).unwrap_err().to_string();
+            assert!(message.starts_with("device_id ") && message.contains(part), "{message}");
+        }
+    }
+}

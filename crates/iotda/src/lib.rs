@@ -1,0 +1,57 @@
+//! Client for the HTTPS device access of Huawei Cloud IoTDA.
+//!
+//! A device authenticates with its id and secret, and reports properties and messages; a gateway
+//! reports for its child devices in batches.
+//!
+//! ```no_run
+//! use iotda::{CallOptions, Client, Config, Service};
+//!
+//! let mut config = Config::new();
+//! config.endpoint("https://iot.example.com")?.device("device-1", b"secret")?;
+//! let client = Client::new(&config)?;
+//! let service = Service {
+//!     service_id: "environment",
+//!     properties: r#"{"temperature":21.5}"#,
+//!     event_time_ms: None,
+//! };
+//! client.report_properties(&[service], CallOptions::default())?;
+//! # Ok::<(), iotda::Error>(())
+//! ```
+//!
+//! The crates `iotda-capi` and `iotda-dist` make the C library of it.
+//!
+//! # How a report flows
+//!
+//! Validate and encode (`report`, `document`, `json`), cut into requests (`batch`), authorize
+//! (`token`, `password`), send (`http`), read the answer (`answer`). All but `http` are functions on
+//! values; `client` and `gateway` put the steps in their order.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod batch;
+mod calendar;
+mod client;
+mod clock;
+mod config;
+mod document;
+mod endpoint;
+mod error;
+mod gateway;
+mod http;
+mod identifier;
+mod json;
+pub mod limits;
+mod password;
+mod properties;
+mod report;
+mod token;
+
+pub use client::{CallOptions, Client, Delivery};
+pub use clock::{Clock, SystemClock};
+pub use config::{Config, SignType};
+pub use error::{Error, ErrorKind, Result};
+pub use gateway::BatchReport;
+pub use identifier::DEVICE_ID_MAX;
+pub use properties::Properties;
+pub use report::{Child, Service};

@@ -1,0 +1,11 @@
+//! The client against the stand-in platform, and against servers that answer oddly, over real TLS
+//! sockets on the loopback.
+
+mod batches;
+mod device;
+mod odd_answers;
+mod reports;
+mod scripted;
+mod tls;
+mod tokens;
+mod wire;

@@ -1,0 +1,141 @@
+//! Answers that no correct platform gives, but proxies, overloaded servers and broken networks do: each
+//! has a defined outcome, and none is taken for a success.
+
+use iotda::{CallOptions, ErrorKind};
+
+use crate::scripted::{Reply, answer, authenticated};
+
+const OPTIONS: CallOptions = CallOptions { timeout: None };
+
+/// What a report to a server that answers with these bytes, and then closes, comes to.
+fn outcome(bytes: &'static [u8]) -> Result<iotda::Delivery, iotda::Error> {
+    authenticated(move |_| Reply::SendAndClose(bytes.to_vec())).client().report_message(b"x", OPTIONS)
+}
+
+#[test]
+fn successes_in_every_form_of_http() {
+    for bytes in [
+        &b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"[..],
+        b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.0 200 OK\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\nsome text until the end",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+    ] {
+        let delivery = outcome(bytes).unwrap_or_else(|error| panic!("{}: {error}", String::from_utf8_lossy(bytes)));
+        assert!((200..300).contains(&delivery.http_status));
+    }
+}
+
+#[test]
+fn failures_in_every_form() {
+    for (bytes, kind) in [
+        (&b""[..], ErrorKind::Connect),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", ErrorKind::Connect),
+        (b"HTTP/1.1", ErrorKind::Connect),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", ErrorKind::Protocol),
+        (b"\0\0\0\0\0\0\0\0\r\n\r\n", ErrorKind::Protocol),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: https://elsewhere.example/\r\nContent-Length: 0\r\n\r\n",
+            ErrorKind::Protocol,
+        ),
+        (
+            b"HTTP/1.1 307 Temporary Redirect\r\nLocation: https://elsewhere.example/\r\nContent-Length: 0\r\n\r\n",
+            ErrorKind::Protocol,
+        ),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 25\r\n\r\n<html>Bad Gateway</html>\n", ErrorKind::Server),
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", ErrorKind::Server),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n<html>", ErrorKind::Rejected),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n{\"error_code\":\"IOTDA.0211", ErrorKind::Rejected),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n{\"error_code\":\"IOTDA.021101\"}", ErrorKind::RateLimited),
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", ErrorKind::AuthFailed),
+        (b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", ErrorKind::TooLarge),
+    ] {
+        let error = outcome(bytes).expect_err(&String::from_utf8_lossy(bytes));
+        assert_eq!(error.kind(), kind, "{}: {error}", String::from_utf8_lossy(bytes));
+        assert!(error.message().contains("127.0.0.1") || error.message().contains("HTTP"), "{error}");
+    }
+}
+
+#[test]
+fn a_wait_that_the_server_asks_for_is_told() {
+    let error = outcome(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n").unwrap_err();
+    assert_eq!(error.retry_after().map(|wait| wait.as_secs()), Some(7));
+    let error = outcome(b"HTTP/1.1 503 Busy\r\nRetry-After: soon\r\nContent-Length: 0\r\n\r\n").unwrap_err();
+    assert_eq!(error.retry_after(), None);
+}
+
+#[test]
+fn a_header_without_end_is_cut_off() {
+    let server = authenticated(|_| {
+        let mut bytes = b"HTTP/1.1 200 OK\r\n".to_vec();
+        bytes.extend(b"X-Filler: 0123456789012345678901234567890123456789\r\n".repeat(10_000));
+        Reply::Send(bytes)
+    });
+    assert_eq!(server.client().report_message(b"x", OPTIONS).unwrap_err().kind(), ErrorKind::Protocol);
+}
+
+#[test]
+fn a_body_without_end_is_not_read_to_its_end() {
+    let server = authenticated(|_| {
+        let mut bytes = b"HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        bytes.extend(b"1000\r\n".iter().chain(&[b' '; 0x1000]).chain(b"\r\n").copied().collect::<Vec<_>>().repeat(100));
+        Reply::Send(bytes)
+    });
+    assert_eq!(server.client().report_message(b"x", OPTIONS).unwrap_err().kind(), ErrorKind::Rejected);
+}
+
+#[test]
+fn a_server_that_answers_no_authentication_is_told_apart() {
+    for (bytes, kind) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", ErrorKind::Protocol),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"access_token\":\"abc\"", ErrorKind::Protocol),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", ErrorKind::Rejected),
+        (
+            "HTTP/1.1 403 Forbidden\r\n\r\n{\"error_code\":\"IOTDA.021102\",\"error_msg\":\"limit 10.\"}",
+            ErrorKind::RateLimited,
+        ),
+    ] {
+        let server = crate::scripted::Scripted::start(move |_| Reply::SendAndClose(bytes.as_bytes().to_vec()));
+        let error = server.client().report_message(b"x", OPTIONS).unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (kind, 0), "{bytes}");
+        assert_eq!(server.requests().len(), 1, "no loop");
+    }
+}
+
+#[test]
+fn a_kept_connection_that_the_server_closed_is_noticed() {
+    // The server closes after every answer, without saying so.
+    let server = authenticated(|_| Reply::SendAndClose(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec()));
+    let client = server.client();
+    for _ in 0..10 {
+        client.report_message(b"x", OPTIONS).unwrap();
+    }
+    assert_eq!(server.targets().iter().filter(|target| *target == "messages/up").count(), 10);
+}
+
+#[test]
+fn a_kept_connection_that_ends_under_the_request_is_replaced() {
+    // Every second report is read and answered by nothing but the end of the connection.
+    let server = authenticated(|request| match request.number % 3 {
+        2 => Reply::SendAndClose(Vec::new()),
+        _ => answer(200, ""),
+    });
+    let client = server.client();
+    client.report_message(b"1", OPTIONS).unwrap();
+    let delivery = client.report_message(b"2", OPTIONS).unwrap();
+    assert_eq!(delivery.attempts, 2, "sent again on a new connection");
+    let bodies: Vec<_> = server.requests().into_iter().skip(1).map(|request| request.body).collect();
+    assert_eq!(bodies, [b"1", b"2", b"2"]);
+    assert_eq!(server.connections(), 2);
+}
+
+#[test]
+fn a_new_connection_that_ends_under_the_request_is_an_error() {
+    let server = authenticated(|_| Reply::SendAndClose(Vec::new()));
+    let client = server.client();
+    let error = client.report_message(b"1", OPTIONS).unwrap_err();
+    // The connection had served the authentication, so one more was tried; that one was new.
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 2));
+}

@@ -1,0 +1,171 @@
+//! A TLS server that answers as a test says: what no correct platform would send.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use iotda::{Client, Config};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// What was asked.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub target: String,
+    pub body: Vec<u8>,
+    /// Counts the requests of all connections, from 0.
+    pub number: usize,
+}
+
+/// What to do about it.
+pub enum Reply {
+    /// Send these bytes and go on.
+    Send(Vec<u8>),
+    /// Send these bytes and close the connection.
+    SendAndClose(Vec<u8>),
+}
+
+/// The server, until it is dropped.
+pub struct Scripted {
+    port: u16,
+    ca_pem: String,
+    seen: Arc<Mutex<Vec<Request>>>,
+    connections: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+/// A usual answer.
+pub fn answer(status: u16, body: &str) -> Reply {
+    let text = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    Reply::Send(text.into_bytes())
+}
+
+/// The answer to an authentication.
+pub fn token() -> Reply {
+    answer(200, &format!(r#"{{"access_token":"{}","expires_in":86399}}"#, "t".repeat(32)))
+}
+
+/// Answers authentications, and everything else with `reply`.
+pub fn authenticated(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Scripted {
+    Scripted::start(move |request| match request.target.as_str() {
+        "/v5/device-auth" => token(),
+        _ => reply(request),
+    })
+}
+
+impl Scripted {
+    pub fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
+            .unwrap()
+            .self_signed(&key)
+            .unwrap();
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], private)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut server = Scripted {
+            port: listener.local_addr().unwrap().port(),
+            ca_pem: certificate.pem(),
+            seen: Arc::default(),
+            connections: Arc::default(),
+            stop: Arc::default(),
+            accepting: None,
+        };
+        let (seen, connections, stop) = (server.seen.clone(), server.connections.clone(), server.stop.clone());
+        let (tls, script) = (Arc::new(tls), Arc::new(script));
+        server.accepting = Some(thread::spawn(move || {
+            for socket in listener.incoming() {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                connections.fetch_add(1, Ordering::SeqCst);
+                let stream = StreamOwned::new(ServerConnection::new(Arc::clone(&tls)).unwrap(), socket.unwrap());
+                let (seen, script) = (Arc::clone(&seen), Arc::clone(&script));
+                // Ends when the client closes its side.
+                thread::spawn(move || serve(stream, &seen, &*script));
+            }
+        }));
+        server
+    }
+
+    pub fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.endpoint(&format!("https://127.0.0.1:{}", self.port)).unwrap();
+        config.device("device", b"secret").unwrap().ca_pem(self.ca_pem.as_bytes()).unwrap();
+        config
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&self.config()).unwrap()
+    }
+
+    pub fn requests(&self) -> Vec<Request> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The targets that were asked for, without what the device's paths have in common.
+    pub fn targets(&self) -> Vec<String> {
+        let prefix = "/v5/devices/device/sys/";
+        self.requests().iter().map(|request| request.target.trim_start_matches(prefix).to_owned()).collect()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        // Wakes the accepting thread.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = self.accepting.take().map(JoinHandle::join);
+    }
+}
+
+fn serve(
+    mut stream: StreamOwned<ServerConnection, TcpStream>,
+    seen: &Mutex<Vec<Request>>,
+    script: &dyn Fn(&Request) -> Reply,
+) {
+    while let Some((target, body)) = read_request(&mut stream) {
+        let request = {
+            let mut seen = seen.lock().unwrap();
+            let request = Request { target, body, number: seen.len() };
+            seen.push(request.clone());
+            request
+        };
+        let (bytes, close) = match script(&request) {
+            Reply::Send(bytes) => (bytes, false),
+            Reply::SendAndClose(bytes) => (bytes, true),
+        };
+        if stream.write_all(&bytes).and_then(|()| stream.flush()).is_err() || close {
+            return;
+        }
+    }
+}
+
+/// Target and body of the next request; `None` at the end of the connection.
+fn read_request(stream: &mut impl Read) -> Option<(String, Vec<u8>)> {
+    let mut header = Vec::new();
+    while !header.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).ok()?;
+        header.push(byte[0]);
+    }
+    let header = String::from_utf8(header).ok()?;
+    let length =
+        header.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())?;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some((header.split(' ').nth(1)?.to_owned(), body))
+}

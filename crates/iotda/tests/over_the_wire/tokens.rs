@@ -1,0 +1,109 @@
+//! Access tokens: kept, replaced when refused or old, asked for once however many threads wait.
+
+use std::sync::Arc;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use iotda::{CallOptions, Client, Clock, ErrorKind};
+
+use crate::device::{authentications, client, config, platform, registry, reports};
+
+const OPTIONS: CallOptions = CallOptions { timeout: None };
+
+/// Moves when the test says so.
+#[derive(Debug)]
+struct TestClock {
+    monotonic_s: AtomicI64,
+}
+
+impl Clock for TestClock {
+    fn unix_ms(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        i64::try_from(since.as_millis()).unwrap()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.monotonic_s.load(Ordering::SeqCst).unsigned_abs())
+    }
+}
+
+#[test]
+fn a_refused_token_is_replaced_once_and_the_report_sent_once_more() {
+    let platform = platform();
+    let client = client(&platform);
+    client.report_message(b"one", OPTIONS).unwrap();
+    platform.expire_tokens();
+    let delivery = client.report_message(b"two", OPTIONS).unwrap();
+    assert_eq!(delivery.attempts, 2);
+    assert_eq!(authentications(&platform), 2);
+    let statuses: Vec<_> = reports(&platform).iter().map(|request| request.status).collect();
+    assert_eq!(statuses, [200, 403, 200]);
+}
+
+#[test]
+fn a_token_is_renewed_before_it_expires() {
+    let platform = iotda_platform::Platform::builder()
+        .registry(registry())
+        .token_lifetime(Duration::from_secs(1000))
+        .start()
+        .unwrap();
+    let clock = Arc::new(TestClock { monotonic_s: AtomicI64::new(0) });
+    let mut config = config(&platform);
+    config.clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let client = Client::new(&config).unwrap();
+    for (now, expected) in [(0, 1), (899, 1), (900, 2), (1799, 2), (1800, 3), (100_000, 4)] {
+        clock.monotonic_s.store(now, Ordering::SeqCst);
+        client.report_message(b"x", OPTIONS).unwrap();
+        assert_eq!(authentications(&platform), expected, "after {now} s");
+    }
+    assert!(reports(&platform).iter().all(|request| request.status == 200));
+}
+
+#[test]
+fn fifty_threads_meet_an_expired_token() {
+    let platform = platform();
+    let client = client(&platform);
+    client.authenticate(OPTIONS).unwrap();
+    platform.expire_tokens();
+    let together = Barrier::new(50);
+    thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| {
+                together.wait();
+                client.report_message(b"x", OPTIONS).unwrap();
+            });
+        }
+    });
+    assert_eq!(platform.reports().len(), 50);
+    assert_eq!(authentications(&platform), 2);
+}
+
+#[test]
+fn fifty_threads_share_the_first_authentication() {
+    let platform = platform();
+    let client = client(&platform);
+    let together = Barrier::new(50);
+    thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| {
+                together.wait();
+                client.report_message(b"x", OPTIONS).unwrap();
+            });
+        }
+    });
+    assert_eq!((platform.reports().len(), authentications(&platform)), (50, 1));
+}
+
+#[test]
+fn a_platform_that_refuses_every_token_ends_the_call() {
+    let server = crate::scripted::Scripted::start(|request| match request.target.as_str() {
+        "/v5/device-auth" => crate::scripted::token(),
+        _ => crate::scripted::answer(403, r#"{"error_code":"IOTDA.000004","error_msg":"Invalid access token."}"#),
+    });
+    let error = server.client().report_message(b"x", OPTIONS).unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::TokenRejected, 2));
+    assert!(error.message().contains("underscore"), "{error}");
+    assert_eq!(server.targets(), ["/v5/device-auth", "messages/up", "/v5/device-auth", "messages/up"]);
+}
