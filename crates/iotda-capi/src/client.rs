@@ -1,0 +1,146 @@
+//! `iotda_client_t`: one device and its connections.
+
+use std::ffi::{c_char, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use iotda::{CallOptions, Client, Delivery};
+
+use crate::boundary::{Outcome, Stop, array, guarded, guarded_drop, panic_if_asked, required, required_mut, text};
+use crate::call::iotda_call_t;
+use crate::config::iotda_config_t;
+use crate::status::iotda_status_t;
+
+/// Reports to the platform for one device. Made by iotda_init or iotda_open_device, freed by iotda_close.
+///
+/// Any number of threads may use a client at the same time; only iotda_close must come after all other
+/// calls on the same handle have returned.
+pub struct iotda_client_t {
+    client: Client,
+    /// A call met a fault of the library: what it left behind cannot be trusted.
+    poisoned: AtomicBool,
+}
+
+impl iotda_client_t {
+    fn boxed(client: Client) -> *mut Self {
+        Box::into_raw(Box::new(iotda_client_t { client, poisoned: AtomicBool::new(false) }))
+    }
+}
+
+/// Marks its handle as poisoned when it is dropped by a panic.
+struct Poison<'a>(&'a AtomicBool);
+
+impl Drop for Poison<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// Runs `body` on a client that is there and has met no fault.
+///
+/// # Safety
+///
+/// `client` is NULL or a client of this library that is not closed during the call; `call` is as for
+/// [`guarded`].
+pub(crate) unsafe fn on_client(
+    client: *const iotda_client_t,
+    call: *mut iotda_call_t,
+    body: impl FnOnce(&Client, CallOptions) -> Outcome<Delivery>,
+) -> iotda_status_t {
+    let run = |options| {
+        // SAFETY: NULL or a client that lives for the call, as the caller promises.
+        let handle = unsafe { required(client, "client") }?;
+        if handle.poisoned.load(Ordering::Acquire) {
+            return Err(Stop::Poisoned);
+        }
+        let _poison = Poison(&handle.poisoned);
+        panic_if_asked();
+        body(&handle.client, options)
+    };
+    // SAFETY: `call` is as the caller promises.
+    unsafe { guarded(call, run) }
+}
+
+/// Makes a client of a config and writes it to *client. The config can be freed, or changed and used again.
+///
+/// Uses no network and starts no thread. *client is written only on success; close it with iotda_close.
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG (a required setting is missing, or a setter failed:
+/// call->message says which), IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_init(
+    config: *const iotda_config_t,
+    client: *mut *mut iotda_client_t,
+    call: *mut iotda_call_t,
+) -> iotda_status_t {
+    let run = |_| {
+        panic_if_asked();
+        // SAFETY: NULL or a config of this library that nobody changes during the call, as the caller promises.
+        let config = unsafe { required(config, "config") }?;
+        // SAFETY: NULL or a place for a pointer, as the caller promises.
+        let client = unsafe { required_mut(client, "client") }?;
+        match config.failed.first() {
+            None => {}
+            Some((name, Stop::Argument(why))) => return Err(Stop::Argument(format!("{name}: {why}"))),
+            Some((name, Stop::Core(error))) => return Err(Stop::Core(error.clone().within(name))),
+            Some((_, Stop::Poisoned)) => return Err(Stop::Poisoned),
+        }
+        *client = iotda_client_t::boxed(Client::new(&config.config)?);
+        Ok(Delivery::default())
+    };
+    // SAFETY: NULL or a call struct that is ours for the call, as the caller promises.
+    unsafe { guarded(call, run) }
+}
+
+/// Makes a client for another device and writes it to *device. It shares connections, TLS sessions and
+/// addresses with the client that it was opened from, and its other settings; either may be closed first.
+///
+/// Uses no network and starts no thread. *device is written only on success; close it with iotda_close.
+/// The secret is copied. Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_open_device(
+    client: *mut iotda_client_t,
+    device_id: *const c_char,
+    secret: *const c_void,
+    secret_len: usize,
+    device: *mut *mut iotda_client_t,
+    call: *mut iotda_call_t,
+) -> iotda_status_t {
+    let run = |client: &Client, _| {
+        // SAFETY: NULL or a terminated text, as the caller promises.
+        let device_id = unsafe { text(device_id, || "device_id".to_owned()) }?;
+        // SAFETY: NULL or secret_len bytes, as the caller promises.
+        let secret = unsafe { array(secret.cast::<u8>(), secret_len, || "secret".to_owned()) }?;
+        // SAFETY: NULL or a place for a pointer, as the caller promises.
+        let device = unsafe { required_mut(device, "device") }?;
+        *device = iotda_client_t::boxed(client.open_device(device_id, secret)?);
+        Ok(Delivery::default())
+    };
+    // SAFETY: NULL or a client that lives for the call; NULL or a call struct of ours, as the caller promises.
+    unsafe { on_client(client, call, run) }
+}
+
+/// Authenticates the device, unless a valid access token is at hand. Optional: reports do it when they need
+/// to. It tells early whether endpoint, certificates, device id and secret are right.
+///
+/// Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
+/// IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_AUTH_FAILED,
+/// IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_auth(client: *mut iotda_client_t, call: *mut iotda_call_t) -> iotda_status_t {
+    // SAFETY: NULL or a client that lives for the call; NULL or a call struct of ours, as the caller promises.
+    unsafe { on_client(client, call, |client, options| Ok(client.authenticate(options)?)) }
+}
+
+/// Closes a client, wipes its secret and token, and, with the last client that shares them, closes the
+/// connections. NULL is fine. No other call on the same handle may be running; other clients opened from it,
+/// or that it was opened from, live on.
+///
+/// Does not wait for the network. In a child process after fork it leaves the parent's connections alone.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_close(client: *mut iotda_client_t) {
+    if !client.is_null() {
+        // SAFETY: made by this library and not closed yet, as the caller promises.
+        guarded_drop(|| drop(unsafe { Box::from_raw(client) }));
+    }
+}
