@@ -1,0 +1,242 @@
+/*
+ * Every function with what it must refuse: NULL for each pointer, wrong lengths, text that is not UTF-8,
+ * unknown numbers, structs that are zeroed or of the wrong size. Nothing here may touch the network.
+ */
+#include "check.h"
+
+#include <stdint.h>
+
+#define REFUSED(call) CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, call)
+
+static const char not_utf8[] = "a\xff";
+
+static void config(void) {
+    iotda_config_t *config = iotda_config_new();
+    REFUSED(iotda_config_set_endpoint(NULL, "https://localhost"));
+    REFUSED(iotda_config_set_endpoint(config, NULL));
+    REFUSED(iotda_config_set_endpoint(config, not_utf8));
+    CHECK_STATUS(IOTDA_E_CONFIG, iotda_config_set_endpoint(config, ""));
+    CHECK_STATUS(IOTDA_E_CONFIG, iotda_config_set_endpoint(config, "http://localhost"));
+    CHECK_STATUS(IOTDA_E_CONFIG, iotda_config_set_endpoint(config, "https://localhost/path"));
+    CHECK_STATUS(IOTDA_E_CONFIG, iotda_config_set_endpoint(config, "https://localhost:65536"));
+
+    REFUSED(iotda_config_set_device(NULL, "device", "secret", 6));
+    REFUSED(iotda_config_set_device(config, NULL, "secret", 6));
+    REFUSED(iotda_config_set_device(config, "device", NULL, 6));
+    REFUSED(iotda_config_set_device(config, "device", NULL, 0));
+    REFUSED(iotda_config_set_device(config, "device", "secret", 0));
+    REFUSED(iotda_config_set_device(config, "device", "secret", SIZE_MAX));
+    REFUSED(iotda_config_set_device(config, "", "secret", 6));
+    REFUSED(iotda_config_set_device(config, "a b", "secret", 6));
+    REFUSED(iotda_config_set_device(config, not_utf8, "secret", 6));
+
+    REFUSED(iotda_config_set_sign_type(NULL, 0));
+    REFUSED(iotda_config_set_sign_type(config, -1));
+    REFUSED(iotda_config_set_sign_type(config, 2));
+    REFUSED(iotda_config_set_sign_type(config, INT32_MAX));
+    CHECK_STATUS(IOTDA_OK, iotda_config_set_sign_type(config, 1));
+
+    REFUSED(iotda_config_set_ca_pem(NULL, "x", 1));
+    REFUSED(iotda_config_set_ca_pem(config, NULL, 1));
+    CHECK_STATUS(IOTDA_E_CONFIG, iotda_config_set_ca_pem(config, "", 0));
+    CHECK_STATUS(IOTDA_E_CONFIG, iotda_config_set_ca_pem(config, "x", 1));
+    REFUSED(iotda_config_set_ca_pem(config, "x", SIZE_MAX));
+
+    REFUSED(iotda_config_set_ca_file(NULL, "ca.pem"));
+    REFUSED(iotda_config_set_ca_file(config, NULL));
+
+    CHECK_STATUS(IOTDA_E_CONFIG, iotda_config_set_ca_file(config, "no such file"));
+
+    REFUSED(iotda_config_set_timeout_ms(NULL, 1000));
+    REFUSED(iotda_config_set_timeout_ms(config, 0));
+    REFUSED(iotda_config_set_connect_timeout_ms(NULL, 1000));
+    REFUSED(iotda_config_set_connect_timeout_ms(config, 0));
+    iotda_config_free(config);
+    iotda_config_free(NULL);
+}
+
+static void init(void) {
+    iotda_config_t *config = config_from_environment();
+    iotda_client_t *client = (iotda_client_t *)config; /* anything but NULL, to see that it stays */
+    iotda_call_t call = IOTDA_CALL_INIT;
+    REFUSED(iotda_init(NULL, &client, &call));
+    CHECK(client == (iotda_client_t *)config);
+    CHECK(strlen(call.message) > 0);
+    REFUSED(iotda_init(config, NULL, &call));
+    iotda_config_free(config);
+
+    config = iotda_config_new();
+    CHECK_STATUS(IOTDA_E_CONFIG, iotda_init(config, &client, &call));
+    CHECK(strlen(call.message) > 0);
+    iotda_config_free(config);
+}
+
+static void device(iotda_client_t *client) {
+    iotda_client_t *device = NULL;
+    iotda_call_t call = IOTDA_CALL_INIT;
+    REFUSED(iotda_open_device(NULL, "device", "secret", 6, &device, &call));
+    REFUSED(iotda_open_device(client, NULL, "secret", 6, &device, &call));
+    REFUSED(iotda_open_device(client, not_utf8, "secret", 6, &device, &call));
+    REFUSED(iotda_open_device(client, "a/b", "secret", 6, &device, &call));
+    REFUSED(iotda_open_device(client, "device", NULL, 6, &device, &call));
+    REFUSED(iotda_open_device(client, "device", "secret", 0, &device, &call));
+    REFUSED(iotda_open_device(client, "device", "secret", SIZE_MAX, &device, &call));
+    CHECK(device == NULL);
+    REFUSED(iotda_open_device(client, "device", "secret", 6, NULL, &call));
+    CHECK(strlen(call.message) > 0);
+}
+
+static void properties(iotda_client_t *client) {
+    iotda_call_t call = IOTDA_CALL_INIT;
+    iotda_service_t good = {"s", "{}", IOTDA_TIME_NONE};
+    REFUSED(iotda_report_props(NULL, &good, 1, &call));
+    REFUSED(iotda_report_props(client, NULL, 1, &call));
+    REFUSED(iotda_report_props(client, NULL, 0, &call));
+    REFUSED(iotda_report_props(client, &good, 0, &call));
+    REFUSED(iotda_report_props(client, &good, SIZE_MAX, &call));
+    REFUSED(iotda_report_props(client, &good, SIZE_MAX / sizeof good + 1, &call));
+
+    static const iotda_service_t wrong[] = {
+        {NULL, NULL, 0},        {NULL, "{}", 0},    {"s", NULL, 0},  {"", "{}", 0},
+        {not_utf8, "{}", 0},    {"s", not_utf8, 0}, {"s", "", 0},    {"s", "[]", 0},
+        {"s", "{", 0},          {"s", "{}x", 0},    {"s", "{}", -1}, {"s", "{}", INT64_MAX},
+        {"s", "{}", INT64_MIN},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        iotda_service_t services[2] = {good, wrong[i]};
+        iotda_call_t told = IOTDA_CALL_INIT;
+        REFUSED(iotda_report_props(client, services, 2, &told));
+        CHECK(strstr(told.message, "services[1]") != NULL);
+        CHECK(told.attempts == 0);
+    }
+
+    static const char *const bodies[] = {"", "{", "[]", "{}", "{\"services\":[]}", not_utf8};
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
+        REFUSED(iotda_report_props_json(client, bodies[i], strlen(bodies[i]), &call));
+    REFUSED(iotda_report_props_json(NULL, "{}", 2, &call));
+    REFUSED(iotda_report_props_json(client, NULL, 2, &call));
+    REFUSED(iotda_report_props_json(client, NULL, 0, &call));
+    REFUSED(iotda_report_props_json(client, "{}", SIZE_MAX, &call));
+}
+
+static void message(iotda_client_t *client) {
+    iotda_call_t call = IOTDA_CALL_INIT;
+    REFUSED(iotda_report_message(NULL, "x", 1, &call));
+    REFUSED(iotda_report_message(client, NULL, 1, &call));
+    REFUSED(iotda_report_message(client, "x", SIZE_MAX, &call));
+}
+
+static void batch(iotda_client_t *client) {
+    iotda_call_t call = IOTDA_CALL_INIT;
+    iotda_service_t service = {"s", "{}", IOTDA_TIME_NONE};
+    iotda_child_t good = {"child", &service, 1};
+    REFUSED(iotda_gateway_batch(NULL, &good, 1, NULL, &call));
+    REFUSED(iotda_gateway_batch(client, NULL, 1, NULL, &call));
+    REFUSED(iotda_gateway_batch(client, NULL, 0, NULL, &call));
+    REFUSED(iotda_gateway_batch(client, &good, 0, NULL, &call));
+    REFUSED(iotda_gateway_batch(client, &good, SIZE_MAX, NULL, &call));
+
+    static const iotda_service_t bad_service = {NULL, NULL, 0};
+    const iotda_child_t wrong[] = {
+        {NULL, NULL, 0},
+        {NULL, &service, 1},
+        {"", &service, 1},
+        {"a b", &service, 1},
+        {not_utf8, &service, 1},
+        {"child", NULL, 1},
+        {"child", NULL, 0},
+        {"child", &service, 0},
+        {"child", &service, SIZE_MAX},
+        {"child", &bad_service, 1},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        iotda_child_t children[2] = {good, wrong[i]};
+        iotda_call_t told = IOTDA_CALL_INIT;
+        REFUSED(iotda_gateway_batch(client, children, 2, NULL, &told));
+        CHECK(strstr(told.message, "children[1]") != NULL);
+        CHECK(told.attempts == 0);
+    }
+
+    static const char *const bodies[] = {"", "{", "[]", "{}", "{\"devices\":[]}", not_utf8};
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
+        REFUSED(iotda_gateway_batch_json(client, bodies[i], strlen(bodies[i]), &call));
+    REFUSED(iotda_gateway_batch_json(NULL, "{}", 2, &call));
+    REFUSED(iotda_gateway_batch_json(client, NULL, 2, &call));
+    REFUSED(iotda_gateway_batch_json(client, NULL, 0, &call));
+    REFUSED(iotda_gateway_batch_json(client, "{}", SIZE_MAX, &call));
+}
+
+/* A call struct that is zeroed, or of an older or a newer header. */
+static void call_struct(iotda_client_t *client) {
+    REFUSED(iotda_auth(NULL, NULL));
+    iotda_call_t told = IOTDA_CALL_INIT;
+    REFUSED(iotda_auth(NULL, &told));
+    CHECK(strlen(told.message) > 0);
+
+    iotda_call_t zeroed;
+    memset(&zeroed, 0, sizeof zeroed);
+    REFUSED(iotda_report_message(client, "x", 1, &zeroed));
+
+    iotda_call_t small = IOTDA_CALL_INIT;
+    small.struct_size = sizeof small - 1;
+    memset(small.message, 'm', sizeof small.message);
+    REFUSED(iotda_report_message(client, "x", 1, &small));
+    CHECK(small.message[0] == 'm');
+
+    /* Newer by a field: what it does not know, the library leaves alone. */
+    struct {
+        iotda_call_t call;
+        char more[16];
+    } newer = {IOTDA_CALL_INIT, "left alone"};
+    newer.call.struct_size = sizeof newer;
+    REFUSED(iotda_report_message(client, NULL, 1, &newer.call));
+    CHECK(strlen(newer.call.message) > 0);
+    CHECK(strcmp(newer.more, "left alone") == 0);
+}
+
+static void builder(void) {
+    iotda_props_t *props = iotda_props_new();
+    REFUSED(iotda_props_add_integer(NULL, "n", 1));
+    REFUSED(iotda_props_add_integer(props, NULL, 1));
+    REFUSED(iotda_props_add_integer(props, not_utf8, 1));
+    REFUSED(iotda_props_add_double(NULL, "n", 1));
+    REFUSED(iotda_props_add_double(props, NULL, 1));
+    REFUSED(iotda_props_add_boolean(NULL, "n", true));
+    REFUSED(iotda_props_add_boolean(props, NULL, true));
+    REFUSED(iotda_props_add_string(NULL, "n", "x"));
+    REFUSED(iotda_props_add_string(props, NULL, "x"));
+    REFUSED(iotda_props_add_string(props, "n", NULL));
+    REFUSED(iotda_props_add_json(NULL, "n", "1"));
+    REFUSED(iotda_props_add_json(props, NULL, "1"));
+    REFUSED(iotda_props_add_json(props, "n", NULL));
+    CHECK(iotda_props_json(NULL) == NULL);
+    CHECK(strcmp(iotda_props_json(props), "{}") == 0);
+    iotda_props_clear(NULL);
+    iotda_props_free(NULL);
+    iotda_props_free(props);
+}
+
+static void names(void) {
+    CHECK(strcmp(iotda_status_name(IOTDA_OK), "IOTDA_OK") == 0);
+    CHECK(strcmp(iotda_status_name(IOTDA_E_FORKED), "IOTDA_E_FORKED") == 0);
+    /* An unknown number has a name and a text too. */
+    CHECK(iotda_status_name(INT32_MIN) != NULL && iotda_status_name(INT32_MAX) != NULL);
+    CHECK(strlen(iotda_status_text(IOTDA_E_TLS)) > 0 && strlen(iotda_status_text(-1)) > 0);
+    CHECK(strlen(iotda_version()) > 0 && iotda_abi_version() == IOTDA_ABI_VERSION);
+}
+
+int main(void) {
+    config();
+    init();
+    iotda_client_t *client = client_from_environment();
+    device(client);
+    properties(client);
+    message(client);
+    batch(client);
+    call_struct(client);
+    iotda_close(client);
+    iotda_close(NULL);
+    builder();
+    names();
+    return EXIT_SUCCESS;
+}

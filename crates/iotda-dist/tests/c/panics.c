@@ -1,0 +1,146 @@
+/*
+ * A panic inside each function that can fail: an error for the caller, never a crash, and a client that it
+ * happened in is not used again. Built against a library that has iotda_test_panic_next().
+ */
+#include "check.h"
+
+/* The next call of the library, on any thread, panics inside. */
+void iotda_test_panic_next(void);
+
+static const char services_json[] = "{\"services\":[{\"service_id\":\"s\",\"properties\":{}}]}";
+static const char devices_json[] =
+    "{\"devices\":[{\"device_id\":\"c\",\"services\":[{\"service_id\":\"s\",\"properties\":{}}]}]}";
+static iotda_service_t service = {"s", "{}", IOTDA_TIME_NONE};
+static iotda_child_t child = {"c", &service, 1};
+
+static iotda_status_t open_device(iotda_client_t *client, iotda_call_t *call) {
+    iotda_client_t *device = NULL;
+    iotda_status_t status = iotda_open_device(client, "other", "secret", 6, &device, call);
+    CHECK(device == NULL);
+    return status;
+}
+
+static iotda_status_t report_props(iotda_client_t *client, iotda_call_t *call) {
+    return iotda_report_props(client, &service, 1, call);
+}
+
+static iotda_status_t report_props_json(iotda_client_t *client, iotda_call_t *call) {
+    return iotda_report_props_json(client, services_json, sizeof services_json - 1, call);
+}
+
+static iotda_status_t report_message(iotda_client_t *client, iotda_call_t *call) {
+    return iotda_report_message(client, "x", 1, call);
+}
+
+static iotda_status_t gateway_batch(iotda_client_t *client, iotda_call_t *call) {
+    return iotda_gateway_batch(client, &child, 1, NULL, call);
+}
+
+static iotda_status_t gateway_batch_json(iotda_client_t *client, iotda_call_t *call) {
+    return iotda_gateway_batch_json(client, devices_json, sizeof devices_json - 1, call);
+}
+
+typedef iotda_status_t (*client_call_t)(iotda_client_t *client, iotda_call_t *call);
+
+static const client_call_t client_calls[] = {
+    iotda_auth,     open_device,   report_props,       report_props_json,
+    report_message, gateway_batch, gateway_batch_json,
+};
+
+enum { CLIENT_CALLS = sizeof client_calls / sizeof client_calls[0] };
+
+static void in_client(void) {
+    for (size_t i = 0; i < CLIENT_CALLS; i++) {
+        iotda_client_t *client = client_from_environment();
+        iotda_call_t call = IOTDA_CALL_INIT;
+        iotda_test_panic_next();
+        CHECK_STATUS(IOTDA_E_INTERNAL, client_calls[i](client, &call));
+        CHECK(strlen(call.message) > 0);
+        /* The panic is over, and still nothing goes through this client. */
+        for (size_t j = 0; j < CLIENT_CALLS; j++) {
+            iotda_call_t later = IOTDA_CALL_INIT;
+            CHECK_STATUS(IOTDA_E_INTERNAL, client_calls[j](client, &later));
+            CHECK(strlen(later.message) > 0);
+        }
+        iotda_close(client);
+    }
+    iotda_client_t *client = client_from_environment();
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_auth(client, NULL));
+    iotda_close(client);
+}
+
+static void in_config(void) {
+    iotda_test_panic_next();
+    CHECK(iotda_config_new() == NULL);
+
+    iotda_config_t *config = iotda_config_new();
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_config_set_endpoint(config, "https://localhost"));
+    iotda_config_free(config);
+
+    config = iotda_config_new();
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_config_set_device(config, "device", "secret", 6));
+    iotda_config_free(config);
+
+    config = iotda_config_new();
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_config_set_sign_type(config, 0));
+    iotda_config_free(config);
+
+    config = iotda_config_new();
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_config_set_ca_pem(config, "x", 1));
+    iotda_config_free(config);
+
+    config = iotda_config_new();
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_config_set_ca_file(config, "ca.pem"));
+    iotda_config_free(config);
+
+    config = iotda_config_new();
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_config_set_timeout_ms(config, 1000));
+    iotda_config_free(config);
+
+    config = iotda_config_new();
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_config_set_connect_timeout_ms(config, 1000));
+    iotda_config_free(config);
+
+    config = config_from_environment();
+    iotda_client_t *client = NULL;
+    iotda_call_t call = IOTDA_CALL_INIT;
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_init(config, &client, &call));
+    CHECK(client == NULL);
+    CHECK(strlen(call.message) > 0);
+    iotda_config_free(config);
+}
+
+static void in_builder(void) {
+    iotda_test_panic_next();
+    CHECK(iotda_props_new() == NULL);
+
+    iotda_props_t *props = iotda_props_new();
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_props_add_integer(props, "n", 1));
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_props_add_double(props, "n", 1));
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_props_add_boolean(props, "n", true));
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_props_add_string(props, "n", "x"));
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_props_add_json(props, "n", "1"));
+    CHECK(strcmp(iotda_props_json(props), "{}") == 0);
+    iotda_props_free(props);
+}
+
+int main(void) {
+    in_config();
+    in_client();
+    in_builder();
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,60 @@
+//! `cargo xtask test`: everything that must hold, step by step. The first step that fails ends it. What a
+//! step does is in the modules below; this file holds their order.
+
+mod consumers;
+mod contents;
+mod failures;
+mod installed;
+mod panics;
+mod sources;
+mod stand;
+mod steady;
+mod suite;
+
+use crate::demo;
+use crate::project::Project;
+use crate::provision::{self, FOR_TEST};
+use anyhow::Result;
+use std::process::ExitCode;
+use std::time::Instant;
+
+type Step = (&'static str, fn(&Project) -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("the tools are there", |project| provision::ensure(project, FOR_TEST)),
+    ("the Rust sources are formatted", sources::rust_format),
+    ("the C sources are formatted", sources::c_format),
+    ("include/iotda.h is up to date", sources::header),
+    ("include/iotda.h compiles alone, as C and as C++", sources::header_compiles),
+    ("clippy has nothing to say", sources::clippy),
+    ("the Rust documentation builds", sources::documentation),
+    ("the Rust tests pass", sources::rust_tests),
+    ("the package installs", installed::install),
+    ("the package holds what it should, and nothing of this machine", contents::check),
+    ("programs outside the repository build and report", consumers::check),
+    ("the C interface keeps its contract", suite::check),
+    ("... and valgrind finds no fault", suite::check_with_valgrind),
+    ("failures are told as what they are", failures::check),
+    ("a thousand reports cost a thousand sends", steady::check),
+    ("the demonstration works", demo::run),
+    // Last, since it builds the library once more, with another feature.
+    ("a panic inside is an error outside", panics::check),
+];
+
+/// Runs the steps from the given one, counted from 1. The last line says how many passed.
+pub(crate) fn run(project: &Project, from: usize) -> ExitCode {
+    let begin = Instant::now();
+    let mut passed = 0;
+    for (number, (headline, step)) in (1..).zip(STEPS).skip(from.saturating_sub(1)) {
+        println!("\n== {number}/{} {headline}", STEPS.len());
+        let step_begin = Instant::now();
+        if let Err(error) = step(project) {
+            println!("\nThis does not hold: {headline}\n{error:#}\n{passed} passed, 1 failed");
+            return ExitCode::FAILURE;
+        }
+        passed += 1;
+        println!("   {:.1} s", step_begin.elapsed().as_secs_f32());
+    }
+    println!("\nAll of it took {:.0} s.\n{passed} passed, 0 failed", begin.elapsed().as_secs_f32());
+    ExitCode::SUCCESS
+}

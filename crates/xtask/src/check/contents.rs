@@ -1,0 +1,140 @@
+//! What is in the installed package: the right files and symbols, and nothing that ties it to this machine.
+
+use super::installed;
+use crate::process;
+use crate::project::{Project, VERSION};
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+pub(super) fn check(project: &Project) -> Result<()> {
+    let prefix = installed::prefix(project);
+    files(&prefix)?;
+    symbols(project, &prefix)?;
+    soname(&prefix)?;
+    native_libraries(&prefix)?;
+    no_build_paths(project, &prefix)
+}
+
+fn files(prefix: &Path) -> Result<()> {
+    let mut found = BTreeSet::new();
+    list(prefix, prefix, &mut found)?;
+    let shared = format!("lib/libiotda.so.{VERSION}");
+    let expected = [
+        "include/iotda.h",
+        "lib/cmake/iotda/iotdaConfig.cmake",
+        "lib/cmake/iotda/iotdaConfigVersion.cmake",
+        "lib/cmake/iotda/iotdaTargets.cmake",
+        "lib/libiotda.a",
+        "lib/libiotda.so",
+        "lib/libiotda.so.0",
+        &shared,
+        "lib/pkgconfig/iotda-static.pc",
+        "lib/pkgconfig/iotda.pc",
+        "share/doc/libiotda/LICENSE-APACHE",
+        "share/doc/libiotda/LICENSE-MIT",
+    ];
+    let expected: BTreeSet<String> = expected.into_iter().map(String::from).collect();
+    ensure!(found == expected, "the package holds {found:#?}\nand should hold {expected:#?}");
+    Ok(())
+}
+
+fn list(root: &Path, dir: &Path, found: &mut BTreeSet<String>) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            list(root, &path, found)?;
+        } else {
+            found.insert(path.strip_prefix(root)?.to_string_lossy().into_owned());
+        }
+    }
+    Ok(())
+}
+
+/// The functions that the header declares are those that the libraries have, without the tests' own.
+fn symbols(project: &Project, prefix: &Path) -> Result<()> {
+    let header = fs::read_to_string(project.path("include/iotda.h"))?;
+    let declared: BTreeSet<String> = header.lines().filter_map(declared_function).map(String::from).collect();
+    ensure!(declared.contains("iotda_report_props"), "the header's functions are not found in it");
+    for (library, option) in [("libiotda.a", "--extern-only"), ("libiotda.so", "--dynamic")] {
+        let path = prefix.join("lib").join(library);
+        let listing =
+            process::output(Command::new("nm").args(["--defined-only", "--format=posix", option]).arg(&path))?;
+        let names = listing.lines().filter_map(|line| line.split(' ').next());
+        let exported: BTreeSet<String> = names.filter(|name| name.starts_with("iotda_")).map(String::from).collect();
+        ensure!(
+            exported == declared,
+            "{library} does not hold just what the header declares: {:?}",
+            exported.symmetric_difference(&declared).collect::<Vec<_>>()
+        );
+        if option == "--dynamic" {
+            let others: Vec<&str> = listing.lines().filter(|line| !line.starts_with("iotda_")).collect();
+            ensure!(others.is_empty(), "{library} exports more than its own functions: {others:?}");
+        }
+    }
+    Ok(())
+}
+
+/// The name of the function that a line of the header declares. Comments and macros start otherwise.
+fn declared_function(line: &str) -> Option<&str> {
+    if line.starts_with([' ', '#', '/', '*']) || line.starts_with("typedef") {
+        return None;
+    }
+    let before = line.split_once('(')?.0;
+    before.rsplit([' ', '*']).next().filter(|name| name.starts_with("iotda_"))
+}
+
+fn soname(prefix: &Path) -> Result<()> {
+    let dynamic = process::output(Command::new("readelf").arg("-d").arg(prefix.join("lib/libiotda.so")))?;
+    ensure!(dynamic.contains("SONAME") && dynamic.contains("[libiotda.so.0]"), "no SONAME libiotda.so.0:\n{dynamic}");
+    Ok(())
+}
+
+/// The list that rustc gave is in both the CMake package and the pkg-config files.
+fn native_libraries(prefix: &Path) -> Result<()> {
+    let pc = fs::read_to_string(prefix.join("lib/pkgconfig/iotda.pc"))?;
+    let line = pc.lines().find_map(|line| line.strip_prefix("Libs.private: "));
+    let libraries = line.context("iotda.pc has no Libs.private")?;
+    ensure!(libraries.split(' ').any(|library| library == "-lc"), "not rustc's list of libraries: {libraries}");
+    let targets = fs::read_to_string(prefix.join("lib/cmake/iotda/iotdaTargets.cmake"))?;
+    ensure!(targets.contains(&libraries.replace(' ', ";")), "the CMake package lacks {libraries}");
+    Ok(())
+}
+
+/// Nothing names a directory of the build: such a package breaks elsewhere, or tells about its maker.
+fn no_build_paths(project: &Project, prefix: &Path) -> Result<()> {
+    let mut paths = vec![project.root().to_owned(), project.target().to_owned(), prefix.to_owned()];
+    paths.extend(["CARGO_HOME", "HOME"].iter().filter_map(env::var_os).map(Into::into));
+    let sysroot = process::output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    // The system's own directory for everything, where distributions put Rust, is no path of a build.
+    paths.extend((sysroot.trim() != "/usr").then(|| sysroot.trim().into()));
+    let mut found = BTreeSet::new();
+    list(prefix, prefix, &mut found)?;
+    for file in &found {
+        let bytes = fs::read(prefix.join(file))?;
+        for path in &paths {
+            let path = path.as_os_str().as_encoded_bytes();
+            if path.len() > 1 && bytes.windows(path.len()).any(|window| window == path) {
+                bail!("{file} holds the path {}", String::from_utf8_lossy(path));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::declared_function;
+
+    #[test]
+    fn functions_are_found_in_the_header() {
+        assert_eq!(declared_function("iotda_config_t *iotda_config_new(void);"), Some("iotda_config_new"));
+        assert_eq!(declared_function("iotda_status_t iotda_init(const iotda_config_t *config,"), Some("iotda_init"));
+        for line in ["#define IOTDA_X (1)", " * iotda_init(x)", "typedef int (*iotda_f)(void);", "extern \"C\" {"] {
+            assert_eq!(declared_function(line), None, "{line}");
+        }
+    }
+}

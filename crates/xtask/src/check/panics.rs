@@ -1,0 +1,28 @@
+//! A panic inside each function of the library, which is built and packaged as the one that is shipped but for
+//! the function that asks for the panic.
+
+use super::installed::{self, cmake};
+use super::stand::Stand;
+use super::suite::valgrind;
+use crate::project::Project;
+use anyhow::{Result, ensure};
+use std::process::Command;
+
+pub(super) fn check(project: &Project) -> Result<()> {
+    let prefix = installed::install_with_panic_hook(project)?;
+    let source = installed::copy_of(project, "c", "check/panics")?;
+    cmake(&source, &source.join("build"), &prefix, &["-DCMAKE_BUILD_TYPE=Release", "-DPANIC_HOOK=ON"])?;
+    let program = source.join("build/panics");
+    for mut command in [Command::new(&program), valgrind(project)] {
+        if command.get_program() != program {
+            command.arg(&program);
+        }
+        // Each panic writes to standard error, which is shown only if the program fails.
+        command.env_remove("RUST_BACKTRACE");
+        let stand = Stand::start(&source)?;
+        stand.run(&mut command)?;
+        let connections = stand.platform.counters().connections;
+        ensure!(connections == 0, "a call that panicked at its beginning reached the network");
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! What can be said of the sources alone: format, lints, documentation, the Rust tests, the C header.
+
+use crate::project::Project;
+use crate::{header, process};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub(super) fn rust_format(project: &Project) -> Result<()> {
+    process::run(project.cargo("fmt").args(["--all", "--check"])).context("run: cargo fmt --all")
+}
+
+pub(super) fn c_format(project: &Project) -> Result<()> {
+    let mut files = Vec::new();
+    for dir in ["examples", "crates/iotda-dist/tests"] {
+        c_sources(&project.path(dir), &mut files)?;
+    }
+    let mut check = Command::new("clang-format");
+    check.current_dir(project.root()).args(["--dry-run", "-Werror"]).args(&files);
+    process::run(&mut check).context("run clang-format -i on these files")
+}
+
+/// The C and C++ files in a directory and those in it.
+fn c_sources(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let path = entry?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if path.is_dir() {
+            c_sources(&path, files)?;
+        } else if matches!(extension, Some("c" | "h" | "cpp" | "hpp")) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn header(project: &Project) -> Result<()> {
+    header::check(project)
+}
+
+pub(super) fn header_compiles(project: &Project) -> Result<()> {
+    let dir = project.empty_dir("check/header")?;
+    let source = dir.join("alone.c");
+    fs::write(&source, "#include \"iotda.h\"\niotda_call_t call = IOTDA_CALL_INIT;\n")?;
+    for (compiler, language, standard) in
+        [("cc", "c", "c99"), ("cc", "c", "c11"), ("c++", "c++", "c++17"), ("c++", "c++", "c++20")]
+    {
+        let mut compile = Command::new(compiler);
+        compile.args(["-fsyntax-only", "-x", language, &format!("-std={standard}")]);
+        compile.args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(project.path("include"));
+        process::output(compile.arg(&source))?;
+    }
+    Ok(())
+}
+
+pub(super) fn clippy(project: &Project) -> Result<()> {
+    let mut clippy = project.cargo("clippy");
+    process::run(clippy.args(["--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
+}
+
+pub(super) fn documentation(project: &Project) -> Result<()> {
+    let mut doc = project.cargo("doc");
+    doc.args(["--locked", "--workspace", "--no-deps", "--document-private-items", "--quiet"]);
+    process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+pub(super) fn rust_tests(project: &Project) -> Result<()> {
+    process::run(project.cargo("test").args(["--locked", "--workspace"]))
+}

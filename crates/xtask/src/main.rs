@@ -1,0 +1,121 @@
+//! `cargo xtask`: the developer commands. This file reads the command line; each command has a
+//! module of its own.
+
+#![forbid(unsafe_code)]
+
+mod cargo;
+mod check;
+mod demo;
+mod header;
+mod package;
+mod platform;
+mod process;
+mod project;
+mod provision;
+
+use anyhow::{Result, bail};
+use lexopt::prelude::*;
+use package::Request;
+use project::Project;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+The developer commands of libiotda
+
+Usage: cargo xtask COMMAND
+
+  demo
+        Build and install the package below target/, build examples/c with it, run it against the
+        stand-in platform, and show what the platform received.
+  test [--from N]
+        Check everything that must hold before a change is merged. `.ci/run` calls this. With --from,
+        begin at step N, after a run that has come so far.
+  package --prefix DIR [--features LIST] [--profile NAME]
+        Install header, libraries, CMake package and pkg-config files below DIR. The result may be
+        moved. The profile is `release` unless told otherwise.
+  header [--check]
+        Write include/iotda.h from crates/iotda-capi; with --check, only say whether it is up to date.
+  help
+        Show this text.
+
+demo and test install the tools they lack (CMake, a C++ compiler, ...) where they may: as root on a
+machine with apt-get. Elsewhere they say what to install. Nothing is written outside target/.
+";
+
+enum Command {
+    Demo,
+    Test { from: usize },
+    Package(Request),
+    Header { check_only: bool },
+    Help,
+}
+
+fn main() -> ExitCode {
+    match command_line().and_then(run) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    if let Command::Help = command {
+        print!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let project = Project::find()?;
+    match command {
+        Command::Test { from } => return Ok(check::run(&project, from)),
+        Command::Demo => demo::run(&project)?,
+        Command::Package(request) => {
+            package::install(&project, &request)?;
+            println!("libiotda is installed in {}", request.prefix.display());
+        }
+        Command::Header { check_only: true } => header::check(&project)?,
+        Command::Header { check_only: false } => header::write(&project)?,
+        Command::Help => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn command_line() -> Result<Command> {
+    let mut arguments = lexopt::Parser::from_env();
+    let command = match arguments.next()? {
+        None | Some(Short('h') | Long("help")) => return Ok(Command::Help),
+        Some(Value(name)) => name.string()?,
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    let mut check_only = false;
+    let mut from = 1;
+    let mut prefix = None;
+    let mut features = Vec::new();
+    let mut profile = "release".to_owned();
+    while let Some(argument) = arguments.next()? {
+        match (command.as_str(), argument) {
+            (_, Short('h') | Long("help")) => return Ok(Command::Help),
+            ("header", Long("check")) => check_only = true,
+            ("test", Long("from")) => from = arguments.value()?.parse()?,
+            ("package", Long("prefix")) => prefix = Some(PathBuf::from(arguments.value()?)),
+            ("package", Long("profile")) => profile = arguments.value()?.string()?,
+            ("package", Long("features")) => {
+                let list = arguments.value()?.string()?;
+                features.extend(list.split([',', ' ']).filter(|name| !name.is_empty()).map(String::from));
+            }
+            (_, other) => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(match command.as_str() {
+        "demo" => Command::Demo,
+        "test" => Command::Test { from },
+        "header" => Command::Header { check_only },
+        "package" => match prefix {
+            Some(prefix) => Command::Package(Request { prefix, features, profile }),
+            None => bail!("package needs --prefix DIR: where to install"),
+        },
+        "help" => Command::Help,
+        other => bail!("there is no command `{other}`; see cargo xtask help"),
+    })
+}
