@@ -1,14 +1,17 @@
 //! How a platform is set up and started. What it is once it runs is `platform`'s.
 
-use crate::certificate::{self, CertificateKind};
+use crate::certificate::{Authority, CertificateKind};
 use crate::clock::Clock;
+use crate::fault::Fault;
 use crate::journal::{Bounds, Journal};
 use crate::platform::{Platform, Thread};
 use crate::registry::Registry;
+use crate::server::Tls;
 use crate::state::State;
 use crate::{Error, inspection, server};
+use socket2::SockRef;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::oneshot;
@@ -31,6 +34,9 @@ pub struct PlatformBuilder {
     certificate: CertificateKind,
     server_names: Vec<String>,
     stopped_at: Option<SystemTime>,
+    faults: Vec<Fault>,
+    scenario_file: Option<PathBuf>,
+    narrow_window: bool,
 }
 
 impl Default for PlatformBuilder {
@@ -47,6 +53,9 @@ impl Default for PlatformBuilder {
             certificate: CertificateKind::Valid,
             server_names: Vec::new(),
             stopped_at: None,
+            faults: Vec::new(),
+            scenario_file: None,
+            narrow_window: false,
         }
     }
 }
@@ -126,6 +135,26 @@ impl PlatformBuilder {
         self
     }
 
+    /// A fault that is armed from the start. They keep their order.
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// A scenario, read at the start: a file of faults, armed after those of [`fault`](Self::fault).
+    pub fn scenario_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.scenario_file = Some(path.into());
+        self
+    }
+
+    /// Makes the window small that a device may send ahead of what the platform reads, so that its writing blocks
+    /// when the platform does not read: after about 100 kB on Linux, where it would otherwise be some 4 MB. Every
+    /// connection is slower for it.
+    pub fn narrow_window(mut self) -> Self {
+        self.narrow_window = true;
+        self
+    }
+
     /// Starts the platform. It can be connected to when this returns.
     pub fn start(self) -> Result<Platform, Error> {
         let token_lifetime_s = u32::try_from(self.token_lifetime.as_secs())
@@ -137,15 +166,23 @@ impl PlatformBuilder {
             Some(path) => Registry::from_file(path)?,
             None => self.registry,
         };
+        let faults = faults(self.faults, self.scenario_file.as_deref())?;
         let journal = Journal::new(self.bounds, self.record_file.as_deref())?;
         let clock = self.stopped_at.map_or_else(Clock::running, Clock::stopped);
         let state = Arc::new(State::new(clock, registry, journal, token_lifetime_s, self.token_length));
 
-        let certificate = certificate::make(self.certificate, &self.server_names)?;
-        let ca_pem = certificate.ca_pem.clone();
-        let tls = Arc::new(server::tls_config(certificate)?);
+        for fault in faults {
+            state.faults().add(fault);
+        }
+
+        let authority = Authority::new("IoTDA stand-in platform authority")?;
+        let tls = Arc::new(Tls::new(&authority, self.certificate, &self.server_names)?);
+        let ca_pem = authority.pem;
 
         let (devices, address) = listen(self.bind, "devices")?;
+        if self.narrow_window {
+            narrow(&devices).map_err(|error| Error::new(format!("the window cannot be made narrow: {error}")))?;
+        }
         let (inspectors, inspection_address) = listen(loopback(&self.inspection)?, "the inspection API")?;
 
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -186,6 +223,28 @@ impl PlatformBuilder {
             _thread: Thread::new(stop, thread),
         })
     }
+}
+
+/// The faults that are armed from the start, checked.
+fn faults(mut faults: Vec<Fault>, scenario_file: Option<&Path>) -> Result<Vec<Fault>, Error> {
+    if let Some(path) = scenario_file {
+        let place = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::new(format!("the scenario {place} cannot be read: {error}")))?;
+        let read = Fault::from_toml(&text).map_err(|error| Error::new(format!("the scenario {place}: {error}")))?;
+        faults.extend(read);
+    }
+    faults.iter().try_for_each(Fault::check)?;
+    Ok(faults)
+}
+
+/// A client's own buffer grows with the segments that it may send, so that these are made small too. The connections
+/// that are accepted take both over.
+fn narrow(listener: &TcpListener) -> std::io::Result<()> {
+    let socket = SockRef::from(listener);
+    #[cfg(unix)]
+    socket.set_tcp_mss(1000)?;
+    socket.set_recv_buffer_size(4096)
 }
 
 fn listen(address: SocketAddr, whom: &str) -> Result<(TcpListener, SocketAddr), Error> {

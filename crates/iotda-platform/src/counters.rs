@@ -8,6 +8,8 @@ use serde::Serialize;
 pub struct Counters {
     /// TCP connections that were accepted.
     pub connections: u64,
+    /// TCP connections that are over.
+    pub connections_closed: u64,
     /// TLS handshakes in full.
     pub handshakes_full: u64,
     /// TLS handshakes that resumed an earlier session.
@@ -16,7 +18,7 @@ pub struct Counters {
     pub handshakes_failed: u64,
     /// Requests, accepted or not.
     pub requests: u64,
-    /// Requests that were refused.
+    /// Requests that were refused, or were answered by a fault.
     pub refusals: u64,
     /// Access tokens that were issued.
     pub authentications: u64,
@@ -28,4 +30,8 @@ pub struct Counters {
     pub batches: u64,
     /// Accepted reports that are no longer kept, because later ones took their place.
     pub reports_dropped: u64,
+    /// Faults that were done to connections.
+    pub connection_faults: u64,
+    /// Faults that were done to requests.
+    pub request_faults: u64,
 }

@@ -1,8 +1,9 @@
-//! The edge towards people and tests: plain HTTP on a loopback port, to see what was received, to register devices, and
-//! to move the clock. The calls are listed at the crate's front page.
+//! The edge towards people and tests: plain HTTP on a loopback port, to see what was received, to register devices, to move
+//! the clock, and to have faults done. The calls are listed at the crate's front page.
 
 mod registration;
 
+use crate::fault::Fault;
 use crate::journal::json;
 use crate::refusal::Refusal;
 use crate::server::accept;
@@ -63,6 +64,7 @@ fn methods(path: &str) -> Option<&'static str> {
     Some(match path {
         "/reports" | "/requests" => "GET, DELETE",
         "/products" | "/devices" => "GET, POST",
+        "/faults" => "GET, POST, DELETE",
         "/counters" => "GET",
         "/clock" => "GET, PUT",
         "/clock/advance" | "/tokens/expire" => "POST",
@@ -83,6 +85,15 @@ fn answer(state: &State, method: &str, path: &str, body: &[u8]) -> Answer {
         ("POST", "/products") => registration::create_product(&mut state.registry_mut(), body),
         ("GET", "/devices") => (200, registration::list_devices(&state.registry())),
         ("POST", "/devices") => registration::register_device(&mut state.registry_mut(), body),
+        ("GET", "/faults") => (200, list(state.faults().list().iter().map(|fault| json!(fault).to_string()))),
+        ("POST", "/faults") => match read::<Fault>(body) {
+            Err(failure) => failure,
+            Ok(fault) => (201, json!({ "id": state.faults().add(fault) }).to_string()),
+        },
+        ("DELETE", "/faults") => {
+            state.faults().clear();
+            (200, "{}".to_owned())
+        }
         ("GET", "/clock") => clock(state),
         ("PUT", "/clock") => match read::<Time>(body) {
             Err(failure) => failure,

@@ -23,7 +23,7 @@ pub struct RequestRecord {
     pub headers: Vec<(String, String)>,
     /// The body. Of one that is too large, or that broke off, as much as was kept.
     pub body: Vec<u8>,
-    /// The status of the answer.
+    /// The status of the answer; 0 if there is none, because of a fault.
     pub status: u16,
     /// The error code of the answer; `None` if the request was accepted.
     pub error_code: Option<String>,
@@ -35,6 +35,8 @@ pub struct RequestRecord {
     pub received_at_ms: i64,
     /// The number of the connection that it came over, counted from 1.
     pub connection: u64,
+    /// The names of the faults that were done to it.
+    pub faults: Vec<String>,
 }
 
 /// A report that was accepted. A batch makes one for each child device in it.

@@ -15,6 +15,8 @@
 //! # Ok::<(), iotda_platform::Error>(())
 //! ```
 //!
+//! It does wrong what it is told to do wrong: see [Faults](#faults).
+//!
 //! # The rules
 //! A request passes these steps, and the first that refuses it decides the answer:
 //!
@@ -108,6 +110,104 @@
 //! | `GET /clock`, `PUT /clock` | `{"now_ms": 1628849410555}`, Unix milliseconds |
 //! | `POST /clock/advance` | `{"ms": 90000}` |
 //! | `POST /tokens/expire` | makes every access token invalid |
+//! | `GET /faults`, `POST /faults`, `DELETE /faults` | lists the faults, arms one and answers with its number (`{"id": 1}`), withdraws all |
+//!
+//! # Faults
+//! The platform can be told to do wrong what goes wrong in the field, so that a client can be held against it:
+//!
+//! ```
+//! use iotda_platform::{Fault, InjectedAnswer, Platform, RetryAfter, Route};
+//!
+//! let platform = Platform::builder().start()?;
+//! platform.inject(Fault::refusal("IOTDA.021101").on(Route::Properties).times(3))?;
+//! let overloaded = InjectedAnswer::status(503).retry_after(RetryAfter::Seconds(2));
+//! platform.inject(Fault::answer(overloaded).share(10, 1))?;
+//! assert_eq!(platform.faults()[0].remaining, Some(3));
+//! platform.clear_faults();
+//! # Ok::<(), iotda_platform::Error>(())
+//! ```
+//!
+//! A fault has one form wherever it is written: as an object of JSON for the inspection API, as a table of TOML for a
+//! scenario, and for the library as a [`Fault`] with a method for each name here. A scenario is a file with a
+//! `[[fault]]` for each, armed from the start ([`PlatformBuilder::scenario_file`], or `--scenario`):
+//!
+//! ```
+//! # let faults = iotda_platform::Fault::from_toml(r#"
+//! [[fault]]
+//! kind = "answer"
+//! code = "IOTDA.021101"
+//! on = "properties"
+//! times = 3
+//!
+//! [[fault]]
+//! kind = "delay"
+//! before = "body"
+//! for_ms = 1500
+//! share = { percent = 10, seed = 1 }
+//! # "#)?;
+//! # assert_eq!(faults.len(), 2);
+//! # Ok::<(), iotda_platform::Error>(())
+//! ```
+//!
+//! All kinds have these members, and none needs one of them:
+//!
+//! | member | |
+//! |---|---|
+//! | `times` | how often it is done; until the faults are cleared if it is left out |
+//! | `share` | `{"percent": 10, "seed": 1}`: the share of cases in which it is done; the same seed makes the same choice |
+//! | `device` | the device to whose requests it is done. An authentication names its device in its body |
+//! | `on` | the call that it is done to: `auth`, `properties`, `message`, `batch`, or `any` |
+//!
+//! Faults of connections are done before there is a request, so that they have no `device` and no `on`, and their
+//! `times` counts connections. All others count requests. A connection or a request meets one fault of each stage, the
+//! one that was armed first; faults of different stages are done together. How often each was done is in
+//! [`Platform::faults`], and the names of those that a request has met are in its [`RequestRecord`].
+//!
+//! `for_ms` is how long nothing is done, and for ever if it is left out: until the client goes or the platform stops.
+//! `close` is how the connection ends: `fin` (TCP's end alone, as if it had broken off; the default), `close_notify`
+//! (TLS's end, then TCP's), `reset`, or `half` and `half_close_notify` (the same as the first two for the platform's
+//! side alone: it reads on until the client goes). Sizes are in bytes. Members in brackets can be left out.
+//!
+//! | name | parameters | what it does | example |
+//! |---|---|---|---|
+//! | *accepting* | | | |
+//! | `accept_stall` | \[`for_ms`\] | accepts the connection and does nothing | `{"kind":"accept_stall","times":1}` |
+//! | *below TLS* | | | |
+//! | `wire_cut` | `direction`: `received`, `sent`; `after`; \[`close`\]: `fin`, `reset`, `half` | ends the connection after so many bytes of TCP, the handshake's counted too | `{"kind":"wire_cut","direction":"sent","after":500,"close":"reset"}` |
+//! | `wire_drip` | `every_ms` | sends byte by byte, the handshake too | `{"kind":"wire_drip","every_ms":1000}` |
+//! | *TLS* | | | |
+//! | `handshake_stall` | `after`: `client_hello`, `server_hello`, `certificate`, `server_key_exchange`, `server_hello_done`; \[`for_ms`\] | sends nothing of the handshake beyond this message | `{"kind":"handshake_stall","after":"client_hello","for_ms":5000}` |
+//! | `certificate` | `show`: `expired`, `wrong_name`, `unknown_ca` | shows this certificate | `{"kind":"certificate","show":"expired"}` |
+//! | `old_tls` | `version`: `1.0`, `1.1`; \[`reply`\]: `alert`, `server_hello` | speaks this version alone, and says so by an alert (`protocol_version`) or a ServerHello | `{"kind":"old_tls","version":"1.0","reply":"server_hello"}` |
+//! | `plain_http` | | speaks plain HTTP in the place of TLS | `{"kind":"plain_http"}` |
+//! | *reading*: the request is not looked at. For a call or a device it is done when the head has come, and to no authentication if it is for a device | | | |
+//! | `request_cut` | `after`; \[`close`\] | ends the connection when so many bytes of the request have come, head and body counted. The request is not recorded | `{"kind":"request_cut","after":100,"close":"reset"}` |
+//! | `request_unread` | \[`for_ms`\] | reads the head and no more, so that a long body blocks its sender (see [`PlatformBuilder::narrow_window`]); then resets the connection | `{"kind":"request_unread","for_ms":5000}` |
+//! | `early_answer` | those of `answer` | answers before the body is read, and ends the connection, by `close_notify` if nothing else is said | `{"kind":"early_answer","status":413}` |
+//! | *tokens*: the rules are kept after that | | | |
+//! | `token_expired` | \[`grace`\] | makes the sender's tokens invalid, with `grace` in 30 s | `{"kind":"token_expired","grace":true}` |
+//! | `token_rotated` | | issues a new token to somebody else who has the sender's secret: the earlier ones have 30 s | `{"kind":"token_rotated","times":1}` |
+//! | *answers*: the request is not looked at | | | |
+//! | `answer` | `status` or a documented `code`, or both; \[`text`\] beside the code; \[`body`\] in the place of the JSON of both; \[`content_type`\]; \[`retry_after`\]: seconds, `{"date_in_s": 60}` for an HTTP date, or any text; \[`location`\]; \[`close`\]: the connection is kept if it is left out | answers this. The library has [`Fault::refusal`] and [`Fault::status`] for the plain ones | `{"kind":"answer","status":502,"body":"<html>Bad Gateway</html>"}` |
+//! | *the clock* | | | |
+//! | `date` | `off_s` | the `Date` header is off by so many seconds | `{"kind":"date","off_s":-86400}` |
+//! | *the form of the answer*: the rules are kept | | | |
+//! | `content_length` | `off_by` | the declared length is larger than the body's, and no more comes; or smaller, and the rest comes after the answer | `{"kind":"content_length","off_by":10}` |
+//! | `chunked` | `chunk`; \[`unterminated`\] | the body comes in chunks of this size; unterminated, the connection is closed before the last | `{"kind":"chunked","chunk":16}` |
+//! | `http_1_0` | | answers in HTTP/1.0 without a length | `{"kind":"http_1_0"}` |
+//! | `continue_first` | \[`count`\] | sends `100 Continue` before the answer, so many times | `{"kind":"continue_first","count":2}` |
+//! | `huge_header` | `bytes` | one header field has a value of this size | `{"kind":"huge_header","bytes":100000}` |
+//! | `many_headers` | `count` | so many header fields more | `{"kind":"many_headers","count":1000}` |
+//! | `garbage` | `text` | sends this in the place of an answer and closes | `{"kind":"garbage","text":"SSH-2.0-x\r\n"}` |
+//! | `trailing` | \[`text`\] | sends this after the answer; if it is left out, the answer once more ([`Fault::duplicate`]) | `{"kind":"trailing"}` |
+//! | `endless` | \[`form`\]: `chunked`, `length`, `close` | the body never ends; it says that it is chunked, or of the largest length, or nothing | `{"kind":"endless","form":"length"}` |
+//! | *the delivery of the answer*: the rules are kept | | | |
+//! | `delay` | `before`: `header`, `body`; \[`for_ms`\] | sends nothing before the header, or between header and body | `{"kind":"delay","before":"header","for_ms":3000}` |
+//! | `drip` | `every_ms` | sends byte by byte, each in a TLS record of its own | `{"kind":"drip","every_ms":1000}` |
+//! | `response_cut` | `after`; \[`close`\] | ends the connection after so many bytes of the answer, header and body counted | `{"kind":"response_cut","after":20}` |
+//! | `idle_close` | \[`after_ms`\]; \[`close`\]: `close_notify` if it is left out | ends the connection unannounced when it has been idle for so long after the answer | `{"kind":"idle_close","after_ms":1000}` |
+//!
+//! Pauses are real time: the platform's clock, which can be stopped, has no part in them.
 
 #![forbid(unsafe_code)]
 
@@ -117,10 +217,12 @@ mod certificate;
 mod clock;
 mod counters;
 mod error;
+mod fault;
 mod hex;
 mod inspection;
 mod journal;
 mod limiter;
+mod line;
 mod model;
 mod password;
 mod pipeline;
@@ -136,6 +238,10 @@ pub use builder::PlatformBuilder;
 pub use certificate::CertificateKind;
 pub use counters::Counters;
 pub use error::Error;
+pub use fault::{
+    ArmedFault, Close, Direction, EndlessForm, Fault, HandshakeMessage, InjectedAnswer, OldTls, OldTlsReply, Part,
+    RetryAfter, Route, ShownCertificate, Stall,
+};
 pub use journal::{Report, ReportKind, RequestRecord, ServiceReport};
 pub use model::{DataType, Product};
 pub use platform::Platform;

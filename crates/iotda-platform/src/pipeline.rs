@@ -6,6 +6,7 @@ mod access;
 mod batch;
 mod content;
 mod credentials;
+mod interference;
 mod json;
 mod route;
 mod services;
@@ -16,15 +17,17 @@ use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::state::State;
 use route::Route;
+
 use serde::Serialize;
+
+pub(crate) use interference::{answer_instead, complete_target, expire_tokens, rotate_token, target_of_path};
 
 /// An answer, ready to be sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// The type of the body, if there is one.
-    pub(crate) content_type: Option<&'static str>,
-    pub(crate) allow: Option<&'static str>,
+    /// Names in lower case. Those that every answer has, and those about its length, are the server's.
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -48,7 +51,8 @@ struct TokenBody<'a> {
 }
 
 /// Decides about a request, records it, and says what to answer.
-pub(crate) fn answer(state: &State, request: Request) -> Answer {
+/// `faults` are the names of those that it has met.
+pub(crate) fn answer(state: &State, request: Request, faults: Vec<String>) -> Answer {
     let now_ms = state.clock.now_ms();
     let Outcome { device_id, result } = decide(state, &request, now_ms);
     let result = result.and_then(|accepted| keep(state, accepted));
@@ -63,7 +67,9 @@ pub(crate) fn answer(state: &State, request: Request) -> Answer {
             Err(_) => counters.refusals += 1,
         }
     });
-    state.journal().add_request(record(request, answer.status, result.err(), device_id, now_ms));
+    let mut record = record(request, answer.status, result.err(), device_id, now_ms);
+    record.faults = faults;
+    state.journal().add_request(record);
     answer
 }
 
@@ -97,10 +103,16 @@ fn issue(state: &State, credentials: &credentials::Credentials, now_ms: i64) -> 
     let secret = credentials::secret_of(&registry, device_id)?;
     state.auth_limiter().admit(device_id, registry.auth_rates(), 1, now_ms)?;
     credentials::verify(credentials, secret, now_ms)?;
-    let access_token = hex::random(state.token_length).map_err(|error| Refusal::internal(error.to_string()))?;
-    let lifetime_ms = i64::from(state.token_lifetime_s) * 1000;
-    state.tokens().issue(access_token.clone(), device_id, lifetime_ms, now_ms);
+    let access_token = new_token(state, device_id, now_ms)?;
     Ok(Accepted::Token { access_token, expires_in: state.token_lifetime_s })
+}
+
+/// Issues a token, and lets the device's earlier ones run out.
+fn new_token(state: &State, device_id: &str, now_ms: i64) -> Result<String, Refusal> {
+    let token = hex::random(state.token_length).map_err(|error| Refusal::internal(error.to_string()))?;
+    let lifetime_ms = i64::from(state.token_lifetime_s) * 1000;
+    state.tokens().issue(token.clone(), device_id, lifetime_ms, now_ms);
+    Ok(token)
 }
 
 fn report(
@@ -164,21 +176,25 @@ fn record(
         device_id,
         received_at_ms,
         connection: request.connection,
+        faults: Vec::new(),
     }
 }
 
 impl From<&Result<Accepted, Refusal>> for Answer {
     fn from(result: &Result<Accepted, Refusal>) -> Self {
-        const JSON: Option<&str> = Some("application/json");
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let json = || header("content-type", "application/json");
         match result {
             Ok(Accepted::Token { access_token, expires_in }) => {
                 let body = serde_json::to_vec(&TokenBody { access_token, expires_in: *expires_in })
                     .expect("a text and a number can always be written as JSON");
-                Answer { status: 200, content_type: JSON, allow: None, body }
+                Answer { status: 200, headers: vec![json()], body }
             }
-            Ok(Accepted::Reports { .. }) => Answer { status: 200, content_type: None, allow: None, body: Vec::new() },
+            Ok(Accepted::Reports { .. }) => Answer { status: 200, headers: Vec::new(), body: Vec::new() },
             Err(refusal) => {
-                Answer { status: refusal.status, content_type: JSON, allow: refusal.allow, body: refusal.body() }
+                let allow = refusal.allow.map(|allow| header("allow", allow));
+                let headers = std::iter::once(json()).chain(allow).collect();
+                Answer { status: refusal.status, headers, body: refusal.body() }
             }
         }
     }

@@ -4,6 +4,7 @@
 use crate::Error;
 use crate::builder::PlatformBuilder;
 use crate::counters::Counters;
+use crate::fault::{ArmedFault, Fault};
 use crate::journal::{Report, RequestRecord};
 use crate::registry::Registry;
 use crate::state::State;
@@ -100,6 +101,24 @@ impl Platform {
     /// Makes every access token invalid that was issued so far.
     pub fn expire_tokens(&self) {
         self.state.tokens().expire_all();
+    }
+
+    /// Arms a fault, after those that are armed already, and gives its number in [`faults`](Self::faults). An error if it
+    /// is one that could not be carried out.
+    pub fn inject(&self, fault: Fault) -> Result<u64, Error> {
+        fault.check()?;
+        Ok(self.state.faults().add(fault))
+    }
+
+    /// The faults that were injected since they were last cleared, oldest first, with what became of them. A fault is
+    /// counted before it is done.
+    pub fn faults(&self) -> Vec<ArmedFault> {
+        self.state.faults().list().to_vec()
+    }
+
+    /// Withdraws all faults. A connection or request that has met one goes on to its end.
+    pub fn clear_faults(&self) {
+        self.state.faults().clear();
     }
 
     /// What is registered, to look at and to change. Every request waits while this is held: let it go at once.

@@ -84,9 +84,29 @@ impl Refusal {
         Self::new(500, "IOTDA.000001", "Internal server error.", reason)
     }
 
+    /// The refusal of a documented code, with the limits of the page in its text.
+    pub(crate) fn documented(code: &str) -> Option<Self> {
+        let every = [
+            Self::invalid_input(""),
+            Self::foreign_children(""),
+            Self::authentication_failed(""),
+            Self::invalid_token(""),
+            Self::device_rate(""),
+            Self::tenant_rate(10),
+            Self::too_many_children(51, 50),
+            Self::too_large(""),
+        ];
+        every.into_iter().find(|refusal| refusal.code == code)
+    }
+
     /// The JSON body that goes with it.
     pub(crate) fn body(&self) -> Vec<u8> {
-        serde_json::to_vec(&Body { error_code: self.code, error_msg: &self.text })
+        Self::body_of(self.code, &self.text)
+    }
+
+    /// The JSON body of a code and a text.
+    pub(crate) fn body_of(code: &str, text: &str) -> Vec<u8> {
+        serde_json::to_vec(&Body { error_code: code, error_msg: text })
             .expect("two strings can always be written as JSON")
     }
 }

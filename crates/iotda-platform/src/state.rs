@@ -3,6 +3,7 @@
 
 use crate::clock::Clock;
 use crate::counters::Counters;
+use crate::fault::Faults;
 use crate::journal::Journal;
 use crate::limiter::Limiter;
 use crate::registry::Registry;
@@ -16,6 +17,7 @@ pub(crate) struct State {
     pub(crate) token_lifetime_s: u32,
     /// In characters.
     pub(crate) token_length: usize,
+    faults: Mutex<Faults>,
     registry: RwLock<Registry>,
     tokens: Mutex<Tokens>,
     report_limiter: Mutex<Limiter>,
@@ -36,6 +38,7 @@ impl State {
             clock,
             token_lifetime_s,
             token_length,
+            faults: Mutex::default(),
             registry: RwLock::new(registry),
             tokens: Mutex::default(),
             report_limiter: Mutex::default(),
@@ -43,6 +46,10 @@ impl State {
             journal: Mutex::new(journal),
             counters: Mutex::default(),
         }
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        lock(&self.faults)
     }
 
     pub(crate) fn registry(&self) -> RwLockReadGuard<'_, Registry> {
@@ -74,8 +81,9 @@ impl State {
     }
 
     pub(crate) fn counters(&self) -> Counters {
+        let (connection_faults, request_faults) = self.faults().hits();
         let reports_dropped = self.journal().reports_dropped();
-        Counters { reports_dropped, ..*lock(&self.counters) }
+        Counters { reports_dropped, connection_faults, request_faults, ..*lock(&self.counters) }
     }
 }
 

@@ -22,18 +22,8 @@ struct Issued {
 impl Tokens {
     /// Takes up a new token, and lets the device's earlier ones run out within the grace time.
     pub(crate) fn issue(&mut self, token: String, device_id: &str, lifetime_ms: i64, now_ms: i64) {
-        let of_device = self.of_device.entry(device_id.to_owned()).or_default();
-        of_device.retain(|earlier| match self.issued.get_mut(earlier) {
-            Some(issued) if issued.expires_at_ms > now_ms => {
-                issued.expires_at_ms = issued.expires_at_ms.min(now_ms.saturating_add(GRACE_MS));
-                true
-            }
-            _ => {
-                self.issued.remove(earlier);
-                false
-            }
-        });
-        of_device.push(token.clone());
+        self.expire_with_grace(device_id, now_ms);
+        self.of_device.entry(device_id.to_owned()).or_default().push(token.clone());
         let expires_at_ms = now_ms.saturating_add(lifetime_ms);
         self.issued.insert(token, Issued { device_id: device_id.to_owned(), expires_at_ms });
     }
@@ -44,6 +34,28 @@ impl Tokens {
     /// the search compares hashes of it under a random key.
     pub(crate) fn holder(&self, token: &str, now_ms: i64) -> Option<&str> {
         self.issued.get(token).filter(|issued| issued.expires_at_ms > now_ms).map(|issued| issued.device_id.as_str())
+    }
+
+    /// Lets the device's tokens run out within the grace time.
+    pub(crate) fn expire_with_grace(&mut self, device_id: &str, now_ms: i64) {
+        let Some(of_device) = self.of_device.get_mut(device_id) else { return };
+        of_device.retain(|token| match self.issued.get_mut(token) {
+            Some(issued) if issued.expires_at_ms > now_ms => {
+                issued.expires_at_ms = issued.expires_at_ms.min(now_ms.saturating_add(GRACE_MS));
+                true
+            }
+            _ => {
+                self.issued.remove(token);
+                false
+            }
+        });
+    }
+
+    /// Makes the device's tokens invalid at once.
+    pub(crate) fn expire(&mut self, device_id: &str) {
+        for token in self.of_device.remove(device_id).unwrap_or_default() {
+            self.issued.remove(&token);
+        }
     }
 
     /// Makes every token invalid at once, without grace.
@@ -104,6 +116,20 @@ mod tests {
         }
         assert_eq!(tokens.issued.len(), 2);
         assert_eq!(tokens.of_device["device"], ["98", "99"]);
+    }
+
+    #[test]
+    fn one_device_s_can_be_made_invalid_at_once_or_with_grace() {
+        let mut tokens = Tokens::default();
+        issue(&mut tokens, "a", "device", 0);
+        issue(&mut tokens, "b", "another", 0);
+        tokens.expire_with_grace("device", 1_000);
+        assert_eq!(tokens.holder("a", 30_999), Some("device"));
+        assert_eq!(tokens.holder("a", 31_000), None);
+        tokens.expire("another");
+        assert_eq!(tokens.holder("b", 0), None);
+        tokens.expire("unknown");
+        tokens.expire_with_grace("unknown", 0);
     }
 
     #[test]

@@ -42,6 +42,8 @@ struct RequestJson<'a> {
     received_at: String,
     received_at_ms: i64,
     connection: u64,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    faults: &'a [String],
 }
 
 /// Bytes as text if they are text, and else as hexadecimal digits under another name.
@@ -100,6 +102,7 @@ pub(crate) fn request(request: &RequestRecord) -> String {
         received_at: calendar::format_event_time(request.received_at_ms),
         received_at_ms: request.received_at_ms,
         connection: request.connection,
+        faults: &request.faults,
     })
 }
 

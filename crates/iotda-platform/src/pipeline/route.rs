@@ -35,7 +35,7 @@ pub(super) fn route(request: &Request) -> Result<Route, Refusal> {
 }
 
 /// The kind of report and the device of a path; no kind for the authentication.
-fn find(path: &str) -> Option<(Option<ReportKind>, &str)> {
+pub(super) fn find(path: &str) -> Option<(Option<ReportKind>, &str)> {
     if path == "/v5/device-auth" {
         return Some((None, ""));
     }

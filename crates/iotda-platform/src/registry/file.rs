@@ -3,6 +3,7 @@
 
 use super::{Device, Limits, Registry};
 use crate::limiter::Rate;
+use crate::line::line_of;
 use crate::model::DataType;
 use crate::{Error, Product};
 use serde::Deserialize;
@@ -210,10 +211,6 @@ fn add_child(registry: &mut Registry, gateway: &GatewayEntry, child: &str) -> Re
             }
         },
     }
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1
 }
 
 #[cfg(test)]

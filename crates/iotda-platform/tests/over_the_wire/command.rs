@@ -117,6 +117,23 @@ fn a_registry_file_is_used_and_its_errors_are_said() {
 }
 
 #[test]
+fn a_scenario_is_armed_and_its_errors_are_said() {
+    let directory = Directory::new("scenario");
+    let file = directory.0.join("scenario.toml");
+    let path = file.to_str().expect("a path that is text");
+    std::fs::write(&file, "[[fault]]\nkind = \"drip\"\nevery_ms = 5\non = \"auth\"\n").expect("a file");
+    let (mut child, values) = start(&["--scenario", path, "--narrow-window"]);
+    let (_, faults) = call(&values["IOTDA_INSPECT"], "GET", "/faults", "");
+    assert_eq!((&faults[0]["kind"], &faults[0]["hits"]), (&"drip".into(), &0.into()));
+    drop(child.stdin.take());
+    assert!(child.wait().expect("it ends").success());
+
+    std::fs::write(&file, "[[fault]]\nkind = \"drip\"\n").expect("a file");
+    let error = fails(&["--scenario", path]);
+    assert!(error.contains(path) && error.contains("line 1") && error.contains("every_ms"), "{error}");
+}
+
+#[test]
 fn mistakes_are_said() {
     assert!(fails(&["--device", "a"]).contains("ID=SECRET"));
     assert!(fails(&["--device", "a b=s"]).contains("is no device ID"));
@@ -135,9 +152,29 @@ fn the_demonstration_registry_can_be_printed() {
 fn the_help_lists_every_call_of_the_inspection_api() {
     let output = command().arg("--help").output().expect("the command runs");
     let help = String::from_utf8(output.stdout).expect("text");
-    for path in
-        ["/reports", "/requests", "/counters", "/products", "/devices", "/clock", "/clock/advance", "/tokens/expire"]
-    {
+    for path in [
+        "/reports",
+        "/requests",
+        "/counters",
+        "/products",
+        "/devices",
+        "/clock",
+        "/clock/advance",
+        "/tokens/expire",
+        "/faults",
+    ] {
         assert!(help.contains(path), "{path}");
+    }
+}
+
+#[test]
+fn the_help_names_every_fault_of_the_documentation() {
+    let output = command().arg("--help").output().expect("the command runs");
+    let help = String::from_utf8(output.stdout).expect("text");
+    let rows = include_str!("../../src/lib.rs").lines().filter(|row| row.contains("| `{\"kind\":"));
+    let names: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(help.contains(name), "{name}");
     }
 }

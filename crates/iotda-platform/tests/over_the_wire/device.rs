@@ -60,6 +60,7 @@ pub fn platform() -> Platform {
 pub struct Response {
     pub version: String,
     pub status: u16,
+    pub reason: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: String,
@@ -68,6 +69,12 @@ pub struct Response {
 impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The bytes before its body, if its names were in lower case.
+    pub fn head(&self) -> String {
+        let fields: Vec<_> = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        format!("{} {} {}\r\n{}\r\n", self.version, self.status, self.reason, fields.concat())
     }
 
     pub fn json(&self) -> Value {
@@ -105,6 +112,47 @@ pub struct Connection {
     stream: BufReader<StreamOwned<ClientConnection, TcpStream>>,
 }
 
+/// How the platform has ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With a close_notify.
+    Notified,
+    /// Without.
+    Truncated,
+    Reset,
+    /// Not at all: it is silent.
+    Silent,
+}
+
+impl End {
+    fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => End::Truncated,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => End::Reset,
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => End::Silent,
+            _ => panic!("{error}"),
+        }
+    }
+}
+
+/// Reads until the platform ends the connection, or says nothing more for a while.
+pub fn read_to_end(stream: &mut impl Read) -> (Vec<u8>, End) {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return (bytes, End::Notified),
+            Ok(length) => bytes.extend_from_slice(&buffer[..length]),
+            Err(error) => return (bytes, End::of(&error)),
+        }
+    }
+}
+
+/// How long the platform must have been silent for a test to believe that it will stay so.
+pub const SILENCE: Duration = Duration::from_millis(30);
+/// No test waits this long: it ends one that would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 impl Connection {
     pub fn open(platform: &Platform) -> Self {
         let config = Arc::new(tls(platform, &[&rustls::version::TLS12]));
@@ -114,8 +162,9 @@ impl Connection {
     /// Connects, and checks the certificate for this name.
     pub fn open_with(platform: &Platform, config: Arc<ClientConfig>, name: &'static str) -> io::Result<Self> {
         let mut tcp = TcpStream::connect(platform.address())?;
-        // No test waits this long: it ends one that would wait for ever.
-        tcp.set_read_timeout(Some(Duration::from_secs(60)))?;
+        tcp.set_read_timeout(Some(PATIENCE))?;
+        // What is written is to be there at once, as the tests write it.
+        tcp.set_nodelay(true)?;
         let name = ServerName::try_from(name).expect("a name");
         let mut tls = ClientConnection::new(config, name).map_err(io::Error::other)?;
         while tls.is_handshaking() {
@@ -165,7 +214,8 @@ impl Connection {
         let mut words = status_line.splitn(3, ' ');
         let version = words.next().expect("a version").to_owned();
         let status = words.next().expect("a status").parse().expect("a number");
-        let mut response = Response { version, status, headers, body: String::new() };
+        let reason = words.next().expect("a reason").to_owned();
+        let mut response = Response { version, status, reason, headers, body: String::new() };
         if let Some(length) = response.header("content-length") {
             let mut body = vec![0; length.parse().expect("a length")];
             self.stream.read_exact(&mut body)?;
@@ -182,6 +232,38 @@ impl Connection {
         }
     }
 
+    /// Everything up to the end of the connection, and how it ends.
+    pub fn rest(&mut self) -> (String, End) {
+        let (bytes, end) = read_to_end(&mut self.stream);
+        (String::from_utf8(bytes).expect("text"), end)
+    }
+
+    /// Nothing more comes, not even the connection's end.
+    pub fn expect_silence(&mut self) {
+        self.tcp().set_read_timeout(Some(SILENCE)).expect("a socket");
+        assert_eq!(self.rest(), (String::new(), End::Silent));
+        self.tcp().set_read_timeout(Some(PATIENCE)).expect("a socket");
+    }
+
+    /// Reads this text, and fails if it is another.
+    pub fn expect(&mut self, text: &str) {
+        let mut bytes = vec![0; text.len()];
+        self.stream.read_exact(&mut bytes).unwrap_or_else(|error| panic!("{error} in the place of {text:?}"));
+        assert_eq!(String::from_utf8_lossy(&bytes), text);
+    }
+
+    /// What comes next, as much as TLS hands out at once; nothing at the end.
+    pub fn read_once(&mut self) -> Vec<u8> {
+        let mut buffer = vec![0; 16_384];
+        let length = self.stream.get_mut().read(&mut buffer).expect("something is read");
+        buffer.truncate(length);
+        buffer
+    }
+
+    pub fn tcp(&self) -> &TcpStream {
+        &self.stream.get_ref().sock
+    }
+
     pub fn exchange(&mut self, request: &[u8]) -> Response {
         self.write(request).expect("a request is written");
         self.read().expect("an answer is read")
@@ -189,13 +271,7 @@ impl Connection {
 
     /// A POST as the page's examples have it.
     pub fn post(&mut self, path: &str, token: Option<&str>, body: &[u8]) -> Response {
-        let token = token.map_or(String::new(), |token| format!("access_token: {token}\r\n"));
-        let length = body.len();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{token}\
-             Content-Length: {length}\r\n\r\n"
-        );
-        self.exchange(&[head.as_bytes(), body].concat())
+        self.exchange(&post(path, token, body))
     }
 
     pub fn authenticate(&mut self, device_id: &str) -> Response {
@@ -220,6 +296,22 @@ impl Connection {
         let path = format!("/v5/devices/{gateway_id}/sys/gateway/sub-devices/properties/report");
         self.post(&path, Some(token), body.as_bytes())
     }
+}
+
+/// The bytes of a POST as the page's examples have it.
+pub fn post(path: &str, token: Option<&str>, body: &[u8]) -> Vec<u8> {
+    let token = token.map_or(String::new(), |token| format!("access_token: {token}\r\n"));
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{token}\
+         Content-Length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// The bytes of a message of `device`.
+pub fn message(token: &str, body: &[u8]) -> Vec<u8> {
+    post("/v5/devices/device/sys/messages/up", Some(token), body)
 }
 
 pub fn credentials(device_id: &str) -> Value {

@@ -3,6 +3,7 @@
 mod command;
 mod connections;
 mod device;
+mod faults;
 mod http;
 mod inspection;
 mod rules;

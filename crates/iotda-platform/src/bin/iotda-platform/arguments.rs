@@ -63,6 +63,14 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 86_399)]
     pub token_lifetime: u32,
 
+    /// A scenario: a TOML file of faults that are armed from the start (see below)
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+
+    /// Make the window small that a device may send ahead, so that its writing blocks when the platform does not read
+    #[arg(long)]
+    pub narrow_window: bool,
+
     /// End when the standard input is closed, so that the platform never outlives the program that started it
     #[arg(long)]
     pub exit_with_stdin: bool,
@@ -94,7 +102,28 @@ Inspection API:
   PUT    /clock          sets it: {\"now_ms\":1628849410555}
   POST   /clock/advance  moves it forward: {\"ms\":90000}
   POST   /tokens/expire  makes every access token invalid
+  POST   /faults         has something done wrong: {\"kind\":\"answer\",\"status\":503,\"retry_after\":2,\"times\":3}
+  GET    /faults         what is done wrong, and how often it was and still will be
+  DELETE /faults         nothing more is done wrong
   The platform's clock decides when access tokens expire and rates recover.
+
+Faults:
+  A scenario (--scenario) holds what POST /faults takes, as TOML, with a [[fault]] for each:
+    [[fault]]
+    kind = \"delay\"                          # every kind has parameters of its own
+    before = \"header\"
+    for_ms = 3000                           # for ever if it is left out
+    times = 3                               # these can be left out: how often,
+    share = { percent = 10, seed = 1 }      # in which share of the cases,
+    device = \"my_device\"                   # to whose requests,
+    on = \"auth\"                            # to which call: auth, properties, message, batch
+  Kinds of connections:
+    accept_stall, wire_cut, wire_drip, handshake_stall, certificate, old_tls, plain_http
+  Kinds of requests:
+    request_cut, request_unread, early_answer, token_expired, token_rotated, answer, date, content_length, chunked,
+    http_1_0, continue_first, huge_header, many_headers, garbage, trailing, endless, delay, drip, response_cut,
+    idle_close
+  The documentation of the crate has a table of them with their parameters.
 
 Example:
   $ iotda-platform --device my_device=my-secret --gateway my_gateway=my-secret --ca-out ca.pem

@@ -39,6 +39,12 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     if let Some(path) = &arguments.record {
         builder = builder.record_file(path);
     }
+    if let Some(path) = &arguments.scenario {
+        builder = builder.scenario_file(path);
+    }
+    if arguments.narrow_window {
+        builder = builder.narrow_window();
+    }
     for name in &arguments.server_name {
         builder = builder.server_name(name);
     }
@@ -58,8 +64,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     if let Some(Identity { id, secret }) = gateway {
         lines.extend([("IOTDA_GATEWAY_ID", id), ("IOTDA_GATEWAY_SECRET", secret)]);
     }
-    let lines: String = lines.iter().map(|(key, value)| format!("{key}={}\n", shell_word(value))).collect();
-    print(&format!("{lines}ready\n"))?;
+    let lines: Vec<String> = lines.iter().map(|(key, value)| format!("{key}={}\n", shell_word(value))).collect();
+    print(&format!("{}ready\n", lines.concat()))?;
     end.wait();
     platform.shutdown();
     Ok(())
