@@ -35,8 +35,9 @@
  * code, how long to wait before trying again.
  *
  * Threads: a client may be used by any number of threads at a time. A configuration and a property
- * builder are for one thread at a time. The library starts no thread, installs no signal handler,
- * reads no environment variable and keeps no global state.
+ * builder are for one thread at a time. The library installs no signal handler, keeps no global
+ * state, reads no environment variable unless asked to, and starts no thread but one that ends with
+ * the look-up of a host name.
  *
  * Memory: what a function is given is borrowed for the call alone. What a _new, _init or _open
  * function hands out is returned with the _free or _close function of its kind, never with free().
@@ -56,10 +57,32 @@
  */
 #define IOTDA_TIME_NONE 0
 
+/** A call fails. */
+#define IOTDA_LOG_ERROR 1
+
+/** Something went wrong and is being mended: an attempt failed, a limit was met. */
+#define IOTDA_LOG_WARNING 2
+
+/** Connections and authentications. */
+#define IOTDA_LOG_INFO 3
+
+/** Each request. */
+#define IOTDA_LOG_DEBUG 4
+
+/** For send and receive of iotda_transport_t: the time was over before anything could be done. */
+#define IOTDA_IO_TIMEOUT -1
+
+/** For send and receive of iotda_transport_t: the connection is broken. */
+#define IOTDA_IO_FAILED -2
+
 /** The version of the binary interface that this header describes. */
 #define IOTDA_ABI_VERSION 0
 
-/** Ends a call from another thread. Not available in this version: leave the field NULL. */
+/**
+ * Ends calls from another thread. Made by iotda_cancel_new, freed by iotda_cancel_free; given to calls in
+ * iotda_call_t.cancel, one or many, at the same time or one after the other. It may be freed while a call
+ * that was given it still runs.
+ */
 typedef struct iotda_cancel iotda_cancel_t;
 
 /**
@@ -96,6 +119,51 @@ typedef struct iotda_props iotda_props_t;
  */
 typedef int32_t iotda_status_t;
 
+/** Releases what a callback's user_data points to, once nothing uses it any more. NULL: nothing to release. */
+typedef void (*iotda_destroy_t)(void *user_data);
+
+/**
+ * The program's own way to the network. All functions are required, but for destroy.
+ *
+ * They are called in the threads that make the calls: connect at the same time in several of them, the
+ * others by one thread at a time for each connection. They must not throw, and must not call the library.
+ * Each is told how long it may take; a call that was cancelled ends when the function returns, so the
+ * library asks for short waits where a call can be cancelled.
+ */
+typedef struct iotda_transport {
+    /** sizeof(iotda_transport_t). */
+    size_t struct_size;
+    /** Passed to connect and destroy as it is. */
+    void *user_data;
+    /**
+     * Whether the connections are encrypted, and the server's certificate and name verified, by the transport
+     * itself. false: the library does it, by TLS on top.
+     */
+    bool is_secure;
+    /** Opens a connection to host and port within timeout_ms; returns what stands for it, or NULL. */
+    void *(*connect)(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms);
+    /** Sends some of the len bytes, at least one, and returns how many; IOTDA_IO_TIMEOUT or IOTDA_IO_FAILED. */
+    int64_t (*send)(void *connection, const void *data, size_t len, uint32_t timeout_ms);
+    /**
+     * Receives between one and size bytes and returns how many; 0 at the end of the stream; IOTDA_IO_TIMEOUT or
+     * IOTDA_IO_FAILED. With a timeout_ms of 0 it must not wait.
+     */
+    int64_t (*receive)(void *connection, void *buffer, size_t size, uint32_t timeout_ms);
+    /** Closes a connection; it is not used afterwards. */
+    void (*close)(void *connection);
+    /** Called with user_data once, when the config and all clients made of it are freed; NULL: nothing is. */
+    iotda_destroy_t destroy;
+} iotda_transport_t;
+
+/** Tells the time: milliseconds since 1970-01-01T00:00:00Z, UTC. */
+typedef int64_t (*iotda_clock_t)(void *user_data);
+
+/**
+ * Receives one log line: terminated UTF-8, without an end of line, valid during the call alone. level is one of
+ * the IOTDA_LOG_ constants.
+ */
+typedef void (*iotda_log_t)(void *user_data, int32_t level, const char *message);
+
 /**
  * What one call is told, and what it tells. Optional: every function that takes one takes NULL.
  *
@@ -104,11 +172,14 @@ typedef int32_t iotda_status_t;
  * "out" are written by every call, whether it succeeds or not.
  */
 typedef struct iotda_call {
-    /** in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT. */
+    /**
+     * in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT. A larger struct, of a newer header, is fine; what this
+     * library does not know in it stays as it is.
+     */
     size_t struct_size;
     /** in: the most that the whole call may take, in milliseconds; 0: the client's timeout. */
     uint32_t timeout_ms;
-    /** in: must be NULL in this version. */
+    /** in: ends the call from another thread; NULL: nothing does. Read at the start of the call. */
     const iotda_cancel_t *cancel;
     /** out: the HTTP status of the last answer; 0 if none arrived. */
     int32_t http_status;
@@ -151,6 +222,30 @@ typedef struct iotda_child {
     size_t service_count;
 } iotda_child_t;
 
+/** Counters since the client was made, over all devices that share its connections. */
+typedef struct iotda_stats {
+    /** in: sizeof(iotda_stats_t). */
+    size_t struct_size;
+    /** out: requests sent, authentications not counted. */
+    uint64_t requests;
+    /** out: authentications sent. */
+    uint64_t authentications;
+    /** out: attempts that were made after a failure. */
+    uint64_t retries;
+    /** out: bytes of request bodies sent. */
+    uint64_t body_bytes_sent;
+    /** out: bytes handed to the network, TLS included. */
+    uint64_t bytes_sent;
+    /** out: bytes received from the network, TLS included. */
+    uint64_t bytes_received;
+    /** out: TLS handshakes with a certificate. */
+    uint64_t handshakes_full;
+    /** out: TLS handshakes that resumed a session. */
+    uint64_t handshakes_resumed;
+    /** out: reports that waited so as not to meet a rate limit. */
+    uint64_t pacing_waits;
+} iotda_stats_t;
+
 /** Done. Returned by every function. */
 #define IOTDA_OK 0
 
@@ -190,7 +285,10 @@ typedef struct iotda_child {
  */
 #define IOTDA_E_TIMEOUT 24
 
-/** The program cancelled the call; what was being sent may have arrived. */
+/**
+ * The program cancelled the call; what was being sent may have arrived. Returned by every function that uses
+ * the network.
+ */
 #define IOTDA_E_CANCELLED 25
 
 /**
@@ -255,48 +353,18 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Makes a client of a config and writes it to *client. The config can be freed, or changed and used again.
+ * The name of a status, such as "IOTDA_E_RATE_LIMITED"; "IOTDA_E_UNKNOWN" for any other number.
  *
- * Uses no network and starts no thread. *client is written only on success; close it with iotda_close.
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG (a required setting is missing, or a setter failed:
- * call->message says which), IOTDA_E_INTERNAL.
+ * The text is constant: valid for as long as the program runs. Any thread; never blocks.
  */
-iotda_status_t iotda_init(const iotda_config_t *config,
-                          iotda_client_t **client,
-                          iotda_call_t *call);
+const char *iotda_status_name(iotda_status_t status);
 
 /**
- * Makes a client for another device and writes it to *device. It shares connections, TLS sessions and
- * addresses with the client that it was opened from, and its other settings; either may be closed first.
+ * One plain sentence that says what a status means, in English.
  *
- * Uses no network and starts no thread. *device is written only on success; close it with iotda_close.
- * The secret is copied. Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ * The text is constant: valid for as long as the program runs. Any thread; never blocks.
  */
-iotda_status_t iotda_open_device(iotda_client_t *client,
-                                 const char *device_id,
-                                 const void *secret,
-                                 size_t secret_len,
-                                 iotda_client_t **device,
-                                 iotda_call_t *call);
-
-/**
- * Authenticates the device, unless a valid access token is at hand. Optional: reports do it when they need
- * to. It tells early whether endpoint, certificates, device id and secret are right.
- *
- * Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
- * IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_AUTH_FAILED,
- * IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_auth(iotda_client_t *client, iotda_call_t *call);
-
-/**
- * Closes a client, wipes its secret and token, and, with the last client that shares them, closes the
- * connections. NULL is fine. No other call on the same handle may be running; other clients opened from it,
- * or that it was opened from, live on.
- *
- * Does not wait for the network. In a child process after fork it leaves the parent's connections alone.
- */
-void iotda_close(iotda_client_t *client);
+const char *iotda_status_text(iotda_status_t status);
 
 /**
  * Makes a config with nothing but defaults. Free it with iotda_config_free.
@@ -354,6 +422,74 @@ iotda_status_t iotda_config_set_ca_pem(iotda_config_t *config, const void *pem, 
 iotda_status_t iotda_config_set_ca_file(iotda_config_t *config, const char *path);
 
 /**
+ * Certificate authorities to trust beside those that are trusted already: the public ones that are built in,
+ * or those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_add_ca_pem(iotda_config_t *config, const void *pem, size_t len);
+
+/**
+ * As iotda_config_add_ca_pem, from a file, which is read at once and not again.
+ *
+ * May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_add_ca_file(iotda_config_t *config, const char *path);
+
+/**
+ * A certificate chain and its private key, both PEM text, by which the device shows who it is in the TLS
+ * handshake. They are checked to belong together. Default: none.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_client_certificate(iotda_config_t *config,
+                                                   const void *chain_pem,
+                                                   size_t chain_len,
+                                                   const void *key_pem,
+                                                   size_t key_len);
+
+/**
+ * A public key that must be in the server's certificate, or in one that comes with it, beside everything else
+ * that is verified: the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. Called several times, one of the
+ * keys must be there: pin the next key before it is used.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or sha256_len is not 32), IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_add_pinned_key(iotda_config_t *config, const void *sha256, size_t sha256_len);
+
+/**
+ * Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_tls_1_3(iotda_config_t *config, bool offer);
+
+/**
+ * The proxy to connect through by HTTP CONNECT: "http://host:port" or "http://user:password@host:port", with
+ * what is special in user and password written as %40 and so on. "" (default): none. The environment is not
+ * asked.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_proxy(iotda_config_t *config, const char *url);
+
+/**
+ * Takes the proxy from the environment, now: https_proxy or HTTPS_PROXY, unless no_proxy or NO_PROXY exempts the
+ * endpoint, which must have been set before. The only function that reads the environment.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_proxy_from_environment(iotda_config_t *config);
+
+/**
+ * The program's own way to the network: a modem's sockets, or a TLS stack that the device has. The table is
+ * copied. Default: the system's sockets.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL in the table, or its struct_size), IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_transport(iotda_config_t *config, const iotda_transport_t *transport);
+
+/**
  * The most that a whole call may take, in milliseconds, name look-up and authentication included; at least 1.
  * Default: 30,000. A single call can set its own in iotda_call_t.
  *
@@ -370,69 +506,147 @@ iotda_status_t iotda_config_set_timeout_ms(iotda_config_t *config, uint32_t tota
 iotda_status_t iotda_config_set_connect_timeout_ms(iotda_config_t *config, uint32_t connect_ms);
 
 /**
- * Makes an empty object. Free it with iotda_props_free.
+ * The most that one attempt of a call may take, connecting included, in milliseconds; at least 1. What then
+ * has not been answered is tried again in the time that is left of the call. Default: 10,000.
  *
- * Returns NULL only after a fault of the library. Any thread; never blocks.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
-iotda_props_t *iotda_props_new(void);
-
-/** Frees a builder and what iotda_props_json returned of it. NULL is fine. Never blocks. */
-void iotda_props_free(iotda_props_t *props);
+iotda_status_t iotda_config_set_attempt_timeout_ms(iotda_config_t *config, uint32_t attempt_ms);
 
 /**
- * Adds an integer.
+ * How calls try again what can heal: at most max_attempts times in all (1: never again), after pauses that
+ * are random up to base_ms, then up to twice that, and so on up to max_ms; always within the call's timeout.
+ * Default: 10 attempts, 500 ms, 10,000 ms.
  *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8), IOTDA_E_INTERNAL.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
-iotda_status_t iotda_props_add_integer(iotda_props_t *props, const char *name, int64_t value);
+iotda_status_t iotda_config_set_retry(iotda_config_t *config,
+                                      uint32_t max_attempts,
+                                      uint32_t base_ms,
+                                      uint32_t max_ms);
 
 /**
- * Adds a number, with the fewest digits that read back as the same value. NaN and infinities are refused:
- * JSON cannot say them; leave the property out.
+ * The platform's rates where they are known, in reports per second, of each device and of all devices
+ * together; a report counts once per started 4 KB. Reports then wait for their turn, within the call's
+ * timeout, instead of being refused. 0 (default): not known; the client slows down when the platform refuses
+ * a report, and speeds up again step by step.
  *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8, not finite), IOTDA_E_INTERNAL.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
-iotda_status_t iotda_props_add_double(iotda_props_t *props, const char *name, double value);
+iotda_status_t iotda_config_set_rates(iotda_config_t *config,
+                                      double device_per_second,
+                                      double tenant_per_second);
 
 /**
- * Adds true or false.
+ * How many connections are kept open while nobody uses them (0: none), and for how many milliseconds.
+ * Default: 8, for 55,000. Threads that report at the same time use a connection each.
  *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8), IOTDA_E_INTERNAL.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
-iotda_status_t iotda_props_add_boolean(iotda_props_t *props, const char *name, bool value);
+iotda_status_t iotda_config_set_pool(iotda_config_t *config, uint32_t kept_connections, uint32_t kept_ms);
 
 /**
- * Adds a string: terminated UTF-8, escaped as JSON demands.
+ * After idle_s seconds without traffic the system asks whether the platform is still there (TCP keep-alive).
+ * Default: 0, never, so that an idle client sends nothing.
  *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8), IOTDA_E_INTERNAL.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
-iotda_status_t iotda_props_add_string(iotda_props_t *props, const char *name, const char *value);
+iotda_status_t iotda_config_set_tcp_keepalive_s(iotda_config_t *config, uint32_t idle_s);
 
 /**
- * Adds any JSON value (an array, an object, a number of any length …), checked and otherwise as it is written.
+ * An access token that iotda_token_export wrote before a restart: it is used while it is valid, and spares an
+ * authentication. "" (default): none. It must be one of the device that the config names.
  *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8, not JSON), IOTDA_E_INTERNAL.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL. A text that is no token fails in iotda_init.
  */
-iotda_status_t iotda_props_add_json(iotda_props_t *props, const char *name, const char *json);
-
-/** Removes all members. NULL is fine. Never blocks. */
-void iotda_props_clear(iotda_props_t *props);
+iotda_status_t iotda_config_set_token(iotda_config_t *config, const char *token);
 
 /**
- * The object as terminated JSON, for iotda_service_t.properties. It belongs to the builder and is valid until
- * the builder is changed or freed. NULL for NULL. Never blocks.
+ * Where the time comes from, for a device that gets it elsewhere than from its system. unix_ms is called in
+ * the threads that make the calls, at the same time in several of them; no lock is held meanwhile. It must
+ * not throw, and must not call the library. NULL: the system's clock (default).
+ *
+ * user_data is passed on as it is. destroy, unless NULL, is called with it once, when the config and all
+ * clients made of it are freed, or when the clock is set anew; also if this function fails.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
-const char *iotda_props_json(const iotda_props_t *props);
+iotda_status_t iotda_config_set_clock(iotda_config_t *config,
+                                      iotda_clock_t unix_ms,
+                                      void *user_data,
+                                      iotda_destroy_t destroy);
+
+/**
+ * Receives log lines up to level, one of the IOTDA_LOG_ constants. log is called in the threads that make
+ * the calls, at the same time in several of them; no lock is held meanwhile. It must not throw, and must not
+ * call the library. No line holds a secret, a password or a token. NULL: no log (default); the library then
+ * writes nothing, anywhere.
+ *
+ * user_data and destroy are as for iotda_config_set_clock.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_log(iotda_config_t *config,
+                                    int32_t level,
+                                    iotda_log_t log,
+                                    void *user_data,
+                                    iotda_destroy_t destroy);
+
+/**
+ * Makes a client of a config and writes it to *client. The config can be freed, or changed and used again.
+ *
+ * Uses no network and starts no thread. *client is written only on success; close it with iotda_close.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG (a required setting is missing, or a setter failed:
+ * call->message says which), IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_init(const iotda_config_t *config,
+                          iotda_client_t **client,
+                          iotda_call_t *call);
+
+/**
+ * Makes a client for another device and writes it to *device. It shares connections, TLS sessions and
+ * addresses with the client that it was opened from, and its other settings; either may be closed first.
+ *
+ * Uses no network and starts no thread. *device is written only on success; close it with iotda_close.
+ * The secret is copied. Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_open_device(iotda_client_t *client,
+                                 const char *device_id,
+                                 const void *secret,
+                                 size_t secret_len,
+                                 iotda_client_t **device,
+                                 iotda_call_t *call);
+
+/**
+ * Authenticates the device, unless a valid access token is at hand. Optional: reports do it when they need
+ * to. It tells early whether endpoint, certificates, device id and secret are right.
+ *
+ * Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
+ * IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_AUTH_FAILED,
+ * IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_auth(iotda_client_t *client, iotda_call_t *call);
+
+/**
+ * Closes a client, wipes its secret and token, and, with the last client that shares them, closes the
+ * connections. NULL is fine. No other call on the same handle may be running; other clients opened from it,
+ * or that it was opened from, live on.
+ *
+ * Does not wait for the network. In a child process after fork it leaves the parent's connections alone.
+ */
+void iotda_close(iotda_client_t *client);
 
 /**
  * Reports properties of the device: count services, at least one.
  *
- * Authenticates if needed, and again, once, if the platform refuses the token. A report whose connection
- * breaks may be sent twice: it arrives at least once, not exactly once.
+ * Authenticates if needed, and again, once, if the platform refuses the token. Tries again what can heal (no
+ * connection, no answer, a fault of the platform, a rate limit), with growing pauses, as
+ * iotda_config_set_retry says. A report whose connection breaks may be sent twice: it arrives at least once,
+ * not exactly once.
  *
  * Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
  * IOTDA_E_TOO_LARGE, IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT,
- * IOTDA_E_AUTH_FAILED, IOTDA_E_TOKEN_REJECTED, IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER,
+ * IOTDA_E_CANCELLED, IOTDA_E_AUTH_FAILED, IOTDA_E_TOKEN_REJECTED, IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER,
  * IOTDA_E_PROTOCOL, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_report_props(iotda_client_t *client,
@@ -502,18 +716,110 @@ iotda_status_t iotda_gateway_batch_json(iotda_client_t *client,
                                         iotda_call_t *call);
 
 /**
- * The name of a status, such as "IOTDA_E_RATE_LIMITED"; "IOTDA_E_UNKNOWN" for any other number.
+ * Makes an empty object. Free it with iotda_props_free.
  *
- * The text is constant: valid for as long as the program runs. Any thread; never blocks.
+ * Returns NULL only after a fault of the library. Any thread; never blocks.
  */
-const char *iotda_status_name(iotda_status_t status);
+iotda_props_t *iotda_props_new(void);
+
+/** Frees a builder and what iotda_props_json returned of it. NULL is fine. Never blocks. */
+void iotda_props_free(iotda_props_t *props);
 
 /**
- * One plain sentence that says what a status means, in English.
+ * Adds an integer.
  *
- * The text is constant: valid for as long as the program runs. Any thread; never blocks.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8), IOTDA_E_INTERNAL.
  */
-const char *iotda_status_text(iotda_status_t status);
+iotda_status_t iotda_props_add_integer(iotda_props_t *props, const char *name, int64_t value);
+
+/**
+ * Adds a number, with the fewest digits that read back as the same value. NaN and infinities are refused:
+ * JSON cannot say them; leave the property out.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8, not finite), IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_props_add_double(iotda_props_t *props, const char *name, double value);
+
+/**
+ * Adds true or false.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8), IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_props_add_boolean(iotda_props_t *props, const char *name, bool value);
+
+/**
+ * Adds a string: terminated UTF-8, escaped as JSON demands.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8), IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_props_add_string(iotda_props_t *props, const char *name, const char *value);
+
+/**
+ * Adds any JSON value (an array, an object, a number of any length …), checked and otherwise as it is written.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8, not JSON), IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_props_add_json(iotda_props_t *props, const char *name, const char *json);
+
+/** Removes all members. NULL is fine. Never blocks. */
+void iotda_props_clear(iotda_props_t *props);
+
+/**
+ * The object as terminated JSON, for iotda_service_t.properties. It belongs to the builder and is valid until
+ * the builder is changed or freed. NULL for NULL. Never blocks.
+ */
+const char *iotda_props_json(const iotda_props_t *props);
+
+/**
+ * Makes a cancel handle. Free it with iotda_cancel_free.
+ *
+ * Returns NULL only after a fault of the library. Any thread; never blocks.
+ */
+iotda_cancel_t *iotda_cancel_new(void);
+
+/**
+ * Ends all calls that run with this handle, at once: they return IOTDA_E_CANCELLED. Calls that are given it
+ * afterwards return at once too: it stays cancelled. NULL is fine.
+ *
+ * Any thread; never blocks. Not from a signal handler.
+ */
+void iotda_cancel_trigger(const iotda_cancel_t *cancel);
+
+/** Frees a cancel handle. NULL is fine. Calls that run with it go on. Never blocks. */
+void iotda_cancel_free(iotda_cancel_t *cancel);
+
+/**
+ * Reads the counters into *stats, whose struct_size must be set.
+ *
+ * Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_stats(const iotda_client_t *client, iotda_stats_t *stats);
+
+/**
+ * The platform's time in milliseconds since 1970-01-01T00:00:00Z, from its last answer and the time that has
+ * passed since; 0 if no answer told it yet, or for NULL. To the second, and late by the way of the answer.
+ *
+ * Any thread; never blocks.
+ */
+int64_t iotda_server_time_ms(const iotda_client_t *client);
+
+/**
+ * Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a
+ * restart: a device that wakes, reports and sleeps then authenticates once a day. Keep it as secret as the
+ * device's secret.
+ *
+ * size is the room in out; 512 bytes are always enough. *length becomes the length of the text without its
+ * end, 0 if there is no valid token (then out becomes ""). Both are written only on success; length may be
+ * NULL.
+ *
+ * Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or too little room), IOTDA_E_FORKED,
+ * IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_token_export(iotda_client_t *client,
+                                  char *out,
+                                  size_t size,
+                                  size_t *length,
+                                  iotda_call_t *call);
 
 /**
  * The version of the library's binary interface. A program that was compiled with a header whose

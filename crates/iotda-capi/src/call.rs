@@ -1,17 +1,12 @@
 //! `iotda_call_t`: what one call is told, and what it tells.
 
 use std::ffi::c_char;
-use std::mem::size_of;
 use std::time::Duration;
 
 use iotda::{CallOptions, Delivery, Error, ErrorKind};
 
+use crate::cancel::iotda_cancel_t;
 use crate::status::{self, IOTDA_OK, iotda_status_t};
-
-/// Ends a call from another thread. Not available in this version: leave the field NULL.
-pub struct iotda_cancel_t {
-    _private: [u8; 0],
-}
 
 /// What one call is told, and what it tells. Optional: every function that takes one takes NULL.
 ///
@@ -20,11 +15,12 @@ pub struct iotda_cancel_t {
 /// "out" are written by every call, whether it succeeds or not.
 #[repr(C)]
 pub struct iotda_call_t {
-    /// in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT.
+    /// in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT. A larger struct, of a newer header, is fine; what this
+    /// library does not know in it stays as it is.
     pub struct_size: usize,
     /// in: the most that the whole call may take, in milliseconds; 0: the client's timeout.
     pub timeout_ms: u32,
-    /// in: must be NULL in this version.
+    /// in: ends the call from another thread; NULL: nothing does. Read at the start of the call.
     pub cancel: *const iotda_cancel_t,
     /// out: the HTTP status of the last answer; 0 if none arrived.
     pub http_status: i32,
@@ -39,27 +35,17 @@ pub struct iotda_call_t {
     pub message: [c_char; 256],
 }
 
-/// What a call is told, once it has been checked.
-pub(crate) fn options(call: Option<&iotda_call_t>) -> Result<CallOptions, Refusal> {
-    let Some(call) = call else { return Ok(CallOptions::default()) };
-    if call.struct_size < size_of::<iotda_call_t>() {
-        // The struct may be shorter than what would be written.
-        return Err(Refusal::Untouched);
-    }
-    if !call.cancel.is_null() {
-        return Err(Refusal::Told("call.cancel is not NULL: this version cannot cancel calls"));
-    }
+/// What a call is told.
+///
+/// # Safety
+///
+/// The struct's `cancel` is NULL or a cancel handle that has not been freed.
+pub(crate) unsafe fn options(call: Option<&iotda_call_t>) -> CallOptions {
+    let Some(call) = call else { return CallOptions::default() };
+    // SAFETY: NULL or a cancel handle that has not been freed, as the caller promises.
+    let cancel = unsafe { call.cancel.as_ref() }.map(iotda_cancel_t::token);
     let timeout = (call.timeout_ms != 0).then(|| Duration::from_millis(call.timeout_ms.into()));
-    Ok(CallOptions { timeout })
-}
-
-/// Why a call struct is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// It must not be written to.
-    Untouched,
-    /// It says what is wrong.
-    Told(&'static str),
+    CallOptions { timeout, cancel }
 }
 
 /// Writes the outcome into the caller's struct and returns the status.

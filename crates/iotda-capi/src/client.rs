@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use iotda::{CallOptions, Client, Delivery};
 
-use crate::boundary::{Outcome, Stop, array, guarded, guarded_drop, panic_if_asked, required, required_mut, text};
+use crate::boundary::{Outcome, Stop, array, guarded, guarded_free, panic_if_asked, required, required_mut, text};
 use crate::call::iotda_call_t;
 use crate::config::iotda_config_t;
 use crate::status::iotda_status_t;
@@ -21,6 +21,10 @@ pub struct iotda_client_t {
 }
 
 impl iotda_client_t {
+    pub(crate) fn core(&self) -> &Client {
+        &self.client
+    }
+
     fn boxed(client: Client) -> *mut Self {
         Box::into_raw(Box::new(iotda_client_t { client, poisoned: AtomicBool::new(false) }))
     }
@@ -124,7 +128,7 @@ pub unsafe extern "C" fn iotda_open_device(
 /// to. It tells early whether endpoint, certificates, device id and secret are right.
 ///
 /// Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
-/// IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_AUTH_FAILED,
+/// IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_AUTH_FAILED,
 /// IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_auth(client: *mut iotda_client_t, call: *mut iotda_call_t) -> iotda_status_t {
@@ -139,8 +143,6 @@ pub unsafe extern "C" fn iotda_auth(client: *mut iotda_client_t, call: *mut iotd
 /// Does not wait for the network. In a child process after fork it leaves the parent's connections alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_close(client: *mut iotda_client_t) {
-    if !client.is_null() {
-        // SAFETY: made by this library and not closed yet, as the caller promises.
-        guarded_drop(|| drop(unsafe { Box::from_raw(client) }));
-    }
+    // SAFETY: NULL, or made by this library and not closed yet, as the caller promises.
+    unsafe { guarded_free(client) };
 }

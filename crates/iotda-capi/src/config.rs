@@ -1,12 +1,17 @@
 //! `iotda_config_t`: the settings of a client.
 
 use std::ffi::{c_char, c_void};
+use std::sync::Arc;
 use std::time::Duration;
 
-use iotda::{Config, SignType};
+use iotda::{Config, RetryPolicy, SignType, SystemClock};
 
-use crate::boundary::{Outcome, Stop, array, guarded_drop, guarded_status, panic_if_asked, required_mut, text};
+use crate::boundary::{
+    Outcome, Stop, array, guarded_free, guarded_new, guarded_status, panic_if_asked, required_mut, text,
+};
+use crate::callback::{self, ProgramClock, ProgramLog, UserData, iotda_clock_t, iotda_destroy_t, iotda_log_t};
 use crate::status::iotda_status_t;
+use crate::transport::{ProgramTransport, iotda_transport_t};
 
 /// The settings of a client. Made by iotda_config_new, freed by iotda_config_free.
 ///
@@ -26,11 +31,7 @@ pub struct iotda_config_t {
 /// Returns NULL only after a fault of the library. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_config_new() -> *mut iotda_config_t {
-    let make = || {
-        panic_if_asked();
-        Box::into_raw(Box::new(iotda_config_t { config: Config::new(), failed: Vec::new() }))
-    };
-    std::panic::catch_unwind(make).unwrap_or(std::ptr::null_mut())
+    guarded_new(|| iotda_config_t { config: Config::new(), failed: Vec::new() })
 }
 
 /// Frees a config and wipes the secret in it. NULL is fine. Clients made of it live on.
@@ -38,10 +39,8 @@ pub extern "C" fn iotda_config_new() -> *mut iotda_config_t {
 /// Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_free(config: *mut iotda_config_t) {
-    if !config.is_null() {
-        // SAFETY: made by iotda_config_new and not freed yet, as the caller promises.
-        guarded_drop(|| drop(unsafe { Box::from_raw(config) }));
-    }
+    // SAFETY: NULL, or made by iotda_config_new and not freed yet, as the caller promises.
+    unsafe { guarded_free(config) };
 }
 
 /// Required. The platform's address as the IoTDA console shows it: "https://host" or "https://host:port".
@@ -127,6 +126,144 @@ pub unsafe extern "C" fn iotda_config_set_ca_file(config: *mut iotda_config_t, p
     unsafe { setter(config, "iotda_config_set_ca_file", set) }
 }
 
+/// Certificate authorities to trust beside those that are trusted already: the public ones that are built in,
+/// or those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_add_ca_pem(
+    config: *mut iotda_config_t,
+    pem: *const c_void,
+    len: usize,
+) -> iotda_status_t {
+    let set = |config: &mut Config| {
+        // SAFETY: NULL or len bytes, as the caller promises.
+        let pem = unsafe { array(pem.cast::<u8>(), len, || "pem".to_owned()) }?;
+        Ok(config.add_ca_pem(pem).map(drop)?)
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_add_ca_pem", set) }
+}
+
+/// As iotda_config_add_ca_pem, from a file, which is read at once and not again.
+///
+/// May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_add_ca_file(config: *mut iotda_config_t, path: *const c_char) -> iotda_status_t {
+    let set = |config: &mut Config| {
+        // SAFETY: NULL or a terminated text, as the caller promises.
+        let path = unsafe { text(path, || "path".to_owned()) }?;
+        Ok(config.add_ca_file(path).map(drop)?)
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_add_ca_file", set) }
+}
+
+/// A certificate chain and its private key, both PEM text, by which the device shows who it is in the TLS
+/// handshake. They are checked to belong together. Default: none.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_client_certificate(
+    config: *mut iotda_config_t,
+    chain_pem: *const c_void,
+    chain_len: usize,
+    key_pem: *const c_void,
+    key_len: usize,
+) -> iotda_status_t {
+    let set = |config: &mut Config| {
+        // SAFETY: NULL or chain_len bytes, as the caller promises.
+        let chain = unsafe { array(chain_pem.cast::<u8>(), chain_len, || "chain_pem".to_owned()) }?;
+        // SAFETY: NULL or key_len bytes, as the caller promises.
+        let key = unsafe { array(key_pem.cast::<u8>(), key_len, || "key_pem".to_owned()) }?;
+        Ok(config.client_certificate(chain, key).map(drop)?)
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_client_certificate", set) }
+}
+
+/// A public key that must be in the server's certificate, or in one that comes with it, beside everything else
+/// that is verified: the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. Called several times, one of the
+/// keys must be there: pin the next key before it is used.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or sha256_len is not 32), IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_add_pinned_key(
+    config: *mut iotda_config_t,
+    sha256: *const c_void,
+    sha256_len: usize,
+) -> iotda_status_t {
+    let set = |config: &mut Config| {
+        // SAFETY: NULL or sha256_len bytes, as the caller promises.
+        let sha256 = unsafe { array(sha256.cast::<u8>(), sha256_len, || "sha256".to_owned()) }?;
+        let pin = sha256
+            .try_into()
+            .map_err(|_| Stop::Argument(format!("sha256_len is {sha256_len}: a SHA-256 has 32 bytes")))?;
+        config.pin_public_key(pin);
+        Ok(())
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_add_pinned_key", set) }
+}
+
+/// Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_tls_1_3(config: *mut iotda_config_t, offer: bool) -> iotda_status_t {
+    let set = |config: &mut Config| {
+        config.tls_1_3(offer);
+        Ok(())
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_tls_1_3", set) }
+}
+
+/// The proxy to connect through by HTTP CONNECT: "http://host:port" or "http://user:password@host:port", with
+/// what is special in user and password written as %40 and so on. "" (default): none. The environment is not
+/// asked.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_proxy(config: *mut iotda_config_t, url: *const c_char) -> iotda_status_t {
+    let set = |config: &mut Config| {
+        // SAFETY: NULL or a terminated text, as the caller promises.
+        let url = unsafe { text(url, || "url".to_owned()) }?;
+        Ok(config.proxy(url).map(drop)?)
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_proxy", set) }
+}
+
+/// Takes the proxy from the environment, now: https_proxy or HTTPS_PROXY, unless no_proxy or NO_PROXY exempts the
+/// endpoint, which must have been set before. The only function that reads the environment.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_proxy_from_environment(config: *mut iotda_config_t) -> iotda_status_t {
+    let set = |config: &mut Config| Ok(config.proxy_from_environment().map(drop)?);
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_proxy_from_environment", set) }
+}
+
+/// The program's own way to the network: a modem's sockets, or a TLS stack that the device has. The table is
+/// copied. Default: the system's sockets.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL in the table, or its struct_size), IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_transport(
+    config: *mut iotda_config_t,
+    transport: *const iotda_transport_t,
+) -> iotda_status_t {
+    let set = |config: &mut Config| {
+        // SAFETY: NULL or a table of at least struct_size bytes, as the caller promises.
+        config.transport(Arc::new(unsafe { ProgramTransport::new(transport) }?));
+        Ok(())
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_transport", set) }
+}
+
 /// The most that a whole call may take, in milliseconds, name look-up and authentication included; at least 1.
 /// Default: 30,000. A single call can set its own in iotda_call_t.
 ///
@@ -150,6 +287,167 @@ pub unsafe extern "C" fn iotda_config_set_connect_timeout_ms(
     let set = |config: &mut Config| Ok(config.connect_timeout(Duration::from_millis(connect_ms.into())).map(drop)?);
     // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
     unsafe { setter(config, "iotda_config_set_connect_timeout_ms", set) }
+}
+
+/// The most that one attempt of a call may take, connecting included, in milliseconds; at least 1. What then
+/// has not been answered is tried again in the time that is left of the call. Default: 10,000.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_attempt_timeout_ms(
+    config: *mut iotda_config_t,
+    attempt_ms: u32,
+) -> iotda_status_t {
+    let set = |config: &mut Config| Ok(config.attempt_timeout(Duration::from_millis(attempt_ms.into())).map(drop)?);
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_attempt_timeout_ms", set) }
+}
+
+/// How calls try again what can heal: at most max_attempts times in all (1: never again), after pauses that
+/// are random up to base_ms, then up to twice that, and so on up to max_ms; always within the call's timeout.
+/// Default: 10 attempts, 500 ms, 10,000 ms.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_retry(
+    config: *mut iotda_config_t,
+    max_attempts: u32,
+    base_ms: u32,
+    max_ms: u32,
+) -> iotda_status_t {
+    let set = |config: &mut Config| {
+        let policy = RetryPolicy {
+            max_attempts,
+            base_delay: Duration::from_millis(base_ms.into()),
+            max_delay: Duration::from_millis(max_ms.into()),
+        };
+        Ok(config.retry(policy).map(drop)?)
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_retry", set) }
+}
+
+/// The platform's rates where they are known, in reports per second, of each device and of all devices
+/// together; a report counts once per started 4 KB. Reports then wait for their turn, within the call's
+/// timeout, instead of being refused. 0 (default): not known; the client slows down when the platform refuses
+/// a report, and speeds up again step by step.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_rates(
+    config: *mut iotda_config_t,
+    device_per_second: f64,
+    tenant_per_second: f64,
+) -> iotda_status_t {
+    let known = |rate: f64| (rate != 0.0).then_some(rate);
+    let set = |config: &mut Config| Ok(config.rates(known(device_per_second), known(tenant_per_second)).map(drop)?);
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_rates", set) }
+}
+
+/// How many connections are kept open while nobody uses them (0: none), and for how many milliseconds.
+/// Default: 8, for 55,000. Threads that report at the same time use a connection each.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_pool(
+    config: *mut iotda_config_t,
+    kept_connections: u32,
+    kept_ms: u32,
+) -> iotda_status_t {
+    let set = |config: &mut Config| {
+        config.kept_connections(kept_connections as usize, Duration::from_millis(kept_ms.into()));
+        Ok(())
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_pool", set) }
+}
+
+/// After idle_s seconds without traffic the system asks whether the platform is still there (TCP keep-alive).
+/// Default: 0, never, so that an idle client sends nothing.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_tcp_keepalive_s(config: *mut iotda_config_t, idle_s: u32) -> iotda_status_t {
+    let set = |config: &mut Config| {
+        config.tcp_keepalive((idle_s != 0).then(|| Duration::from_secs(idle_s.into())));
+        Ok(())
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_tcp_keepalive_s", set) }
+}
+
+/// An access token that iotda_token_export wrote before a restart: it is used while it is valid, and spares an
+/// authentication. "" (default): none. It must be one of the device that the config names.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL. A text that is no token fails in iotda_init.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_token(config: *mut iotda_config_t, token: *const c_char) -> iotda_status_t {
+    let set = |config: &mut Config| {
+        // SAFETY: NULL or a terminated text, as the caller promises.
+        config.token(unsafe { text(token, || "token".to_owned()) }?);
+        Ok(())
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_token", set) }
+}
+
+/// Where the time comes from, for a device that gets it elsewhere than from its system. unix_ms is called in
+/// the threads that make the calls, at the same time in several of them; no lock is held meanwhile. It must
+/// not throw, and must not call the library. NULL: the system's clock (default).
+///
+/// user_data is passed on as it is. destroy, unless NULL, is called with it once, when the config and all
+/// clients made of it are freed, or when the clock is set anew; also if this function fails.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_clock(
+    config: *mut iotda_config_t,
+    unix_ms: iotda_clock_t,
+    user_data: *mut c_void,
+    destroy: iotda_destroy_t,
+) -> iotda_status_t {
+    let user_data = UserData::new(user_data, destroy);
+    let set = move |config: &mut Config| {
+        config.clock(match unix_ms {
+            Some(unix_ms) => Arc::new(ProgramClock { unix_ms, user_data }),
+            None => Arc::new(SystemClock),
+        });
+        Ok(())
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_clock", set) }
+}
+
+/// Receives log lines up to level, one of the IOTDA_LOG_ constants. log is called in the threads that make
+/// the calls, at the same time in several of them; no lock is held meanwhile. It must not throw, and must not
+/// call the library. No line holds a secret, a password or a token. NULL: no log (default); the library then
+/// writes nothing, anywhere.
+///
+/// user_data and destroy are as for iotda_config_set_clock.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_log(
+    config: *mut iotda_config_t,
+    level: i32,
+    log: iotda_log_t,
+    user_data: *mut c_void,
+    destroy: iotda_destroy_t,
+) -> iotda_status_t {
+    let user_data = UserData::new(user_data, destroy);
+    let set = move |config: &mut Config| {
+        let Some(log) = log else {
+            config.no_log();
+            return Ok(());
+        };
+        let level = callback::level(level)
+            .ok_or_else(|| Stop::Argument(format!("level is {level}: it takes one of the IOTDA_LOG_ constants")))?;
+        config.log(level, Arc::new(ProgramLog { log, user_data }));
+        Ok(())
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_log", set) }
 }
 
 /// Runs one setter and remembers whether it failed.

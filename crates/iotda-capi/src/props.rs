@@ -1,11 +1,12 @@
 //! `iotda_props_t`: a builder of property objects.
 
 use std::ffi::c_char;
-use std::panic::catch_unwind;
 
 use iotda::Properties;
 
-use crate::boundary::{Outcome, guarded_drop, guarded_status, panic_if_asked, required_mut, text};
+use crate::boundary::{
+    Outcome, guarded_drop, guarded_free, guarded_new, guarded_status, panic_if_asked, required_mut, text,
+};
 use crate::status::iotda_status_t;
 
 /// A JSON object of properties, built member by member, for programs that have no JSON library. Formatting
@@ -32,22 +33,18 @@ impl iotda_props_t {
 /// Returns NULL only after a fault of the library. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_props_new() -> *mut iotda_props_t {
-    let make = || {
-        panic_if_asked();
-        let mut props = Box::new(iotda_props_t { properties: Properties::new(), terminated: Vec::new() });
+    guarded_new(|| {
+        let mut props = iotda_props_t { properties: Properties::new(), terminated: Vec::new() };
         props.terminate();
-        Box::into_raw(props)
-    };
-    catch_unwind(make).unwrap_or(std::ptr::null_mut())
+        props
+    })
 }
 
 /// Frees a builder and what iotda_props_json returned of it. NULL is fine. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_free(props: *mut iotda_props_t) {
-    if !props.is_null() {
-        // SAFETY: made by iotda_props_new and not freed yet, as the caller promises.
-        guarded_drop(|| drop(unsafe { Box::from_raw(props) }));
-    }
+    // SAFETY: NULL, or made by iotda_props_new and not freed yet, as the caller promises.
+    unsafe { guarded_free(props) };
 }
 
 /// Adds an integer.
@@ -132,6 +129,7 @@ pub unsafe extern "C" fn iotda_props_clear(props: *mut iotda_props_t) {
     guarded_drop(|| {
         // SAFETY: NULL or a builder that no other thread uses, as the caller promises.
         if let Some(props) = unsafe { props.as_mut() } {
+            panic_if_asked();
             props.properties.clear();
             props.terminate();
         }

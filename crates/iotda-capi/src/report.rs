@@ -40,12 +40,14 @@ pub struct iotda_child_t {
 
 /// Reports properties of the device: count services, at least one.
 ///
-/// Authenticates if needed, and again, once, if the platform refuses the token. A report whose connection
-/// breaks may be sent twice: it arrives at least once, not exactly once.
+/// Authenticates if needed, and again, once, if the platform refuses the token. Tries again what can heal (no
+/// connection, no answer, a fault of the platform, a rate limit), with growing pauses, as
+/// iotda_config_set_retry says. A report whose connection breaks may be sent twice: it arrives at least once,
+/// not exactly once.
 ///
 /// Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
 /// IOTDA_E_TOO_LARGE, IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT,
-/// IOTDA_E_AUTH_FAILED, IOTDA_E_TOKEN_REJECTED, IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER,
+/// IOTDA_E_CANCELLED, IOTDA_E_AUTH_FAILED, IOTDA_E_TOKEN_REJECTED, IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER,
 /// IOTDA_E_PROTOCOL, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_report_props(
@@ -174,16 +176,17 @@ pub unsafe extern "C" fn iotda_gateway_batch_json(
 ///
 /// # Safety
 ///
-/// `services` is NULL or points to `count` services whose texts are NULL or terminated; all valid for `'a`.
-unsafe fn convert_services<'a>(
+/// `services` is NULL or points to `count` services whose texts are NULL or terminated; all valid for as
+/// long as what is appended.
+unsafe fn convert_services(
     services: *const iotda_service_t,
     count: usize,
     place: &str,
-    out: &mut Vec<Service<'a>>,
+    out: &mut Vec<Service<'_>>,
 ) -> Outcome {
     // SAFETY: as the caller promises.
     let services = unsafe { array(services, count, || place.to_owned()) }?;
-    out.reserve(services.len());
+    out.try_reserve(services.len()).map_err(|_| Stop::Argument(format!("there is no memory for {count} {place}")))?;
     for (index, service) in services.iter().enumerate() {
         out.push(Service {
             // SAFETY: as the caller promises.

@@ -32,7 +32,8 @@ pub const IOTDA_E_CLOCK: iotda_status_t = 23;
 /// The time of the call was over; what was being sent may have arrived. Returned by every function that
 /// uses the network.
 pub const IOTDA_E_TIMEOUT: iotda_status_t = 24;
-/// The program cancelled the call; what was being sent may have arrived.
+/// The program cancelled the call; what was being sent may have arrived. Returned by every function that uses
+/// the network.
 pub const IOTDA_E_CANCELLED: iotda_status_t = 25;
 
 /// The platform does not accept this device id with this secret; trying again does not help. Returned by

@@ -1,6 +1,7 @@
 //! The few system calls that libiotda needs and std does not offer, behind safe functions.
 //!
 //! - [`socket`]: send and receive with flags (no `SIGPIPE`, no waiting) and `poll` with a deadline.
+//! - [`signal`]: a thread that no signal of the program's reaches.
 //! - [`fork`]: a mark that tells, without a system call, that this process is a child made by `fork`.
 //!
 //! This crate and the C boundary are the only ones with `unsafe`; what the calls are used for is the
@@ -9,4 +10,5 @@
 #![cfg(unix)]
 
 pub mod fork;
+pub mod signal;
 pub mod socket;

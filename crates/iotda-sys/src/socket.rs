@@ -8,6 +8,9 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
+/// What `connect` answers on a socket that does not wait: the connection is under way (`EINPROGRESS`).
+pub const IN_PROGRESS: i32 = libc::EINPROGRESS;
+
 /// Whether a receive may wait for data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::error::{Answered, Error, ErrorKind, Result};
+use crate::error::{Answered, Error, ErrorKind, Refusal, Result};
 use crate::http::exchange::Answer;
 
 /// An access token as the platform issued it.
@@ -45,6 +45,14 @@ impl Code {
         })
     }
 
+    fn refusal(self) -> Refusal {
+        match self {
+            Code::TenantRate => Refusal::TenantRate,
+            Code::TooManyChildren => Refusal::TooManyChildren,
+            _ => Refusal::Other,
+        }
+    }
+
     /// What a caller does about it, and the advice to give.
     fn meaning(self) -> (ErrorKind, &'static str) {
         match self {
@@ -76,7 +84,8 @@ pub(crate) fn accepted(answer: &Answer, what: &str) -> Result<()> {
         return Ok(());
     }
     let (code, text) = code_and_text(&answer.body);
-    let (kind, advice) = match code.as_deref().and_then(Code::read) {
+    let known = code.as_deref().and_then(Code::read);
+    let (kind, advice) = match known {
         Some(code) => code.meaning(),
         None => by_status(answer.status),
     };
@@ -89,6 +98,8 @@ pub(crate) fn accepted(answer: &Answer, what: &str) -> Result<()> {
     message.push_str(advice);
     Err(Error::new(kind, message).with_answer(Answered {
         http_status: answer.status,
+        refusal: known.map_or(Refusal::Other, Code::refusal),
+        children_limit: children_limit(known, text.as_deref()),
         platform_code: code.unwrap_or_default(),
         retry_after: answer.retry_after,
     }))
@@ -119,27 +130,11 @@ pub(crate) fn issued(answer: &Answer) -> Result<Issued> {
     }
 }
 
-/// Whether the platform did not take the access token.
-pub(crate) fn refuses_token(answer: &Answer) -> bool {
-    // Nothing is parsed for the many answers that are a success.
-    answer.status >= 400 && known_code(answer) == Some(Code::InvalidToken)
-}
-
-/// Whether the platform found too many children, and the number that it takes, if its text tells:
-/// "… has reached the upper limit (50)."
-pub(crate) fn too_many_children(answer: &Answer) -> Option<Option<usize>> {
-    if known_code(answer) != Some(Code::TooManyChildren) {
-        return None;
-    }
-    let (_, text) = code_and_text(&answer.body);
-    Some(text.and_then(|text| {
-        let (_, after) = text.rsplit_once('(')?;
-        after.split_once(')')?.0.trim().parse().ok().filter(|limit| *limit > 0)
-    }))
-}
-
-fn known_code(answer: &Answer) -> Option<Code> {
-    Code::read(&code_and_text(&answer.body).0?)
+/// The number of children that the platform takes, if its text tells: "… has reached the upper limit (50)."
+fn children_limit(code: Option<Code>, text: Option<&str>) -> Option<usize> {
+    code.filter(|code| *code == Code::TooManyChildren)?;
+    let (_, after) = text?.rsplit_once('(')?;
+    after.split_once(')')?.0.trim().parse().ok().filter(|limit| *limit > 0)
 }
 
 /// Without a code that we know: the best that the status allows.
@@ -183,7 +178,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, body: body.as_bytes().to_vec(), retry_after: None }
+        Answer { status, body: body.as_bytes().to_vec().into(), ..Answer::default() }
     }
 
     fn refusal(status: u16, body: &str) -> Error {
@@ -261,7 +256,6 @@ mod tests {
 
     #[test]
     fn the_limit_of_children_is_read_from_the_text() {
-        let body = |text: &str| format!(r#"{{"error_code":"IOTDA.021103","error_msg":"{text}"}}"#);
         for (text, limit) in [
             ("The number of child devices in the request has reached the upper limit (20).", Some(20)),
             ("(a) limit ( 7 )", Some(7)),
@@ -270,19 +264,11 @@ mod tests {
             ("no number", None),
             ("(", None),
         ] {
-            assert_eq!(too_many_children(&answer(403, &body(text))), Some(limit), "{text}");
+            assert_eq!(children_limit(Some(Code::TooManyChildren), Some(text)), limit, "{text}");
         }
-        assert_eq!(too_many_children(&answer(403, r#"{"error_code":"IOTDA.021102","error_msg":"limit (10)"}"#)), None);
-    }
-
-    #[test]
-    fn a_refused_token_is_told_by_its_code_alone() {
-        assert!(refuses_token(&answer(403, r#"{"error_code":"IOTDA.000004"}"#)));
-        for (status, body) in
-            [(403, ""), (401, r#"{"error_code":"IOTDA.000002"}"#), (403, r#"{"error_code":"IOTDA.021101"}"#)]
-        {
-            assert!(!refuses_token(&answer(status, body)));
-        }
+        assert_eq!(children_limit(Some(Code::TenantRate), Some("limit (10)")), None);
+        let error = refusal(403, r#"{"error_code":"IOTDA.021103","error_msg":"limit (20)"}"#);
+        assert_eq!((error.answer().refusal, error.answer().children_limit), (Refusal::TooManyChildren, Some(20)));
     }
 
     #[test]

@@ -88,11 +88,15 @@ impl Plan {
                 self.children_max = limit.unwrap_or(children.len() / 2).clamp(1, children.len() - 1);
             }
             TooMuch::Bytes => {
-                let bytes: usize = children.iter().map(|&child| self.sizes[child]).sum();
-                self.bytes_max = bytes / 2;
+                self.bytes_max = self.bytes(children) / 2;
             }
         }
         true
+    }
+
+    /// What `children` take together, without what is between and around them.
+    pub(crate) fn bytes(&self, children: &[usize]) -> usize {
+        children.iter().map(|&child| self.sizes[child]).sum()
     }
 
     /// The request that holds `children` failed for good.

@@ -99,6 +99,36 @@ pub(crate) fn is_event_time(text: &[u8]) -> bool {
         && number(17..19) < 60
 }
 
+/// The time of a `Date` header in its one preferred form, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section
+/// 5.6.7); the obsolete forms are not worth their trouble.
+pub(crate) fn http_date_ms(text: &[u8]) -> Option<i64> {
+    const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    let text: &[u8; 29] = text.try_into().ok()?;
+    let number = |range: std::ops::Range<usize>| {
+        let digits = std::str::from_utf8(&text[range]).ok()?;
+        digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse::<i64>().ok())?
+    };
+    let month = MONTHS.chunks(3).position(|name| name == &text[8..11])? as i64 + 1;
+    let (year, day) = (number(12..16)?, number(5..7)?);
+    let (hour, minute, second) = (number(17..19)?, number(20..22)?, number(23..25)?);
+    let possible = year >= 1970
+        && (1..=days_in_month(year, month)).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60
+        && &text[25..] == b" GMT";
+    possible.then(|| (day_number(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000)
+}
+
+/// Days from 1970-01-01: the inverse of [`civil`].
+fn day_number(year: i64, month: i64, day: i64) -> i64 {
+    let shifted_year = if month <= 2 { year - 1 } else { year };
+    let shifted_month = (month + 9) % 12; // March is 0.
+    let (era, year_of_era) = (shifted_year.div_euclid(400), shifted_year.rem_euclid(400));
+    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
 fn days_in_month(year: i64, month: i64) -> i64 {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     match month {
@@ -168,6 +198,22 @@ mod tests {
     }
 
     #[test]
+    fn http_dates_are_read() {
+        assert_eq!(http_date_ms(b"Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
+        for text in [
+            "",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, +6 Nov 1994 08:49:37 GMT",
+        ] {
+            assert_eq!(http_date_ms(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
     fn range_is_checked_with_the_field_named() {
         check_event_time_ms(0, String::new).unwrap();
         check_event_time_ms(LAST_MS, String::new).unwrap();
@@ -186,6 +232,13 @@ mod tests {
             let hour = format_description!("[year][month][day][hour]");
             prop_assert_eq!(hour_stamp(unix_ms).to_vec(), other.format(&hour).unwrap().into_bytes());
             prop_assert!(is_event_time(&event_time(unix_ms)));
+        }
+
+        #[test]
+        fn http_dates_agree_with_the_time_crate(seconds in 0..=LAST_MS / 1000) {
+            let other = OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+            let form = format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+            prop_assert_eq!(http_date_ms(other.format(&form).unwrap().as_bytes()), Some(seconds * 1000));
         }
 
         #[test]

@@ -12,8 +12,13 @@ use zeroize::Zeroizing;
 use crate::clock::{Clock, SystemClock};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
+use crate::http::proxy::{self, Proxy};
 use crate::http::roots;
+use crate::http::tls::{ClientIdentity, Pin};
 use crate::identifier::check_device_id;
+use crate::monitor::{Level, Log};
+use crate::retry::RetryPolicy;
+use crate::transport::Transport;
 
 /// Whether the platform compares the time stamp of an authentication with its own time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,14 +77,28 @@ impl fmt::Debug for Identity {
 }
 
 /// The settings of a [`Client`](crate::Client). An endpoint and a device are required.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) identity: Option<Identity>,
     pub(crate) sign_type: SignType,
-    pub(crate) roots: Option<RootCertStore>,
+    pub(crate) trust: Trust,
+    pub(crate) tls_1_3: bool,
+    pub(crate) client_identity: Option<ClientIdentity>,
+    pub(crate) pins: Vec<Pin>,
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) transport: Option<Arc<dyn Transport>>,
     pub(crate) timeout: Duration,
     pub(crate) connect_timeout: Duration,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) device_rate: Option<f64>,
+    pub(crate) tenant_rate: Option<f64>,
+    pub(crate) kept_connections: usize,
+    pub(crate) kept_for: Duration,
+    pub(crate) keepalive: Option<Duration>,
+    pub(crate) token: Option<Zeroizing<String>>,
+    pub(crate) log: Option<(Level, Arc<dyn Log>)>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -90,15 +109,37 @@ impl Config {
     /// otherwise.
     pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+    /// How long one attempt of a call may take unless [`attempt_timeout`](Self::attempt_timeout) says
+    /// otherwise.
+    pub const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+    /// How many connections are kept while nobody uses them.
+    pub const DEFAULT_KEPT_CONNECTIONS: usize = 8;
+    /// How long they are kept: a little less than the 60 s after which servers commonly close.
+    pub const DEFAULT_KEPT_FOR: Duration = Duration::from_secs(55);
+
     /// Nothing but defaults.
     pub fn new() -> Self {
         Config {
             endpoint: None,
             identity: None,
             sign_type: SignType::default(),
-            roots: None,
+            trust: Trust::Public,
+            tls_1_3: false,
+            client_identity: None,
+            pins: Vec::new(),
+            proxy: None,
+            transport: None,
             timeout: Self::DEFAULT_TIMEOUT,
             connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
+            attempt_timeout: Self::DEFAULT_ATTEMPT_TIMEOUT,
+            retry: RetryPolicy::default(),
+            device_rate: None,
+            tenant_rate: None,
+            kept_connections: Self::DEFAULT_KEPT_CONNECTIONS,
+            kept_for: Self::DEFAULT_KEPT_FOR,
+            keepalive: None,
+            token: None,
+            log: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -123,18 +164,78 @@ impl Config {
     }
 
     /// The certificate authorities to trust, as PEM text with one or more certificates. They take the
-    /// place of the public ones.
+    /// place of the public ones, and of any that were set before.
     pub fn ca_pem(&mut self, pem: &[u8]) -> Result<&mut Self> {
-        self.roots = Some(roots::from_pem(pem)?);
+        self.trust = Trust::Only(roots::from_pem(pem)?);
+        Ok(self)
+    }
+
+    /// Certificate authorities to trust beside those that are trusted already: the public ones, or those of
+    /// [`ca_pem`](Self::ca_pem).
+    pub fn add_ca_pem(&mut self, pem: &[u8]) -> Result<&mut Self> {
+        let more = roots::from_pem(pem)?.roots;
+        match &mut self.trust {
+            Trust::Only(roots) | Trust::PublicAnd(roots) => roots.roots.extend(more),
+            Trust::Public => self.trust = Trust::PublicAnd(RootCertStore { roots: more }),
+        }
         Ok(self)
     }
 
     /// As [`ca_pem`](Self::ca_pem), from a file, which is read now.
     pub fn ca_file(&mut self, path: impl AsRef<Path>) -> Result<&mut Self> {
-        let path = path.as_ref();
-        let pem = std::fs::read(path)
-            .map_err(|error| Error::config(format!("the CA file \"{}\" cannot be read: {error}", path.display())))?;
-        self.ca_pem(&pem).map_err(|error| error.within(&format!("CA file \"{}\"", path.display())))
+        let pem = read_ca_file(path.as_ref())?;
+        self.ca_pem(&pem).map_err(|error| in_ca_file(error, path.as_ref()))
+    }
+
+    /// As [`add_ca_pem`](Self::add_ca_pem), from a file, which is read now.
+    pub fn add_ca_file(&mut self, path: impl AsRef<Path>) -> Result<&mut Self> {
+        let pem = read_ca_file(path.as_ref())?;
+        self.add_ca_pem(&pem).map_err(|error| in_ca_file(error, path.as_ref()))
+    }
+
+    /// A certificate chain and its private key, both as PEM, by which the device shows who it is. They are
+    /// checked to belong together.
+    pub fn client_certificate(&mut self, chain_pem: &[u8], key_pem: &[u8]) -> Result<&mut Self> {
+        self.client_identity = Some(ClientIdentity::from_pem(chain_pem, key_pem)?);
+        Ok(self)
+    }
+
+    /// A public key that must be in the server's certificate, or in one that comes with it, beside everything
+    /// else that is verified: the SHA-256 of its SubjectPublicKeyInfo. With several, one of them must be.
+    pub fn pin_public_key(&mut self, sha256: [u8; 32]) -> &mut Self {
+        self.pins.push(sha256);
+        self
+    }
+
+    /// Offers TLS 1.3 beside 1.2. Default: it does not; the platform documents TLS 1.2 alone.
+    pub fn tls_1_3(&mut self, offer: bool) -> &mut Self {
+        self.tls_1_3 = offer;
+        self
+    }
+
+    /// The proxy to connect through, `http://[user:password@]host[:port]`; empty: none, which is the default.
+    /// The environment is not asked.
+    pub fn proxy(&mut self, url: &str) -> Result<&mut Self> {
+        self.proxy = if url.is_empty() { None } else { Some(Proxy::parse(url)?) };
+        Ok(self)
+    }
+
+    /// Takes the proxy from the environment, now: `https_proxy` or `HTTPS_PROXY`, unless `no_proxy` or `NO_PROXY`
+    /// exempts the endpoint, which must have been set before.
+    pub fn proxy_from_environment(&mut self) -> Result<&mut Self> {
+        let endpoint = self.endpoint.as_ref().ok_or_else(|| {
+            Error::config("the proxy cannot be taken from the environment before the endpoint is set: set that first")
+        })?;
+        let variable = |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
+        let exempt = proxy::is_exempt(&variable(["no_proxy", "NO_PROXY"]), &endpoint.host);
+        let url = if exempt { String::new() } else { variable(["https_proxy", "HTTPS_PROXY"]) };
+        self.proxy(&url)
+    }
+
+    /// The program's own way to the network. Default: the system's sockets.
+    pub fn transport(&mut self, transport: Arc<dyn Transport>) -> &mut Self {
+        self.transport = Some(transport);
+        self
     }
 
     /// The most that a whole call may take: name look-up, connecting, authentication, sending, waiting.
@@ -149,6 +250,72 @@ impl Config {
         Ok(self)
     }
 
+    /// The most that one attempt of a call may take, connecting included; what then has not been answered is
+    /// tried again in the time that is left of the call.
+    pub fn attempt_timeout(&mut self, timeout: Duration) -> Result<&mut Self> {
+        self.attempt_timeout = not_zero(timeout, "the attempt timeout")?;
+        Ok(self)
+    }
+
+    /// How calls try again what can heal, within their time.
+    pub fn retry(&mut self, policy: RetryPolicy) -> Result<&mut Self> {
+        if policy.max_attempts == 0 {
+            return Err(Error::invalid(
+                "the number of attempts is 0: it takes at least 1, which is never to try again",
+            ));
+        }
+        not_zero(policy.base_delay, "the pause after the first failure")?;
+        if policy.max_delay < policy.base_delay {
+            return Err(Error::invalid("the longest pause is shorter than the one after the first failure"));
+        }
+        self.retry = policy;
+        Ok(self)
+    }
+
+    /// The platform's rates, in reports per second, where they are known: of each device, and of all devices
+    /// together. Reports then wait for their turn instead of being refused. A report counts once per started
+    /// 4 KB. `None`: unknown; the client slows down when the platform refuses a report, and speeds up again.
+    pub fn rates(&mut self, device: Option<f64>, tenant: Option<f64>) -> Result<&mut Self> {
+        for rate in [device, tenant].into_iter().flatten() {
+            if !(rate.is_finite() && rate > 0.0) {
+                return Err(Error::invalid(format!("the rate is {rate}: it takes reports per second, more than 0")));
+            }
+        }
+        (self.device_rate, self.tenant_rate) = (device, tenant);
+        Ok(self)
+    }
+
+    /// How many connections are kept open while nobody uses them, and for how long.
+    pub fn kept_connections(&mut self, most: usize, for_time: Duration) -> &mut Self {
+        (self.kept_connections, self.kept_for) = (most, for_time);
+        self
+    }
+
+    /// After this long without traffic the system asks whether the peer is still there (TCP keep-alive).
+    /// Default: never, so that an idle client sends nothing.
+    pub fn tcp_keepalive(&mut self, idle: Option<Duration>) -> &mut Self {
+        self.keepalive = idle;
+        self
+    }
+
+    /// A token that [`Client::export_token`](crate::Client::export_token) gave; used while it is valid. Empty: none.
+    pub fn token(&mut self, saved: &str) -> &mut Self {
+        self.token = (!saved.is_empty()).then(|| Zeroizing::new(saved.to_owned()));
+        self
+    }
+
+    /// Receives log lines up to `level`. Default: nothing is logged.
+    pub fn log(&mut self, level: Level, log: Arc<dyn Log>) -> &mut Self {
+        self.log = Some((level, log));
+        self
+    }
+
+    /// Logs nothing.
+    pub fn no_log(&mut self) -> &mut Self {
+        self.log = None;
+        self
+    }
+
     /// Where the time comes from. Default: [`SystemClock`].
     pub fn clock(&mut self, clock: Arc<dyn Clock>) -> &mut Self {
         self.clock = clock;
@@ -156,10 +323,51 @@ impl Config {
     }
 }
 
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("endpoint", &self.endpoint)
+            .field("identity", &self.identity)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Whom TLS trusts.
+#[derive(Clone)]
+pub(crate) enum Trust {
+    Public,
+    PublicAnd(RootCertStore),
+    Only(RootCertStore),
+}
+
+impl Trust {
+    pub(crate) fn roots(&self) -> Result<RootCertStore> {
+        match self {
+            Trust::Public => roots::public(),
+            Trust::Only(roots) => Ok(roots.clone()),
+            Trust::PublicAnd(more) => {
+                let mut roots = roots::public()?;
+                roots.roots.extend(more.roots.iter().cloned());
+                Ok(roots)
+            }
+        }
+    }
+}
+
+fn read_ca_file(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path)
+        .map_err(|error| Error::config(format!("the CA file \"{}\" cannot be read: {error}", path.display())))
+}
+
+fn in_ca_file(error: Error, path: &Path) -> Error {
+    error.within(&format!("CA file \"{}\"", path.display()))
 }
 
 fn not_zero(timeout: Duration, name: &str) -> Result<Duration> {

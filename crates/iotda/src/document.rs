@@ -60,7 +60,7 @@ impl Members {
                 known.join(", ")
             )));
         };
-        if self.seen & 1 << number != 0 {
+        if self.seen & (1 << number) != 0 {
             return Err(Error::invalid(format!("{place} has the member \"{name}\" twice")));
         }
         self.seen |= 1 << number;
@@ -68,7 +68,7 @@ impl Members {
     }
 
     fn require(&self, number: usize, name: &str, place: &str) -> Result<()> {
-        if self.seen & 1 << number == 0 {
+        if self.seen & (1 << number) == 0 {
             return Err(Error::invalid(format!("{place} lacks the member \"{name}\"")));
         }
         Ok(())

@@ -52,12 +52,16 @@ impl Endpoint {
 
     /// `host[:port]` as it stands in URLs and in the `Host` header; the default port is left out.
     pub(crate) fn authority(&self) -> String {
-        let brackets = self.host.contains(':');
-        let host = if brackets { format!("[{}]", self.host) } else { self.host.clone() };
-        match self.port {
-            HTTPS_PORT => host,
-            port => format!("{host}:{port}"),
-        }
+        if self.port == HTTPS_PORT { self.bracketed_host() } else { self.authority_with_port() }
+    }
+
+    /// `host:port`, as a proxy is told it.
+    pub(crate) fn authority_with_port(&self) -> String {
+        format!("{}:{}", self.bracketed_host(), self.port)
+    }
+
+    fn bracketed_host(&self) -> String {
+        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
 }
 

@@ -72,11 +72,33 @@ pub(crate) struct Answered {
     pub(crate) platform_code: String,
     /// How long to wait before the next attempt, where it is known.
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) refusal: Refusal,
+    /// How many children the platform takes at a time, where its refusal told.
+    pub(crate) children_limit: Option<usize>,
+}
+
+/// What distinguishes refusals of the same kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The rate of all devices, not of this one.
+    TenantRate,
+    /// The number of children, not of bytes.
+    TooManyChildren,
+    #[default]
+    Other,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Error { kind, message: message.into(), answer: Answered::default(), attempts: 0 }
+    }
+
+    /// There is no memory for a request. Told instead of ending the program: its other work goes on.
+    pub(crate) fn no_memory(bytes: usize) -> Self {
+        Self::new(
+            ErrorKind::Internal,
+            format!("there is no memory for {bytes} bytes of a request: send less at a time"),
+        )
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -97,8 +119,29 @@ impl Error {
         self
     }
 
-    pub(crate) fn into_answer(self) -> Answered {
-        self.answer
+    pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.answer.retry_after = Some(wait);
+        self
+    }
+
+    pub(crate) fn answer(&self) -> &Answered {
+        &self.answer
+    }
+
+    /// The same error without `secret`, should an answer have repeated it.
+    pub(crate) fn without(mut self, secret: &[u8]) -> Self {
+        if let Ok(secret) = std::str::from_utf8(secret) {
+            if !secret.is_empty() && self.message.contains(secret) {
+                self.message = self.message.replace(secret, "***");
+            }
+        }
+        self
+    }
+
+    /// The same error with one more piece of advice.
+    pub(crate) fn and_add(mut self, advice: &str) -> Self {
+        self.message = format!("{}; {advice}", self.message);
+        self
     }
 
     /// The same error with more said about where it happened.

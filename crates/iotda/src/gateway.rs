@@ -3,11 +3,11 @@
 //! How the children are divided is [`crate::batch`]'s plan; this sends what the plan says and tells it
 //! what the platform answered.
 
-use crate::answer;
 use crate::batch::{FRAME, Plan, TooMuch};
-use crate::client::{Call, CallOptions, Client, Delivery, Target};
+use crate::call::{Call, CallOptions, Delivery};
+use crate::client::{Client, Target};
 use crate::document;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::limits::BATCH_BODY_MAX;
 use crate::report::{Child, write_child};
 
@@ -107,28 +107,33 @@ impl Client {
         }
         let unsent = first_error.as_ref().map_or(ErrorKind::Internal, Error::kind);
         let outcomes = plan.finish(unsent);
-        let result = summary(&outcomes, first_error, Delivery { http_status, attempts: call.attempts });
+        let result = summary(&outcomes, first_error, Delivery { http_status, attempts: call.attempts })
+            .map_err(|error| self.failed(error));
         BatchReport { children: outcomes, result }
     }
 
     /// Sends one request and tells the plan how it went. An error is one that the plan cannot mend.
-    fn send_part(&self, source: &dyn Source, children: &[usize], plan: &mut Plan, call: &mut Call) -> Result<u16> {
-        let answer = self.deliver(Target::Batch, &body(source, children)?, call)?;
-        match answer::accepted(&answer, "the batch") {
-            Ok(()) => plan.delivered(children),
-            Err(error) if error.kind() == ErrorKind::UnknownChild => plan.unknown_child(children),
-            Err(error) if error.kind() == ErrorKind::TooLarge => {
-                let what = match answer::too_many_children(&answer) {
-                    Some(limit) => TooMuch::Children(limit),
-                    None => TooMuch::Bytes,
-                };
-                if !plan.too_much(children, what) {
-                    return Err(error);
-                }
+    fn send_part(&self, source: &dyn Source, children: &[usize], plan: &mut Plan, call: &mut Call<'_>) -> Result<u16> {
+        let error = match self.deliver(Target::Batch, &body(source, children, plan.bytes(children))?, call) {
+            Ok(status) => {
+                plan.delivered(children);
+                return Ok(status);
             }
-            Err(error) => return Err(error),
-        }
-        Ok(answer.status)
+            Err(error) => error,
+        };
+        let mended = match error.kind() {
+            ErrorKind::UnknownChild => {
+                plan.unknown_child(children);
+                true
+            }
+            ErrorKind::TooLarge if error.answer().refusal == Refusal::TooManyChildren => {
+                plan.too_much(children, TooMuch::Children(error.answer().children_limit))
+            }
+            ErrorKind::TooLarge => plan.too_much(children, TooMuch::Bytes),
+            _ => false,
+        };
+        let http_status = error.answer().http_status;
+        if mended { Ok(http_status) } else { Err(error) }
     }
 }
 
@@ -147,12 +152,15 @@ fn sizes(source: &dyn Source) -> Result<Vec<usize>> {
         .collect()
 }
 
-fn body(source: &dyn Source, children: &[usize]) -> Result<Vec<u8>> {
+/// The body of a request with `children`, which take `bytes` together.
+fn body(source: &dyn Source, children: &[usize], bytes: usize) -> Result<Vec<u8>> {
     let all = children.len() == source.count();
     if let Some(whole) = source.whole().filter(|whole| all && whole.len() <= BATCH_BODY_MAX) {
         return Ok(whole.as_bytes().to_vec());
     }
-    let mut body = Vec::with_capacity(if children.len() > 1 { BATCH_BODY_MAX.min(children.len() * 512) } else { 512 });
+    let size = bytes + children.len() + FRAME.0.len() + FRAME.1.len();
+    let mut body = Vec::new();
+    body.try_reserve(size).map_err(|_| Error::no_memory(size))?;
     body.extend_from_slice(FRAME.0);
     for (position, &child) in children.iter().enumerate() {
         if position > 0 {
@@ -180,6 +188,6 @@ fn summary(outcomes: &[Result<(), ErrorKind>], first_error: Option<Error>, deliv
         outcomes.len()
     );
     let kind = if failed < outcomes.len() { ErrorKind::Partial } else { kind };
-    let answer = first_error.map(Error::into_answer).unwrap_or_default();
+    let answer = first_error.map(|error| error.answer().clone()).unwrap_or_default();
     Err(Error::new(kind, message).with_answer(answer).with_attempts(delivery.attempts))
 }

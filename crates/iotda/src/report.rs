@@ -51,7 +51,8 @@ impl fmt::Display for Place {
 /// The body of a property report.
 pub(crate) fn properties_body(services: &[Service<'_>]) -> Result<Vec<u8>> {
     let payload: usize = services.iter().map(|s| s.service_id.len() + s.properties.len() + 90).sum();
-    let mut body = Vec::with_capacity(payload + 16);
+    let mut body = Vec::new();
+    body.try_reserve(payload + 16).map_err(|_| Error::no_memory(payload))?;
     body.push(b'{');
     write_services(&mut body, services, Place::Device)?;
     body.push(b'}');

@@ -6,28 +6,86 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use ureq::http::HeaderValue;
+use zeroize::Zeroizing;
 
+use crate::cancel::{CancelToken, Interrupt};
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::exchange::cancelled;
 
-/// A token is asked for anew this long before it expires, or a tenth of its lifetime if that is less.
+/// A token is asked for anew this long before it expires, or a tenth of its lifetime if that is less; and
+/// at random up to as long again, so that devices that started together do not authenticate together.
 const REFRESH_AHEAD: Duration = Duration::from_secs(300);
+
+/// After a refresh that failed, the old token serves this long before the next is tried, while it lasts.
+const REFRESH_PAUSE: Duration = Duration::from_secs(30);
 
 /// A token as requests carry it.
 #[derive(Debug)]
 pub(crate) struct Token {
-    /// Marked sensitive: `Debug` shows nothing of it.
+    /// From [`header_value`]: marked sensitive, so that `Debug` shows nothing of it.
     pub(crate) header: HeaderValue,
     expires: Duration,
     refresh: Duration,
 }
 
 impl Token {
-    /// A token that was asked for at `asked` and is valid for `lifetime`.
-    pub(crate) fn new(mut header: HeaderValue, asked: Duration, lifetime: Duration) -> Self {
-        header.set_sensitive(true);
-        let ahead = REFRESH_AHEAD.min(lifetime / 10);
+    /// A token that was asked for at `asked` and is valid for `lifetime`; `jitter` is random, from 0 up to 1.
+    pub(crate) fn new(header: HeaderValue, asked: Duration, lifetime: Duration, jitter: f64) -> Self {
+        let ahead = REFRESH_AHEAD.min(lifetime / 10).mul_f64(1.0 + jitter.clamp(0.0, 1.0));
         Token { header, expires: asked.saturating_add(lifetime), refresh: asked.saturating_add(lifetime - ahead) }
+    }
+}
+
+/// A token that outlives the process: the program keeps it as text. The expiry is a Unix time, since a
+/// monotonic clock begins anew.
+#[derive(Debug)]
+pub(crate) struct SavedToken {
+    header: HeaderValue,
+    expires_unix_ms: i64,
+}
+
+/// The first word of a saved token; another form would get another.
+const SAVED_FORM: &str = "iotda-token-1";
+
+impl SavedToken {
+    /// Reads a saved token, which must be one of `device_id`.
+    pub(crate) fn parse(text: &str, device_id: &str) -> Result<Self> {
+        let fault = |why: &str| {
+            Error::config(format!("the saved token {why}: leave it out, and the device authenticates anew"))
+        };
+        let words: Vec<_> = text.split(' ').collect();
+        let [SAVED_FORM, owner, expires, token] = words.as_slice() else {
+            return Err(fault("is not one that this version exported"));
+        };
+        if *owner != device_id {
+            return Err(fault(&format!("belongs to device \"{owner}\" and not to \"{device_id}\"")));
+        }
+        let expires_unix_ms = expires.parse().map_err(|_| fault("does not say when it expires"))?;
+        let header = header_value(Zeroizing::new((*token).to_owned())).map_err(|_| fault("is damaged"))?;
+        if token.is_empty() {
+            return Err(fault("is damaged"));
+        }
+        Ok(SavedToken { header, expires_unix_ms })
+    }
+}
+
+/// Makes a token the value of a header, without a copy; its memory is wiped when the last request lets it go.
+pub(crate) fn header_value(token: Zeroizing<String>) -> Result<HeaderValue> {
+    let bytes = Bytes::from_owner(Wiped(token));
+    let mut value = HeaderValue::from_maybe_shared(bytes)
+        .map_err(|_| Error::new(ErrorKind::Protocol, "the access token cannot be the value of a header"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Wiped when it is dropped.
+struct Wiped(Zeroizing<String>);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
@@ -43,6 +101,8 @@ struct State {
     token: Option<Arc<Token>>,
     /// A caller is authenticating.
     in_flight: bool,
+    /// After a failed refresh, none is tried before this.
+    no_refresh_before: Duration,
     /// Counts flights that ended, so that a waiter knows its own from an earlier one.
     flights: u64,
     /// Why the last flight failed.
@@ -63,6 +123,7 @@ pub(crate) enum Lease<'a> {
 #[derive(Debug)]
 pub(crate) struct Flight<'a> {
     cell: &'a TokenCell,
+    started: Duration,
     /// The old token, if it is still valid while a new one is asked for ahead of time.
     still_valid: Option<Arc<Token>>,
     ended: bool,
@@ -70,23 +131,32 @@ pub(crate) struct Flight<'a> {
 
 impl TokenCell {
     /// A token that is valid `now`, or the duty to get one. Waits for another caller's authentication,
-    /// but not past `deadline`.
-    pub(crate) fn acquire(&self, now: Duration, deadline: Option<Instant>) -> Result<Lease<'_>> {
+    /// but not past `deadline`, nor after `cancel` is cancelled; `cancel` must interrupt this cell.
+    pub(crate) fn acquire(
+        &self,
+        now: Duration,
+        deadline: Option<Instant>,
+        cancel: Option<&CancelToken>,
+    ) -> Result<Lease<'_>> {
         let mut state = self.lock();
         loop {
             if let Some(token) = &state.token {
                 // While one caller refreshes ahead of the expiry, the others go on with what they have.
-                if now < token.refresh || state.in_flight && now < token.expires {
+                let refreshed = state.in_flight || now < state.no_refresh_before;
+                if now < token.refresh || refreshed && now < token.expires {
                     return Ok(Lease::Token(Arc::clone(token)));
                 }
             }
             if !state.in_flight {
                 state.in_flight = true;
                 let still_valid = state.token.clone().filter(|token| now < token.expires);
-                return Ok(Lease::Authenticate(Flight { cell: self, still_valid, ended: false }));
+                return Ok(Lease::Authenticate(Flight { cell: self, started: now, still_valid, ended: false }));
             }
             let awaited = state.flights + 1;
             while state.flights < awaited {
+                if cancel.is_some_and(CancelToken::is_cancelled) {
+                    return Err(cancelled());
+                }
                 state = self.wait(state, deadline)?;
             }
             if let Some(failure) = &state.failure {
@@ -106,6 +176,22 @@ impl TokenCell {
         }
     }
 
+    /// Takes over a token that was saved, if it is still valid.
+    pub(crate) fn restore(&self, saved: SavedToken, unix_ms: i64, now: Duration) {
+        let left = u64::try_from(saved.expires_unix_ms.saturating_sub(unix_ms)).unwrap_or(0);
+        if left > 0 {
+            self.lock().token = Some(Arc::new(Token::new(saved.header, now, Duration::from_millis(left), 0.0)));
+        }
+    }
+
+    /// The token as [`SavedToken::parse`] reads it, if there is one that is valid.
+    pub(crate) fn save(&self, device_id: &str, unix_ms: i64, now: Duration) -> Option<String> {
+        let token = self.lock().token.clone().filter(|token| now < token.expires)?;
+        let left = i64::try_from((token.expires - now).as_millis()).ok()?;
+        let expires = unix_ms.saturating_add(left);
+        Some(format!("{SAVED_FORM} {device_id} {expires} {}", token.header.to_str().ok()?))
+    }
+
     fn wait<'a>(&self, state: MutexGuard<'a, State>, deadline: Option<Instant>) -> Result<MutexGuard<'a, State>> {
         let Some(deadline) = deadline else {
             return Ok(self.landed.wait(state).unwrap_or_else(PoisonError::into_inner));
@@ -123,7 +209,7 @@ impl TokenCell {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn land(&self, result: Result<Arc<Token>>) {
+    fn land(&self, started: Duration, result: Result<Arc<Token>>) {
         let mut state = self.lock();
         state.in_flight = false;
         state.flights += 1;
@@ -132,19 +218,35 @@ impl TokenCell {
                 state.token = Some(token);
                 state.failure = None;
             }
-            Err(error) => state.failure = Some(error),
+            Err(error) => {
+                state.failure = Some(error);
+                state.no_refresh_before = started.saturating_add(REFRESH_PAUSE);
+            }
         }
         drop(state);
         self.landed.notify_all();
     }
 }
 
+impl Interrupt for TokenCell {
+    fn interrupt(&self) {
+        // With the lock held, nobody is between asking and waiting.
+        let _state = self.lock();
+        self.landed.notify_all();
+    }
+}
+
 impl Flight<'_> {
+    /// Whether the old token would do for now: then a failure need not be mended at once.
+    pub(crate) fn is_refresh(&self) -> bool {
+        self.still_valid.is_some()
+    }
+
     /// Ends the flight and returns the token to use: the new one, or the old one while it lasts.
     pub(crate) fn end(mut self, result: Result<Token>) -> Result<Arc<Token>> {
         self.ended = true;
         let result = result.map(Arc::new);
-        self.cell.land(result.clone());
+        self.cell.land(self.started, result.clone());
         result.or_else(|error| self.still_valid.take().ok_or(error))
     }
 }
@@ -152,8 +254,10 @@ impl Flight<'_> {
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            self.cell
-                .land(Err(Error::new(ErrorKind::Internal, "the authentication in another thread ended with a fault")));
+            self.cell.land(
+                self.started,
+                Err(Error::new(ErrorKind::Internal, "the authentication in another thread ended with a fault")),
+            );
         }
     }
 }
@@ -168,18 +272,18 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn token(asked: Duration, lifetime: Duration) -> Token {
-        Token::new(HeaderValue::from_static("t0k3n"), asked, lifetime)
+        Token::new(header_value("t0k3n".to_owned().into()).unwrap(), asked, lifetime, 0.0)
     }
 
     fn flight(cell: &TokenCell, now: Duration) -> Flight<'_> {
-        match cell.acquire(now, None).unwrap() {
+        match cell.acquire(now, None, None).unwrap() {
             Lease::Authenticate(flight) => flight,
             Lease::Token(token) => panic!("{token:?}"),
         }
     }
 
     fn held(cell: &TokenCell, now: Duration) -> Arc<Token> {
-        match cell.acquire(now, None).unwrap() {
+        match cell.acquire(now, None, None).unwrap() {
             Lease::Token(token) => token,
             Lease::Authenticate(_) => panic!("a token was expected"),
         }
@@ -204,7 +308,39 @@ mod tests {
         let failed = || Err(Error::new(ErrorKind::RateLimited, "later"));
         let used = flight(&cell, HOUR - Duration::from_secs(1)).end(failed()).unwrap();
         assert!(Arc::ptr_eq(&used, &old));
+        held(&cell, HOUR - Duration::from_millis(1));
         assert_eq!(flight(&cell, HOUR).end(failed()).unwrap_err().kind(), ErrorKind::RateLimited);
+    }
+
+    #[test]
+    fn a_failed_refresh_is_tried_again_after_a_pause() {
+        let cell = TokenCell::default();
+        flight(&cell, Duration::ZERO).end(Ok(token(Duration::ZERO, 24 * HOUR))).unwrap();
+        let due = 24 * HOUR - REFRESH_AHEAD;
+        flight(&cell, due).end(Err(Error::new(ErrorKind::Connect, "later"))).unwrap();
+        held(&cell, due + REFRESH_PAUSE - Duration::from_millis(1));
+        drop(flight(&cell, due + REFRESH_PAUSE));
+    }
+
+    #[test]
+    fn jitter_spreads_refreshes() {
+        let refresh = |jitter| Token::new(HeaderValue::from_static("t"), Duration::ZERO, 24 * HOUR, jitter).refresh;
+        assert_eq!(refresh(0.0), 24 * HOUR - REFRESH_AHEAD);
+        assert_eq!(refresh(1.0), 24 * HOUR - 2 * REFRESH_AHEAD);
+    }
+
+    #[test]
+    fn a_waiter_can_be_cancelled() {
+        let (cell, cancel) = (Arc::new(TokenCell::default()), CancelToken::new());
+        let _first = flight(&cell, Duration::ZERO);
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let _attached = cancel.attach(Arc::clone(&cell) as Arc<dyn Interrupt>);
+                cell.acquire(Duration::ZERO, None, Some(&cancel)).map(drop)
+            });
+            cancel.cancel();
+            assert_eq!(waiter.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+        });
     }
 
     #[test]
@@ -233,7 +369,7 @@ mod tests {
             for _ in 0..50 {
                 scope.spawn(|| {
                     together.wait();
-                    match cell.acquire(Duration::ZERO, None).unwrap() {
+                    match cell.acquire(Duration::ZERO, None, None).unwrap() {
                         Lease::Token(_) => {}
                         Lease::Authenticate(flight) => {
                             flights.fetch_add(1, Ordering::SeqCst);
@@ -251,7 +387,7 @@ mod tests {
         let cell = TokenCell::default();
         let first = flight(&cell, Duration::ZERO);
         thread::scope(|scope| {
-            let waiter = scope.spawn(|| match cell.acquire(Duration::ZERO, None) {
+            let waiter = scope.spawn(|| match cell.acquire(Duration::ZERO, None, None) {
                 Ok(Lease::Token(token)) => Ok(Some(token)),
                 Ok(Lease::Authenticate(flight)) => {
                     let _ = flight.end(Err(Error::new(ErrorKind::Connect, "again")));
@@ -284,8 +420,42 @@ mod tests {
     fn a_waiter_keeps_its_deadline() {
         let cell = TokenCell::default();
         let _first = flight(&cell, Duration::ZERO);
-        let error = cell.acquire(Duration::ZERO, Some(Instant::now())).unwrap_err();
+        let error = cell.acquire(Duration::ZERO, Some(Instant::now()), None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
+    }
+
+    #[test]
+    fn a_token_is_saved_and_restored_while_it_lasts() {
+        let cell = TokenCell::default();
+        assert_eq!(cell.save("d", 0, Duration::ZERO), None);
+        flight(&cell, Duration::ZERO).end(Ok(token(Duration::ZERO, HOUR))).unwrap();
+        let saved = cell.save("d", 1_000_000, Duration::from_secs(600)).unwrap();
+        assert_eq!(saved, "iotda-token-1 d 4000000 t0k3n");
+        // After a restart the monotonic clock begins anew; 1000 s of the token's life are left.
+        let restarted = TokenCell::default();
+        restarted.restore(SavedToken::parse(&saved, "d").unwrap(), 3_000_000, Duration::ZERO);
+        assert_eq!(held(&restarted, Duration::from_secs(800)).header, "t0k3n");
+        drop(flight(&restarted, Duration::from_secs(1000)));
+        let late = TokenCell::default();
+        late.restore(SavedToken::parse(&saved, "d").unwrap(), 4_000_000, Duration::ZERO);
+        drop(flight(&late, Duration::ZERO));
+        assert_eq!(cell.save("d", 0, HOUR), None);
+    }
+
+    #[test]
+    fn a_saved_token_that_is_none_is_refused_without_showing_it() {
+        for text in [
+            "",
+            "hunter2",
+            "iotda-token-1 other 1 hunter2",
+            "iotda-token-1 d soon hunter2",
+            "iotda-token-1 d 1 ",
+            "iotda-token-1 d 1 hunter2\n",
+        ] {
+            let error = SavedToken::parse(text, "d").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(!error.message().contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

@@ -54,10 +54,6 @@ pub(crate) fn explain(error: ureq::Error, peer: &str) -> Failure {
             Ok(failure) => *failure,
             Err(other) => Failure::new(ErrorKind::Internal, format!("{peer}: {other}")),
         },
-        ureq::Error::Timeout(phase) => Failure::new(
-            ErrorKind::Timeout,
-            format!("{peer} did not answer before the deadline ({})", phase_name(phase)),
-        ),
         ureq::Error::Io(error) => io_failure(&error, peer),
         ureq::Error::Protocol(error) => {
             Failure::new(ErrorKind::Protocol, format!("{peer} did not answer in HTTP: {error}"))
@@ -79,14 +75,5 @@ pub(crate) fn io_failure(error: &io::Error, peer: &str) -> Failure {
             Failure::new(ErrorKind::Connect, format!("{peer} closed the connection before its answer was complete"))
         }
         _ => Failure::new(ErrorKind::Connect, format!("the connection to {peer} broke: {error}")),
-    }
-}
-
-fn phase_name(phase: ureq::Timeout) -> &'static str {
-    match phase {
-        ureq::Timeout::Resolve | ureq::Timeout::Connect => "while connecting",
-        ureq::Timeout::SendRequest | ureq::Timeout::SendBody => "while sending",
-        ureq::Timeout::RecvResponse | ureq::Timeout::RecvBody => "while waiting for the answer",
-        _ => "the time of the whole call",
     }
 }

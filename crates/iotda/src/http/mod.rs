@@ -6,14 +6,18 @@
 //!   the server had closed meanwhile.
 //! - [`connect`]: opens connections: addresses, TCP, TLS.
 //! - [`stream`]: a TLS connection as `ureq` uses it; gathers a request into one record and one `send`.
-//! - [`socket`]: a TCP socket that keeps a deadline.
+//! - [`socket`]: a socket, the system's or the program's, that keeps a deadline.
 //! - [`tls`]: the TLS configuration and what its errors mean. [`roots`]: whom it trusts.
+//! - [`proxy`]: how a proxy passes a connection on.
 //! - [`resolve`]: addresses of a host name, within a deadline.
+//! - [`context`]: what bounds the request that runs on this thread.
 //! - [`failure`]: how a fault found here travels through `ureq`.
 
 pub(crate) mod connect;
+pub(crate) mod context;
 pub(crate) mod exchange;
 pub(crate) mod failure;
+pub(crate) mod proxy;
 pub(crate) mod resolve;
 pub(crate) mod roots;
 pub(crate) mod socket;

@@ -12,6 +12,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use iotda_sys::signal;
+
+use crate::cancel::{CancelToken, Interrupt};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long found addresses are used. A name server's own lifetime is not told by `getaddrinfo`.
@@ -67,16 +70,26 @@ impl Shared {
     }
 }
 
+impl Interrupt for Shared {
+    fn interrupt(&self) {
+        // With the lock held, nobody is between asking and waiting.
+        let _state = self.lock();
+        self.changed.notify_all();
+    }
+}
+
 impl Addresses {
     pub(crate) fn new(host: &str, port: u16, lookup: Arc<dyn Lookup>) -> Self {
         Addresses { host: host.to_owned(), port, fixed: fixed_addresses(host, port), shared: Arc::default(), lookup }
     }
 
-    /// The addresses, from memory or from a look-up that is waited for until `deadline`.
-    pub(crate) fn get(&self, deadline: Option<Instant>) -> Result<Vec<SocketAddr>> {
+    /// The addresses, from memory or from a look-up that is waited for until `deadline`, or until
+    /// `cancel` is cancelled.
+    pub(crate) fn get(&self, deadline: Option<Instant>, cancel: Option<&CancelToken>) -> Result<Vec<SocketAddr>> {
         if let Some(fixed) = &self.fixed {
             return Ok(fixed.clone());
         }
+        let _attached = cancel.map(|cancel| cancel.attach(Arc::clone(&self.shared) as Arc<dyn Interrupt>));
         let mut state = self.shared.lock();
         if let Some((found, at)) = &state.found {
             if at.elapsed() < LIFETIME {
@@ -91,6 +104,12 @@ impl Addresses {
         }
         let awaited = state.ended + 1;
         while state.ended < awaited {
+            if cancel.is_some_and(CancelToken::is_cancelled) {
+                return Err(Error::new(
+                    ErrorKind::Cancelled,
+                    "the call was cancelled while the host name was looked up",
+                ));
+            }
             state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => {
                     return Err(Error::new(
@@ -143,7 +162,8 @@ impl Addresses {
             drop(state);
             shared.changed.notify_all();
         };
-        thread::Builder::new().name("iotda-lookup".into()).stack_size(LOOKUP_STACK).spawn(run).map(drop)
+        let thread = thread::Builder::new().name("iotda-lookup".into()).stack_size(LOOKUP_STACK);
+        signal::blocked(|| thread.spawn(run)).map(drop)
     }
 }
 
@@ -195,7 +215,7 @@ mod tests {
             ("a.localhost.", vec!["127.0.0.1:8", "[::1]:8"]),
         ] {
             let expected: Vec<SocketAddr> = expected.iter().map(|text| text.parse().unwrap()).collect();
-            assert_eq!(Addresses::new(host, 8, Arc::clone(&none)).get(None).unwrap(), expected);
+            assert_eq!(Addresses::new(host, 8, Arc::clone(&none)).get(None, None).unwrap(), expected);
         }
     }
 
@@ -205,12 +225,12 @@ mod tests {
         let found: Vec<SocketAddr> = vec!["192.0.2.1:443".parse().unwrap()];
         answers.send(Ok(found.clone())).unwrap();
         for _ in 0..3 {
-            assert_eq!(addresses.get(None).unwrap(), found);
+            assert_eq!(addresses.get(None, None).unwrap(), found);
         }
         assert_eq!(lookup.asked.load(Ordering::SeqCst), 1);
         addresses.forget();
         answers.send(Ok(found.clone())).unwrap();
-        assert_eq!(addresses.get(None).unwrap(), found);
+        assert_eq!(addresses.get(None, None).unwrap(), found);
         assert_eq!(lookup.asked.load(Ordering::SeqCst), 2);
     }
 
@@ -218,25 +238,36 @@ mod tests {
     fn a_stuck_name_server_holds_nobody_and_is_asked_once() {
         let (lookup, answers, addresses) = scripted();
         for _ in 0..3 {
-            let error = addresses.get(Some(Instant::now() + Duration::from_millis(5))).unwrap_err();
+            let error = addresses.get(Some(Instant::now() + Duration::from_millis(5)), None).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Timeout);
             assert!(error.message().contains("iot.example"), "{error}");
         }
         answers.send(Ok(vec!["192.0.2.1:443".parse().unwrap()])).unwrap();
-        assert_eq!(addresses.get(None).unwrap().len(), 1);
+        assert_eq!(addresses.get(None, None).unwrap().len(), 1);
         assert_eq!(lookup.asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_look_up_is_not_waited_for_when_cancelled() {
+        let (_lookup, _answers, addresses) = scripted();
+        let cancel = CancelToken::new();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| addresses.get(None, Some(&cancel)));
+            cancel.cancel();
+            assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+        });
     }
 
     #[test]
     fn failures_are_told_and_not_kept() {
         let (_lookup, answers, addresses) = scripted();
         answers.send(Err(io::Error::other("no such host"))).unwrap();
-        let error = addresses.get(None).unwrap_err();
+        let error = addresses.get(None, None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Dns);
         assert!(error.message().contains("iot.example") && error.message().contains("no such host"), "{error}");
         answers.send(Ok(Vec::new())).unwrap();
-        assert_eq!(addresses.get(None).unwrap_err().kind(), ErrorKind::Dns);
+        assert_eq!(addresses.get(None, None).unwrap_err().kind(), ErrorKind::Dns);
         answers.send(Ok(vec!["192.0.2.1:443".parse().unwrap()])).unwrap();
-        assert_eq!(addresses.get(None).unwrap().len(), 1);
+        assert_eq!(addresses.get(None, None).unwrap().len(), 1);
     }
 }

@@ -5,44 +5,102 @@
 //! that comes in time costs one system call, and no socket option is ever changed.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use iotda_sys::socket::{Interest, Wait, poll, receive, send};
 
+use crate::cancel::Interrupt;
+use crate::http::context::Context;
+use crate::monitor::{Count, Monitor};
+use crate::transport::Connection;
+
 /// The longest wait of a `recv` without a `poll` before it.
 const PLAIN_WAIT: Duration = Duration::from_secs(10);
+
+/// Between two looks at a cancel token while a program's own transport waits, which nothing else interrupts.
+const CANCEL_CHECK: Duration = Duration::from_millis(50);
+
+/// Where a transport of the program's is told to wait without end.
+const VERY_LONG: Duration = Duration::from_secs(86_400);
 
 /// A connected socket; reads and writes end with [`io::ErrorKind::TimedOut`] at the deadline.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
-    plain_wait: Duration,
-    deadline: Option<Instant>,
+    link: Link,
+    bounds: Context,
+    monitor: Arc<Monitor>,
+}
+
+#[derive(Debug)]
+enum Link {
+    /// A socket of the system, and how long a plain `recv` waits in it.
+    System(Arc<Interruptible>, Duration),
+    /// A connection of the program's own transport.
+    Program(Box<dyn Connection>),
+}
+
+/// The part of a socket that another thread may touch: it can end the connection.
+#[derive(Debug)]
+pub(crate) struct Interruptible(TcpStream);
+
+impl Interrupt for Interruptible {
+    fn interrupt(&self) {
+        // Wakes a thread that waits in the socket. It fails only if the connection has already ended.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
 }
 
 impl Socket {
-    /// Takes over a connected stream. `usual_timeout` is how long a whole call usually may take.
-    pub(crate) fn new(stream: TcpStream, usual_timeout: Duration) -> io::Result<Self> {
-        // Half of the usual time: a call that starts with all of it can always wait this long.
+    /// Takes over a connected stream. `usual_timeout` is how long an attempt usually may take.
+    pub(crate) fn new(stream: TcpStream, usual_timeout: Duration, monitor: Arc<Monitor>) -> io::Result<Self> {
+        // Half of the usual time: an attempt that starts with all of it can always wait this long.
         let plain_wait = (usual_timeout / 2).clamp(Duration::from_millis(50), PLAIN_WAIT);
         // A report is one small write: it must not wait for the acknowledgement of an earlier one.
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(plain_wait))?;
-        Ok(Socket { stream, plain_wait, deadline: None })
+        Ok(Socket {
+            link: Link::System(Arc::new(Interruptible(stream)), plain_wait),
+            bounds: Context::default(),
+            monitor,
+        })
     }
 
-    /// From now on; `None` is no deadline.
-    pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
-        self.deadline = deadline;
+    /// Takes over a connection of the program's own transport.
+    pub(crate) fn of_program(connection: Box<dyn Connection>, monitor: Arc<Monitor>) -> Self {
+        Socket { link: Link::Program(connection), bounds: Context::default(), monitor }
     }
 
-    /// Receives what is there, without waiting.
+    /// What bounds reads and writes from now on.
+    pub(crate) fn set_bounds(&mut self, bounds: Context) {
+        self.bounds = bounds;
+    }
+
+    /// What a cancelled call interrupts, if it can be interrupted.
+    pub(crate) fn interruptible(&self) -> Option<Arc<Interruptible>> {
+        match &self.link {
+            Link::System(stream, _) => Some(Arc::clone(stream)),
+            Link::Program(_) => None,
+        }
+    }
+
+    /// Receives what is there, without waiting; [`io::ErrorKind::WouldBlock`] if there is nothing.
     pub(crate) fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        receive(self.stream.as_fd(), buffer, Wait::No)
+        match &mut self.link {
+            Link::System(stream, _) => receive(stream.0.as_fd(), buffer, Wait::No),
+            Link::Program(connection) => {
+                connection.receive(buffer, Duration::ZERO).map_err(|error| match error.kind() {
+                    io::ErrorKind::TimedOut => io::ErrorKind::WouldBlock.into(),
+                    _ => error,
+                })
+            }
+        }
     }
+}
 
+impl Context {
     /// The time left, `None` if there is no end; an error if it is over.
     fn remaining(&self) -> io::Result<Option<Duration>> {
         let Some(deadline) = self.deadline else { return Ok(None) };
@@ -51,36 +109,69 @@ impl Socket {
             remaining => Ok(Some(remaining)),
         }
     }
+}
 
-    fn wait(&self, interest: Interest) -> io::Result<()> {
-        loop {
-            match poll(self.stream.as_fd(), interest, self.remaining()?) {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+fn wait(stream: &Interruptible, interest: Interest, bounds: &Context) -> io::Result<()> {
+    loop {
+        match poll(stream.0.as_fd(), interest, bounds.remaining()?) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn read_system(stream: &Interruptible, plain_wait: Duration, bounds: &Context, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut how = match bounds.remaining()? {
+        Some(remaining) if remaining < plain_wait => Wait::No,
+        _ => Wait::Yes,
+    };
+    loop {
+        if how == Wait::No {
+            wait(stream, Interest::Readable, bounds)?;
+        }
+        match receive(stream.0.as_fd(), buffer, how) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => how = Wait::No,
+            // A signal handler of the program ran; what is left of the time is asked for anew.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => how = Wait::No,
+            other => return other,
+        }
+    }
+}
+
+fn write_system(stream: &Interruptible, bounds: &Context, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        bounds.remaining()?;
+        match send(stream.0.as_fd(), parts) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(stream, Interest::Writable, bounds)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// Lets a program's transport wait, in parts if the call can be cancelled.
+fn in_parts<T>(bounds: &Context, mut work: impl FnMut(Duration) -> io::Result<T>) -> io::Result<T> {
+    loop {
+        bounds.check()?;
+        let left = bounds.remaining()?.unwrap_or(VERY_LONG);
+        let part = if bounds.cancel.is_some() { left.min(CANCEL_CHECK) } else { left };
+        match work(part) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+            other => return other,
         }
     }
 }
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut wait = match self.remaining()? {
-            Some(remaining) if remaining < self.plain_wait => Wait::No,
-            _ => Wait::Yes,
+        let amount = match &mut self.link {
+            Link::System(stream, plain_wait) => read_system(stream, *plain_wait, &self.bounds, buffer)?,
+            Link::Program(connection) => in_parts(&self.bounds, |timeout| connection.receive(buffer, timeout))?,
         };
-        loop {
-            if wait == Wait::No {
-                self.wait(Interest::Readable)?;
-            }
-            match receive(self.stream.as_fd(), buffer, wait) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait = Wait::No,
-                // A signal handler of the program ran; what is left of the time is asked for anew.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => wait = Wait::No,
-                other => return other,
-            }
-        }
+        self.monitor.add(Count::BytesReceived, amount as u64);
+        Ok(amount)
     }
 }
 
@@ -90,14 +181,15 @@ impl Write for Socket {
     }
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        loop {
-            self.remaining()?;
-            match send(self.stream.as_fd(), parts) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(Interest::Writable)?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
+        let amount = match &mut self.link {
+            Link::System(stream, _) => write_system(stream, &self.bounds, parts)?,
+            Link::Program(connection) => {
+                let first = parts.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| part);
+                in_parts(&self.bounds, |timeout| connection.send(first, timeout))?
             }
-        }
+        };
+        self.monitor.add(Count::BytesSent, amount as u64);
+        Ok(amount)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -113,14 +205,18 @@ mod tests {
     fn pair(usual_timeout: Duration) -> (Socket, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (Socket::new(ours, usual_timeout).unwrap(), listener.accept().unwrap().0)
+        (Socket::new(ours, usual_timeout, Arc::default()).unwrap(), listener.accept().unwrap().0)
+    }
+
+    fn until(deadline: Instant) -> Context {
+        Context { deadline: Some(deadline), cancel: None }
     }
 
     #[test]
     fn a_deadline_that_passed_is_timed_out_without_waiting() {
         let (mut socket, mut peer) = pair(Duration::from_secs(30));
         peer.write_all(b"late").unwrap();
-        socket.set_deadline(Some(Instant::now()));
+        socket.set_bounds(until(Instant::now()));
         assert_eq!(socket.read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(socket.write(b"x").unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
@@ -130,9 +226,20 @@ mod tests {
         // The plain wait is 50 ms and nothing comes: only the deadline may end the read.
         let (mut socket, _peer) = pair(Duration::ZERO);
         let start = Instant::now();
-        socket.set_deadline(Some(start + Duration::from_millis(200)));
+        socket.set_bounds(until(start + Duration::from_millis(200)));
         assert_eq!(socket.read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(start.elapsed() >= Duration::from_millis(200));
+    }
+
+    #[test]
+    fn an_interrupt_ends_a_wait_for_data() {
+        let (mut socket, _peer) = pair(Duration::from_secs(86_400));
+        let other_thread = socket.interruptible().unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| socket.read(&mut [0; 4]));
+            other_thread.interrupt();
+            assert_eq!(waiting.join().unwrap().unwrap(), 0);
+        });
     }
 
     #[test]
@@ -141,7 +248,7 @@ mod tests {
         let mut buffer = [0; 2];
         for deadline in [Some(Instant::now() + Duration::from_secs(5)), None] {
             peer.write_all(b"ok").unwrap();
-            socket.set_deadline(deadline);
+            socket.set_bounds(Context { deadline, cancel: None });
             socket.read_exact(&mut buffer).unwrap();
             assert_eq!(&buffer, b"ok");
         }
@@ -150,7 +257,7 @@ mod tests {
     #[test]
     fn a_full_socket_is_waited_for_until_the_deadline() {
         let (mut socket, _peer) = pair(Duration::from_secs(30));
-        socket.set_deadline(Some(Instant::now() + Duration::from_millis(50)));
+        socket.set_bounds(until(Instant::now() + Duration::from_millis(50)));
         let error = socket.write_all(&vec![0; 64 << 20]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

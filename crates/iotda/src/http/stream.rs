@@ -1,16 +1,18 @@
-//! A TLS connection as `ureq` uses it.
+//! A connection with TLS as `ureq` uses it.
 //!
 //! `ureq` hands over a request's header and body one after the other. Sent as they come they would be
 //! two TLS records and two system calls; here they are gathered in the output buffer, whose length is
 //! that of a TLS record, and leave when it is full or when the answer is awaited.
 
 use std::io::{self, Read, Write};
-use std::time::Instant;
+use std::sync::Arc;
 
 use rustls::ClientConnection;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 
+use crate::cancel::Interrupt;
 use crate::error::ErrorKind;
+use crate::http::context;
 use crate::http::failure::{Failure, io_failure};
 use crate::http::socket::Socket;
 use crate::http::tls;
@@ -20,8 +22,9 @@ const RECORD: usize = 16_384;
 
 /// An open connection with its buffers.
 #[derive(Debug)]
-pub(crate) struct TlsStream {
-    tls: ClientConnection,
+pub(crate) struct Stream {
+    /// `None` where the program's own transport does it.
+    tls: Option<ClientConnection>,
     socket: Socket,
     buffers: RecordBuffers,
     /// `host:port`, for messages.
@@ -44,10 +47,10 @@ enum Phase {
     Kept,
 }
 
-impl TlsStream {
+impl Stream {
     /// Takes over a connection whose handshake is done.
-    pub(crate) fn new(tls: ClientConnection, socket: Socket, peer: String) -> Self {
-        TlsStream {
+    pub(crate) fn new(tls: Option<ClientConnection>, socket: Socket, peer: String) -> Self {
+        Stream {
             tls,
             socket,
             buffers: RecordBuffers::new(),
@@ -60,10 +63,15 @@ impl TlsStream {
 
     /// Encrypts and sends what has been gathered.
     fn send_gathered(&mut self) -> io::Result<()> {
-        self.tls.writer().write_all(self.buffers.gathered())?;
+        let Some(tls) = &mut self.tls else {
+            self.socket.write_all(self.buffers.gathered())?;
+            self.buffers.sent();
+            return Ok(());
+        };
+        tls.writer().write_all(self.buffers.gathered())?;
         self.buffers.sent();
-        while self.tls.wants_write() {
-            self.tls.write_tls(&mut self.socket)?;
+        while tls.wants_write() {
+            tls.write_tls(&mut self.socket)?;
         }
         Ok(())
     }
@@ -88,26 +96,40 @@ impl TlsStream {
 
     /// Reads some plaintext into the input buffer; 0 at the end of the stream.
     fn receive(&mut self) -> Result<usize, Failure> {
+        let Some(tls) = &mut self.tls else {
+            return self.socket.read(self.buffers.input_append_buf()).map_err(|error| self.broken(&error));
+        };
         loop {
-            match self.tls.reader().read(self.buffers.input_append_buf()) {
-                Ok(0) => return Ok(0),
+            match tls.reader().read(self.buffers.input_append_buf()) {
                 Ok(amount) => return Ok(amount),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // The peer closed the socket without closing TLS.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 Err(error) => return Err(self.broken(&error)),
             }
-            match self.tls.read_tls(&mut self.socket) {
+            match tls.read_tls(&mut self.socket) {
                 Ok(0) => return Ok(0),
                 Ok(_) => {}
                 Err(error) => return Err(self.broken(&error)),
             }
-            if let Err(error) = self.tls.process_new_packets() {
+            if let Err(error) = tls.process_new_packets() {
                 // An alert may tell the server why; it does not matter whether it arrives.
-                let _ = self.tls.write_tls(&mut self.socket);
+                let _ = tls.write_tls(&mut self.socket);
                 return Err(tls::explain(&error, &self.peer));
             }
         }
+    }
+
+    /// Runs `work` within the bounds of the current call.
+    fn bounded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
+        let context = context::current();
+        let _attached = match (&context.cancel, self.socket.interruptible()) {
+            (Some(cancel), Some(socket)) => Some(cancel.attach(socket as Arc<dyn Interrupt>)),
+            _ => None,
+        };
+        context.check().map_err(|error| io_failure(&error, &self.peer))?;
+        self.socket.set_bounds(context.clone());
+        work(self)
     }
 
     fn broken(&self, error: &io::Error) -> Failure {
@@ -123,36 +145,39 @@ impl TlsStream {
 
     /// Whether a kept connection still stands, as far as one look at the socket can tell.
     fn still_stands(&mut self) -> bool {
-        match self.tls.read_tls(&mut Now(&mut self.socket)) {
+        let Some(tls) = &mut self.tls else {
+            let seen = self.socket.read_now(&mut [0]);
+            return seen.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        };
+        match tls.read_tls(&mut Now(&mut self.socket)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
             Err(_) | Ok(0) => false,
             // Something came without a request: a closing alert, or data that belongs to no answer.
-            Ok(_) => self
-                .tls
+            Ok(_) => tls
                 .process_new_packets()
                 .is_ok_and(|state| !state.peer_has_closed() && state.plaintext_bytes_to_read() == 0),
         }
     }
 }
 
-impl Transport for TlsStream {
+impl Transport for Stream {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
 
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+    fn transmit_output(&mut self, amount: usize, _timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.buffers.gather(amount);
         if self.buffers.is_full() {
-            self.socket.set_deadline(deadline(&timeout));
-            self.send_until_refused()?;
+            self.bounded(Self::send_until_refused)?;
         }
         Ok(())
     }
 
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.socket.set_deadline(deadline(&timeout));
-        self.send_until_refused()?;
-        let amount = self.receive()?;
+    fn await_input(&mut self, _timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let amount = self.bounded(|stream| {
+            stream.send_until_refused()?;
+            stream.receive()
+        })?;
         self.buffers.input_appended(amount);
         if amount > 0 {
             self.phase = Phase::Answering;
@@ -185,13 +210,6 @@ impl Transport for TlsStream {
 
     fn is_tls(&self) -> bool {
         true
-    }
-}
-
-fn deadline(timeout: &NextTimeout) -> Option<Instant> {
-    match timeout.after {
-        ureq::unversioned::transport::time::Duration::Exact(left) => Instant::now().checked_add(left),
-        ureq::unversioned::transport::time::Duration::NotHappening => None,
     }
 }
 

@@ -5,10 +5,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::Resumption;
-use rustls::pki_types::UnixTime;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
-use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible, RootCertStore};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, PeerIncompatible, RootCertStore,
+    SignatureScheme,
+};
+use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,16 +25,124 @@ use crate::http::failure::Failure;
 /// TLS sessions kept for resumption; one per server name is used.
 const SESSIONS: usize = 4;
 
-/// TLS 1.2, as the platform documents it, with `roots` as the only authorities.
-pub(crate) fn client_config(roots: RootCertStore, clock: Arc<dyn Clock>) -> Result<Arc<ClientConfig>> {
+/// What TLS is made of.
+pub(crate) struct TlsSettings {
+    /// The authorities to trust; no others are.
+    pub(crate) roots: RootCertStore,
+    /// Also offer TLS 1.3; the platform documents TLS 1.2 alone.
+    pub(crate) tls_1_3: bool,
+    pub(crate) client: Option<ClientIdentity>,
+    /// SHA-256 of public keys, one of which must be in the server's certificate or in one that came with it.
+    pub(crate) pins: Vec<Pin>,
+}
+
+/// The SHA-256 of a SubjectPublicKeyInfo, as RFC 7469 section 2.4 has it.
+pub(crate) type Pin = [u8; 32];
+
+/// A certificate chain and its key, by which the client shows who it is.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientIdentity(Arc<CertifiedKey>);
+
+impl ClientIdentity {
+    /// Reads both from PEM and checks that they belong together.
+    pub(crate) fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self> {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::config(format!("the client certificate cannot be read: {error}")))?;
+        if chain.is_empty() {
+            return Err(Error::config("the client certificate's PEM holds no certificate"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|error| Error::config(format!("the client certificate's private key cannot be read: {error}")))?;
+        let certified =
+            CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(|error| {
+                Error::config(format!("the client certificate cannot be used with its private key: {error}"))
+            })?;
+        Ok(ClientIdentity(Arc::new(certified)))
+    }
+}
+
+/// TLS as `settings` say, with certificates checked at the time of `clock`.
+pub(crate) fn client_config(settings: TlsSettings, clock: Arc<dyn Clock>) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_details(provider, Arc::new(CertificateTime(clock)))
-        .with_protocol_versions(&[&rustls::version::TLS12])
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("TLS could not be set up: {error}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let fault = |why: String| Error::new(ErrorKind::Internal, format!("TLS could not be set up: {why}"));
+    let versions: &[&rustls::SupportedProtocolVersion] = match settings.tls_1_3 {
+        true => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        false => &[&rustls::version::TLS12],
+    };
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(settings.roots), Arc::clone(&provider))
+        .build()
+        .map_err(|error| Error::config(format!("the trusted authorities cannot be used: {error}")))?;
+    let builder = ClientConfig::builder_with_details(provider, Arc::new(CertificateTime(clock)))
+        .with_protocol_versions(versions)
+        .map_err(|error| fault(error.to_string()))?;
+    let builder = if settings.pins.is_empty() {
+        builder.with_webpki_verifier(verifier)
+    } else {
+        // What rustls calls dangerous adds a condition here: everything that it checks is checked first.
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned { verifier, pins: settings.pins }))
+    };
+    let mut config = match settings.client {
+        Some(ClientIdentity(key)) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
+        None => builder.with_no_client_auth(),
+    };
     config.resumption = Resumption::in_memory_sessions(SESSIONS);
     Ok(Arc::new(config))
+}
+
+/// Verifies as usual, and then that one of the pinned keys is there.
+#[derive(Debug)]
+struct Pinned {
+    verifier: Arc<WebPkiServerVerifier>,
+    pins: Vec<Pin>,
+}
+
+impl Pinned {
+    fn is_pinned(&self, certificate: &CertificateDer<'_>) -> bool {
+        ParsedCertificate::try_from(certificate).is_ok_and(|certificate| {
+            let digest = Sha256::digest(certificate.subject_public_key_info());
+            self.pins.iter().any(|pin| pin == digest.as_slice())
+        })
+    }
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        if std::iter::once(end_entity).chain(intermediates).any(|certificate| self.is_pinned(certificate)) {
+            return Ok(verified);
+        }
+        Err(CertificateError::ApplicationVerificationFailure.into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
 }
 
 /// Certificates are checked against the client's clock.
@@ -77,6 +193,9 @@ fn certificate_fault(error: &CertificateError) -> String {
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "the server's certificate is not valid yet; check this machine's clock".to_owned()
+        }
+        CertificateError::ApplicationVerificationFailure => {
+            "the server's certificate has none of the pinned public keys; if the platform's has changed, pin the new one".to_owned()
         }
         other => format!("the server's certificate is not acceptable: {other}"),
     }

@@ -7,7 +7,7 @@
 //! scanner against it.
 //!
 //! - [`scan`]: where a value ends, or what is wrong with it.
-//! - [`write`]: strings and numbers into a buffer.
+//! - [`mod@write`]: strings and numbers into a buffer.
 
 pub(crate) mod scan;
 pub(crate) mod write;

@@ -145,7 +145,7 @@ impl<'a> Scanner<'a> {
                     if open >= DEPTH_MAX {
                         return Err(self.fault("nested deeper than 128 levels"));
                     }
-                    objects = objects << 1 | u128::from(kind == Kind::Object);
+                    objects = (objects << 1) | u128::from(kind == Kind::Object);
                     open += 1;
                     self.enter();
                     first = true;

@@ -5,7 +5,7 @@ use iotda_platform::{Device, Platform, ReportKind};
 
 use crate::device::{ID, authentications, client, platform, registry, reports};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None };
+const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
 
 /// `ids` with a property each of `size` bytes.
 struct Children {

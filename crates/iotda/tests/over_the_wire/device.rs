@@ -1,9 +1,20 @@
 //! A platform with a gateway on it, and a client for that gateway.
 
-use iotda::{Client, Config};
+use std::time::Duration;
+
+use iotda::{Client, Config, RetryPolicy};
 use iotda_platform::{Device, Platform, Registry, RequestRecord};
 
 pub const ID: &str = "gateway_1";
+/// Most tests look at what one attempt comes to.
+pub const NEVER: RetryPolicy =
+    RetryPolicy { max_attempts: 1, base_delay: Duration::from_millis(1), max_delay: Duration::from_millis(1) };
+
+/// Try again as often as that, at once.
+pub fn at_once(max_attempts: u32) -> RetryPolicy {
+    RetryPolicy { max_attempts, ..NEVER }
+}
+
 pub const SECRET: &[u8] = b"gateway-secret";
 
 /// A gateway that may report for any child, and a second device.
@@ -21,7 +32,7 @@ pub fn platform() -> Platform {
 pub fn config(platform: &Platform) -> Config {
     let mut config = Config::new();
     config.endpoint(platform.url()).unwrap().device(ID, SECRET).unwrap();
-    config.ca_pem(platform.ca_pem().as_bytes()).unwrap();
+    config.ca_pem(platform.ca_pem().as_bytes()).unwrap().retry(NEVER).unwrap();
     config
 }
 

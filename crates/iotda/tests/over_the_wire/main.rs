@@ -3,8 +3,11 @@
 
 mod batches;
 mod device;
+mod faults;
 mod odd_answers;
+mod persistence;
 mod reports;
+mod routes;
 mod scripted;
 mod tls;
 mod tokens;

@@ -5,7 +5,7 @@ use iotda::{CallOptions, ErrorKind};
 
 use crate::scripted::{Reply, answer, authenticated};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None };
+const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
 
 /// What a report to a server that answers with these bytes, and then closes, comes to.
 fn outcome(bytes: &'static [u8]) -> Result<iotda::Delivery, iotda::Error> {
@@ -63,7 +63,8 @@ fn a_wait_that_the_server_asks_for_is_told() {
     let error = outcome(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n").unwrap_err();
     assert_eq!(error.retry_after().map(|wait| wait.as_secs()), Some(7));
     let error = outcome(b"HTTP/1.1 503 Busy\r\nRetry-After: soon\r\nContent-Length: 0\r\n\r\n").unwrap_err();
-    assert_eq!(error.retry_after(), None);
+    // No wish that can be read: the client's own pause is the advice.
+    assert_eq!(error.retry_after(), Some(crate::device::NEVER.base_delay));
 }
 
 #[test]

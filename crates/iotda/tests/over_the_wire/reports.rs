@@ -8,7 +8,7 @@ use iotda_platform::{Device, Platform, ReportKind};
 use crate::device::{self, ID, authentications, client, config, platform, registry};
 use crate::scripted::{answer, authenticated};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None };
+const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
 
 fn service(properties: &str) -> Service<'_> {
     Service { service_id: "environment", properties, event_time_ms: None }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use iotda::{Client, Config};
+use rcgen::PublicKeyData;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -31,6 +32,10 @@ pub enum Reply {
 pub struct Scripted {
     port: u16,
     ca_pem: String,
+    /// Of the server's own public key.
+    pub key_sha256: [u8; 32],
+    /// Certificate and key, as PEM, that the server accepts where it demands one.
+    pub client_identity: (String, String),
     seen: Arc<Mutex<Vec<Request>>>,
     connections: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
@@ -56,25 +61,54 @@ pub fn authenticated(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) 
     })
 }
 
+/// The TLS side of a server.
+#[derive(Clone, Copy)]
+pub struct Tls {
+    pub version: &'static rustls::SupportedProtocolVersion,
+    /// Whether clients must show a certificate of the server's own authority, [`Scripted::client_identity`].
+    pub demands_certificate: bool,
+}
+
 impl Scripted {
     pub fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_with(Tls { version: &rustls::version::TLS12, demands_certificate: false }, script)
+    }
+
+    pub fn start_with(tls: Tls, script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
-            .unwrap()
-            .self_signed(&key)
-            .unwrap();
-        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut parameters =
+            rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        parameters.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::DigitalSignature];
+        let authority = rcgen::Issuer::new(parameters.clone(), &key);
+        let client_key = rcgen::KeyPair::generate().unwrap();
+        let client_parameters = rcgen::CertificateParams::new(vec!["device".to_owned()]).unwrap();
+        let client_certificate = client_parameters.signed_by(&client_key, &authority).unwrap();
+        let server_key = rcgen::KeyPair::generate().unwrap();
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let server_certificate =
+            rcgen::CertificateParams::new(names).unwrap().signed_by(&server_key, &authority).unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(server_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS12])
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], private)
-            .unwrap();
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&[tls.version]).unwrap();
+        let builder = if tls.demands_certificate {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(certificate.der().clone()).unwrap();
+            let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        } else {
+            builder.with_no_client_auth()
+        };
+        let tls = builder.with_single_cert(vec![server_certificate.der().clone()], private).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut server = Scripted {
             port: listener.local_addr().unwrap().port(),
             ca_pem: certificate.pem(),
+            key_sha256: sha256(&server_key.subject_public_key_info()),
+            client_identity: (client_certificate.pem(), client_key.serialize_pem()),
             seen: Arc::default(),
             connections: Arc::default(),
             stop: Arc::default(),
@@ -101,6 +135,7 @@ impl Scripted {
         let mut config = Config::new();
         config.endpoint(&format!("https://127.0.0.1:{}", self.port)).unwrap();
         config.device("device", b"secret").unwrap().ca_pem(self.ca_pem.as_bytes()).unwrap();
+        config.retry(crate::device::NEVER).unwrap();
         config
     }
 
@@ -152,6 +187,11 @@ fn serve(
             return;
         }
     }
+}
+
+fn sha256(data: &[u8]) -> [u8; 32] {
+    use sha2::Digest;
+    sha2::Sha256::digest(data).into()
 }
 
 /// Target and body of the next request; `None` at the end of the connection.

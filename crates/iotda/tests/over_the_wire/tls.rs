@@ -9,11 +9,14 @@ use iotda::{CallOptions, Client, Clock, Config, Error, ErrorKind};
 use iotda_platform::{CertificateKind, Platform};
 
 use crate::device::{self, ID, SECRET, config, platform, registry};
+use crate::scripted::{Scripted, Tls, answer, authenticated};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None };
+const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
 
 fn failure(config: &Config) -> Error {
-    Client::new(config).unwrap().report_message(b"x", OPTIONS).unwrap_err()
+    let mut config = config.clone();
+    config.retry(device::NEVER).unwrap();
+    Client::new(&config).unwrap().report_message(b"x", OPTIONS).unwrap_err()
 }
 
 #[test]
@@ -171,4 +174,78 @@ fn a_new_connection_resumes_the_session() {
     let counters = platform.counters();
     assert!(counters.connections > 1, "the threads never met");
     assert_eq!((counters.handshakes_full, counters.handshakes_resumed), (1, counters.connections - 1));
+}
+
+#[test]
+fn a_pinned_key_is_demanded_beside_everything_else() {
+    let server = authenticated(|_| answer(200, ""));
+    let mut config = server.config();
+    config.pin_public_key([7; 32]);
+    let error = failure(&config);
+    assert_eq!(error.kind(), ErrorKind::Tls);
+    assert!(error.message().contains("none of the pinned public keys"), "{error}");
+    config.pin_public_key(server.key_sha256);
+    Client::new(&config).unwrap().report_message(b"x", OPTIONS).unwrap();
+    // The right key does not make a wrong authority right.
+    config.ca_pem(platform().ca_pem().as_bytes()).unwrap();
+    assert!(failure(&config).message().contains("not signed by a trusted authority"));
+}
+
+#[test]
+fn a_client_certificate_is_shown_where_it_is_demanded() {
+    let demanding = Tls { version: &rustls::version::TLS12, demands_certificate: true };
+    let server = Scripted::start_with(demanding, |request| match request.target.as_str() {
+        "/v5/device-auth" => crate::scripted::token(),
+        _ => answer(200, ""),
+    });
+    let mut config = server.config();
+    assert_eq!(failure(&config).kind(), ErrorKind::Tls);
+    let (certificate, key) = &server.client_identity;
+    config.client_certificate(certificate.as_bytes(), key.as_bytes()).unwrap();
+    Client::new(&config).unwrap().report_message(b"x", OPTIONS).unwrap();
+}
+
+#[test]
+fn a_client_certificate_is_checked_with_its_key_before_it_is_used() {
+    let (one, other) = (authenticated(|_| answer(200, "")), authenticated(|_| answer(200, "")));
+    let (certificate, key) = (&one.client_identity.0, &other.client_identity.1);
+    let mut config = one.config();
+    for (certificate, key, part) in [
+        (certificate.as_str(), key.as_str(), "cannot be used with its private key"),
+        (certificate, "", "private key cannot be read"),
+        ("", key, "holds no certificate"),
+    ] {
+        let error = config.client_certificate(certificate.as_bytes(), key.as_bytes()).map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains(part), "{error}");
+    }
+}
+
+#[test]
+fn tls_1_3_is_spoken_only_where_it_is_asked_for() {
+    let newest = Tls { version: &rustls::version::TLS13, demands_certificate: false };
+    let server = Scripted::start_with(newest, |request| match request.target.as_str() {
+        "/v5/device-auth" => crate::scripted::token(),
+        _ => answer(200, ""),
+    });
+    let mut config = server.config();
+    let error = failure(&config);
+    assert_eq!(error.kind(), ErrorKind::Tls);
+    assert!(error.message().contains("does not speak TLS 1.2"), "{error}");
+    config.tls_1_3(true);
+    let client = Client::new(&config).unwrap();
+    for _ in 0..3 {
+        client.report_message(b"x", OPTIONS).unwrap();
+    }
+    assert_eq!(server.connections(), 2, "the refused one, and one for all reports");
+}
+
+#[test]
+fn an_authority_can_be_added_to_those_that_are_trusted() {
+    let (platform, other) = (platform(), platform());
+    let mut config = config(&other);
+    config.endpoint(platform.url()).unwrap().add_ca_pem(platform.ca_pem().as_bytes()).unwrap();
+    Client::new(&config).unwrap().authenticate(OPTIONS).unwrap();
+    config.endpoint(other.url()).unwrap();
+    Client::new(&config).unwrap().authenticate(OPTIONS).unwrap();
 }

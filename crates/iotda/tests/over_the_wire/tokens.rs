@@ -10,7 +10,7 @@ use iotda::{CallOptions, Client, Clock, ErrorKind};
 
 use crate::device::{authentications, client, config, platform, registry, reports};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None };
+const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
 
 /// Moves when the test says so.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ fn a_token_is_renewed_before_it_expires() {
     let mut config = config(&platform);
     config.clock(Arc::clone(&clock) as Arc<dyn Clock>);
     let client = Client::new(&config).unwrap();
-    for (now, expected) in [(0, 1), (899, 1), (900, 2), (1799, 2), (1800, 3), (100_000, 4)] {
+    for (now, expected) in [(0, 1), (799, 1), (900, 2), (1699, 2), (1800, 3), (100_000, 4)] {
         clock.monotonic_s.store(now, Ordering::SeqCst);
         client.report_message(b"x", OPTIONS).unwrap();
         assert_eq!(authentications(&platform), expected, "after {now} s");
@@ -103,7 +103,15 @@ fn a_platform_that_refuses_every_token_ends_the_call() {
         _ => crate::scripted::answer(403, r#"{"error_code":"IOTDA.000004","error_msg":"Invalid access token."}"#),
     });
     let error = server.client().report_message(b"x", OPTIONS).unwrap_err();
-    assert_eq!((error.kind(), error.attempts()), (ErrorKind::TokenRejected, 2));
+    // The call had authenticated itself: another token would be no better.
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::TokenRejected, 1));
     assert!(error.message().contains("underscore"), "{error}");
-    assert_eq!(server.targets(), ["/v5/device-auth", "messages/up", "/v5/device-auth", "messages/up"]);
+    let client = server.client();
+    client.authenticate(OPTIONS).unwrap();
+    let error = client.report_message(b"x", OPTIONS).unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::TokenRejected, 2));
+    assert_eq!(
+        server.targets(),
+        ["/v5/device-auth", "messages/up", "/v5/device-auth", "messages/up", "/v5/device-auth", "messages/up"]
+    );
 }

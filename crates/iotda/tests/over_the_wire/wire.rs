@@ -62,8 +62,8 @@ fn a_report_is_one_record_and_a_large_message_is_full_records() {
     let mut config = config(&platform);
     config.endpoint(&format!("https://{}", relay.address)).unwrap();
     let client = Client::new(&config).unwrap();
-    let options = CallOptions::default();
-    client.authenticate(options).unwrap();
+    let options = CallOptions::default;
+    client.authenticate(options()).unwrap();
     assert_eq!(relay.records().len(), 1);
 
     let service = Service {
@@ -72,7 +72,7 @@ fn a_report_is_one_record_and_a_large_message_is_full_records() {
         event_time_ms: Some(1_628_849_410_555),
     };
     for _ in 0..3 {
-        client.report_properties(&[service], options).unwrap();
+        client.report_properties(&[service], options()).unwrap();
         let [length] = relay.records().try_into().unwrap();
         // The token of the stand-in and its port differ in length from those that the target was measured
         // with: 32 characters of token, "127.0.0.1:8443", a device id of 9.
@@ -80,7 +80,7 @@ fn a_report_is_one_record_and_a_large_message_is_full_records() {
         assert!(length - token <= 340 - 32, "{length} bytes with a token of {token}");
     }
 
-    client.report_message(&vec![0; 100_000], options).unwrap();
+    client.report_message(&vec![0; 100_000], options()).unwrap();
     let records = relay.records();
     assert_eq!(records.len(), 7, "{records:?}");
     assert!(records[..6].iter().all(|length| *length > 16_384), "{records:?}");
