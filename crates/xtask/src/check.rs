@@ -10,6 +10,7 @@ mod sources;
 mod stand;
 mod steady;
 mod suite;
+mod transports;
 
 use crate::demo;
 use crate::project::Project;
@@ -26,6 +27,7 @@ const STEPS: &[Step] = &[
     ("the C sources are formatted", sources::c_format),
     ("include/iotda.h is up to date", sources::header),
     ("include/iotda.h compiles alone, as C and as C++", sources::header_compiles),
+    ("the README is true to the example and the header", sources::readme),
     ("clippy has nothing to say", sources::clippy),
     ("the Rust documentation builds", sources::documentation),
     ("the Rust tests pass", sources::rust_tests),
@@ -34,6 +36,7 @@ const STEPS: &[Step] = &[
     ("programs outside the repository build and report", consumers::check),
     ("the C interface keeps its contract", suite::check),
     ("... and valgrind finds no fault", suite::check_with_valgrind),
+    ("transports of a program's own carry reports", transports::check),
     ("failures are told as what they are", failures::check),
     ("a thousand reports cost a thousand sends", steady::check),
     ("the demonstration works", demo::run),

@@ -69,6 +69,18 @@ pub(crate) fn output_in_time(command: &mut Command) -> Result<String> {
     successful(command, Some(LIMIT))
 }
 
+/// As `output_in_time`, for a program in which nothing may write to standard error.
+pub(crate) fn silent_in_time(command: &mut Command) -> Result<()> {
+    let finished = finish(command, Some(LIMIT))?;
+    if !finished.status.success() {
+        bail!("this failed ({}): {}\n{}", finished.status, line(command), finished.text());
+    }
+    if !finished.stderr.is_empty() {
+        bail!("something wrote to the standard error of {}:\n{}", line(command), finished.text());
+    }
+    Ok(())
+}
+
 /// Whether a command can be run and succeeds.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     finish(command, None).is_ok_and(|finished| finished.status.success())
@@ -137,6 +149,13 @@ mod tests {
     fn a_program_that_hangs_is_ended() {
         let error = successful(Command::new("sleep").arg("1000"), Some(Duration::from_millis(1))).unwrap_err();
         assert!(error.to_string().contains("did not end"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_should_be_silent_is_heard() {
+        silent_in_time(Command::new("sh").args(["-c", "echo out"])).unwrap();
+        let error = silent_in_time(Command::new("sh").args(["-c", "echo err >&2"])).unwrap_err();
+        assert!(error.to_string().contains("standard error"), "{error}");
     }
 
     #[test]

@@ -13,8 +13,9 @@ use std::process::Command;
 /// A tool, and what brings it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tool {
-    /// Any one of these programs will do.
+    /// Any one of these programs will do; for a library, its name for pkg-config.
     programs: &'static [&'static str],
+    is_library: bool,
     /// The Debian package.
     package: &'static str,
     /// The component of rustup, for a part of the Rust toolchain.
@@ -23,7 +24,11 @@ pub(crate) struct Tool {
 
 impl Tool {
     const fn new(programs: &'static [&'static str], package: &'static str) -> Self {
-        Self { programs, package, component: None }
+        Self { programs, is_library: false, package, component: None }
+    }
+
+    const fn library(name: &'static [&'static str], package: &'static str) -> Self {
+        Self { programs: name, is_library: true, package, component: None }
     }
 }
 
@@ -47,8 +52,9 @@ pub(crate) const FOR_TEST: &[Tool] = &[
     Tool::new(&["clang-format"], "clang-format"),
     Tool::new(&["valgrind"], "valgrind"),
     Tool::new(&["strace"], "strace"),
-    Tool { programs: &["cargo-fmt"], package: "rustfmt", component: Some("rustfmt") },
-    Tool { programs: &["cargo-clippy"], package: "rust-clippy", component: Some("clippy") },
+    Tool::library(&["openssl"], "libssl-dev"),
+    Tool { programs: &["cargo-fmt"], is_library: false, package: "rustfmt", component: Some("rustfmt") },
+    Tool { programs: &["cargo-clippy"], is_library: false, package: "rust-clippy", component: Some("clippy") },
 ];
 
 /// Makes sure that every tool is there.
@@ -101,6 +107,9 @@ fn missing(project: &Project, tools: &[Tool]) -> Vec<Tool> {
         [program] if tool.component.is_some() => {
             let subcommand = program.trim_start_matches("cargo-");
             process::succeeds(project.cargo(subcommand).arg("--version"))
+        }
+        [library] if tool.is_library => {
+            find("pkg-config") && process::succeeds(Command::new("pkg-config").args(["--exists", library]))
         }
         programs => programs.iter().any(|program| find(program)),
     };

@@ -40,11 +40,18 @@ static iotda_status_t gateway_batch_json(iotda_client_t *client, iotda_call_t *c
     return iotda_gateway_batch_json(client, devices_json, sizeof devices_json - 1, call);
 }
 
+static iotda_status_t token_export(iotda_client_t *client, iotda_call_t *call) {
+    char token[512] = "untouched";
+    iotda_status_t status = iotda_token_export(client, token, sizeof token, NULL, call);
+    CHECK(strcmp(token, "untouched") == 0);
+    return status;
+}
+
 typedef iotda_status_t (*client_call_t)(iotda_client_t *client, iotda_call_t *call);
 
 static const client_call_t client_calls[] = {
     iotda_auth,     open_device,   report_props,       report_props_json,
-    report_message, gateway_batch, gateway_batch_json,
+    report_message, gateway_batch, gateway_batch_json, token_export,
 };
 
 enum { CLIENT_CALLS = sizeof client_calls / sizeof client_calls[0] };
@@ -55,7 +62,7 @@ static void in_client(void) {
         iotda_call_t call = IOTDA_CALL_INIT;
         iotda_test_panic_next();
         CHECK_STATUS(IOTDA_E_INTERNAL, client_calls[i](client, &call));
-        CHECK(strlen(call.message) > 0);
+        CHECK(strstr(call.message, "panic_hook.rs") != NULL);
         /* The panic is over, and still nothing goes through this client. */
         for (size_t j = 0; j < CLIENT_CALLS; j++) {
             iotda_call_t later = IOTDA_CALL_INIT;
@@ -68,6 +75,46 @@ static void in_client(void) {
     iotda_test_panic_next();
     CHECK_STATUS(IOTDA_E_INTERNAL, iotda_auth(client, NULL));
     iotda_close(client);
+}
+
+/* Runs one setter with a panic inside. */
+#define CHECK_SETTER(setter)                                                                       \
+    do {                                                                                           \
+        iotda_config_t *config = iotda_config_new();                                               \
+        iotda_test_panic_next();                                                                   \
+        CHECK_STATUS(IOTDA_E_INTERNAL, setter);                                                    \
+        iotda_config_free(config);                                                                 \
+    } while (0)
+
+static void in_later_setters(void) {
+    CHECK_SETTER(iotda_config_add_ca_pem(config, "x", 1));
+    CHECK_SETTER(iotda_config_add_ca_file(config, "ca.pem"));
+    CHECK_SETTER(iotda_config_set_client_certificate(config, "x", 1, "y", 1));
+    CHECK_SETTER(iotda_config_add_pinned_key(config, "0123456789abcdef0123456789abcdef", 32));
+    CHECK_SETTER(iotda_config_set_tls_1_3(config, true));
+    CHECK_SETTER(iotda_config_set_proxy(config, ""));
+    CHECK_SETTER(iotda_config_set_proxy_from_environment(config));
+    CHECK_SETTER(iotda_config_set_transport(config, NULL));
+    CHECK_SETTER(iotda_config_set_attempt_timeout_ms(config, 1000));
+    CHECK_SETTER(iotda_config_set_retry(config, 1, 1, 1));
+    CHECK_SETTER(iotda_config_set_rates(config, 0, 0));
+    CHECK_SETTER(iotda_config_set_pool(config, 1, 1));
+    CHECK_SETTER(iotda_config_set_tcp_keepalive_s(config, 0));
+    CHECK_SETTER(iotda_config_set_token(config, ""));
+    CHECK_SETTER(iotda_config_set_clock(config, NULL, NULL, NULL));
+    CHECK_SETTER(iotda_config_set_log(config, 0, NULL, NULL, NULL));
+}
+
+static void in_what_tells(void) {
+    iotda_client_t *client = client_from_environment();
+    iotda_stats_t stats = {.struct_size = sizeof stats};
+    iotda_test_panic_next();
+    CHECK_STATUS(IOTDA_E_INTERNAL, iotda_stats(client, &stats));
+    iotda_test_panic_next();
+    CHECK(iotda_server_time_ms(client) == 0);
+    iotda_close(client);
+    iotda_test_panic_next();
+    CHECK(iotda_cancel_new() == NULL);
 }
 
 static void in_config(void) {
@@ -109,6 +156,8 @@ static void in_config(void) {
     CHECK_STATUS(IOTDA_E_INTERNAL, iotda_config_set_connect_timeout_ms(config, 1000));
     iotda_config_free(config);
 
+    in_later_setters();
+
     config = config_from_environment();
     iotda_client_t *client = NULL;
     iotda_call_t call = IOTDA_CALL_INIT;
@@ -138,9 +187,32 @@ static void in_builder(void) {
     iotda_props_free(props);
 }
 
+/* Freeing has no status; a panic in it goes no further, and what was freed is gone. */
+static void in_what_frees(void) {
+    iotda_config_t *config = config_from_environment();
+    iotda_client_t *client = client_from_environment();
+    iotda_props_t *props = iotda_props_new();
+    iotda_cancel_t *cancel = iotda_cancel_new();
+    iotda_test_panic_next();
+    iotda_cancel_trigger(cancel);
+    iotda_test_panic_next();
+    iotda_props_clear(props);
+    CHECK(strcmp(iotda_props_json(props), "{}") == 0);
+    iotda_test_panic_next();
+    iotda_config_free(config);
+    iotda_test_panic_next();
+    iotda_close(client);
+    iotda_test_panic_next();
+    iotda_props_free(props);
+    iotda_test_panic_next();
+    iotda_cancel_free(cancel);
+}
+
 int main(void) {
     in_config();
     in_client();
     in_builder();
+    in_what_tells();
+    in_what_frees();
     return EXIT_SUCCESS;
 }

@@ -47,7 +47,7 @@ int main(void) {
     MUST(iotda_props_add_double(props, "Speed", 23.24));
     MUST(iotda_props_add_boolean(props, "Up", true));
     MUST(iotda_props_add_string(props, "Place", "\"B\xc3\xbcro\"\n"));
-    MUST(iotda_props_add_json(props, "Raw", "[12345678901234567890123, null]"));
+    MUST(iotda_props_add_json(props, "Raw", "[12345678901234567890123, 1e400]"));
     iotda_service_t service = {"serviceId", iotda_props_json(props), 1628849410555};
     MUST_CALL(iotda_report_props(client, &service, 1, &call));
 

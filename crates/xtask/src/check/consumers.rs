@@ -16,7 +16,7 @@ const REPORTS: &[(&str, &[u8])] = &[
     (
         "properties/report",
         "{\"services\":[{\"service_id\":\"serviceId\",\"properties\":{\"Height\":124,\"Speed\":23.24,\"Up\":true,\
-         \"Place\":\"\\\"Büro\\\"\\n\",\"Raw\":[12345678901234567890123, null]},\
+         \"Place\":\"\\\"Büro\\\"\\n\",\"Raw\":[12345678901234567890123, 1e400]},\
          \"event_time\":\"2021-08-13T10:10:10.555Z\"}]}"
             .as_bytes(),
     ),

@@ -17,8 +17,8 @@ pub(super) fn check(project: &Project) -> Result<()> {
         if command.get_program() != program {
             command.arg(&program);
         }
-        // Each panic writes to standard error, which is shown only if the program fails.
-        command.env_remove("RUST_BACKTRACE");
+        // What a panic would print is told to the caller instead, whatever the environment asks for.
+        command.env("RUST_BACKTRACE", "1");
         let stand = Stand::start(&source)?;
         stand.run(&mut command)?;
         let connections = stand.platform.counters().connections;

@@ -2,7 +2,7 @@
 
 use crate::project::Project;
 use crate::{header, process};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -52,6 +52,23 @@ pub(super) fn header_compiles(project: &Project) -> Result<()> {
         process::output(compile.arg(&source))?;
     }
     Ok(())
+}
+
+/// The README shows the example as it is, and names nothing that the header does not have.
+pub(super) fn readme(project: &Project) -> Result<()> {
+    let read = |path: &str| fs::read_to_string(project.path(path)).with_context(|| format!("cannot read {path}"));
+    let (readme, header) = (read("README.md")?, read("include/iotda.h")?);
+    let example = format!("```c\n{}```\n", read("examples/c/host_monitor.c")?);
+    ensure!(readme.contains(&example), "the program in README.md is not examples/c/host_monitor.c: copy it");
+    let unknown: Vec<&str> = names(&readme).filter(|name| !header.contains(name)).collect();
+    ensure!(unknown.is_empty(), "README.md names what include/iotda.h does not have: {unknown:?}");
+    Ok(())
+}
+
+/// The words of a text that look like names of the C API.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("iotda_") || word.starts_with("IOTDA_E_"))
 }
 
 pub(super) fn clippy(project: &Project) -> Result<()> {

@@ -42,11 +42,11 @@ impl Stand {
             .env("IOTDA_DEVICE_SECRET", SECRET);
     }
 
-    /// Runs a program that must succeed, and returns the requests that it made, all of them accepted.
+    /// Runs a program that must succeed and write nothing to standard error, and returns the requests that it made, all of them accepted.
     pub(super) fn run(&self, program: &mut Command) -> Result<Vec<RequestRecord>> {
         self.platform.clear_records();
         self.tell(program);
-        let end = process::output_in_time(program);
+        let end = process::silent_in_time(program);
         let requests = self.platform.requests();
         let refusals = requests.iter().filter(|request| request.status != 200);
         let refusals: Vec<String> = refusals

@@ -19,7 +19,9 @@ const PROGRAMS: &[(&str, Check)] = &[
     ("arguments", nothing),
     ("properties", nothing),
     ("reports", reports),
+    ("settings", nothing),
     ("threads", threads),
+    ("field", field),
     ("use_after_fork", use_after_fork),
 ];
 
@@ -103,6 +105,15 @@ fn threads(stand: &Stand, _: &[RequestRecord]) -> Result<()> {
     let counters = stand.platform.counters();
     ensure!(counters.messages == 80, "{} messages instead of 80", counters.messages);
     ensure!(counters.authentications == 1, "{} authentications for one device", counters.authentications);
+    Ok(())
+}
+
+fn field(stand: &Stand, requests: &[RequestRecord]) -> Result<()> {
+    let bodies: Vec<&[u8]> =
+        requests.iter().filter(|request| request.target.contains("messages")).map(|request| &*request.body).collect();
+    ensure!(bodies == [b"before the sleep".as_slice(), b"after the sleep", b"not cancelled"], "{bodies:?}");
+    let counters = stand.platform.counters();
+    ensure!(counters.authentications == 1, "{} authentications with a saved token", counters.authentications);
     Ok(())
 }
 
