@@ -135,7 +135,7 @@ mod tests {
         retry: RetryPolicy { max_attempts: 3, base_delay: Duration::from_nanos(1), max_delay: Duration::from_nanos(1) },
     };
 
-    fn call<'a>(monitor: &'a Monitor, timeout: Option<Duration>) -> Call<'a> {
+    fn call(monitor: &Monitor, timeout: Option<Duration>) -> Call<'_> {
         Call::start(CallOptions { timeout, cancel: None }, &RULES, monitor).unwrap()
     }
 
