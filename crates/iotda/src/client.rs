@@ -116,6 +116,11 @@ impl Client {
             .clone()
             .ok_or_else(|| Error::config("no device is configured: set the device's id and secret"))?;
         let secure = config.transport.as_ref().is_some_and(|transport| transport.is_secure());
+        if secure && config.proxy.is_some() {
+            return Err(Error::config(
+                "a proxy is configured beside a transport that does TLS itself: let the transport connect through the proxy",
+            ));
+        }
         let tls = TlsSettings {
             // Nobody to trust is needed where the program's own transport sees to it.
             roots: if secure { RootCertStore::empty() } else { config.trust.roots()? },
