@@ -2,6 +2,7 @@
  * Settings, callbacks and what else does not need a network: each value that is wrong is refused, each
  * callback's data released exactly once.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
 #include <math.h>
@@ -87,6 +88,31 @@ static void values(iotda_config_t *config) {
     CHECK_STATUS(IOTDA_E_CONFIG, iotda_config_add_ca_file(config, "/nonexistent"));
     CHECK_STATUS(IOTDA_OK, iotda_config_add_ca_file(config, setting("IOTDA_CA_FILE")));
     CHECK_STATUS(IOTDA_E_CONFIG, iotda_config_set_client_certificate(config, "x", 1, "y", 1));
+}
+
+/* The environment is read when it is asked for, and only then. */
+static void proxies_of_the_environment(void) {
+    setenv("https_proxy", "socks5://wrong", 1);
+    iotda_config_t *config = config_from_environment();
+    CHECK_STATUS(IOTDA_E_CONFIG, iotda_config_set_proxy_from_environment(config));
+    setenv("no_proxy", "localhost,127.0.0.1", 1);
+    CHECK_STATUS(IOTDA_OK, iotda_config_set_proxy_from_environment(config));
+    unsetenv("no_proxy");
+    setenv("https_proxy", "http://127.0.0.1:1", 1);
+    CHECK_STATUS(IOTDA_OK, iotda_config_set_proxy_from_environment(config));
+    CHECK_STATUS(IOTDA_OK, iotda_config_set_retry(config, 1, 1, 1));
+    iotda_client_t *client = NULL;
+    iotda_call_t call = IOTDA_CALL_INIT;
+    CHECK_STATUS(IOTDA_OK, iotda_init(config, &client, &call));
+    iotda_config_free(config);
+    CHECK_STATUS(IOTDA_E_CONNECT, iotda_auth(client, &call));
+    CHECK(strstr(call.message, "the proxy 127.0.0.1:1") != NULL);
+    iotda_close(client);
+
+    config = iotda_config_new();
+    CHECK_STATUS(IOTDA_E_CONFIG, iotda_config_set_proxy_from_environment(config));
+    iotda_config_free(config);
+    unsetenv("https_proxy");
 }
 
 /* A setter that failed is told by iotda_init, until it has been called rightly. */
@@ -205,6 +231,7 @@ int main(void) {
     values(config);
     failures_are_remembered(config);
     iotda_config_free(config);
+    proxies_of_the_environment();
     callbacks_are_released_once();
     transports();
 

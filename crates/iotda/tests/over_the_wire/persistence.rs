@@ -269,6 +269,22 @@ fn a_thousand_devices_from_eight_threads() {
 }
 
 #[test]
+fn connections_are_kept_as_many_and_as_long_as_configured() {
+    for (kept, for_time, expected) in
+        [(0, Duration::from_secs(55), 4), (8, Duration::ZERO, 4), (1, Duration::from_secs(55), 1)]
+    {
+        let platform = platform();
+        let mut config = config(&platform);
+        config.kept_connections(kept, for_time).tcp_keepalive(Some(Duration::from_secs(60)));
+        let client = Client::new(&config).unwrap();
+        for _ in 0..3 {
+            client.report_message(b"x", OPTIONS).unwrap();
+        }
+        assert_eq!(platform.counters().connections, expected, "{kept} kept for {for_time:?}");
+    }
+}
+
+#[test]
 fn the_platforms_time_is_told_once_it_has_answered() {
     let platform = platform();
     let client = device::client(&platform);
