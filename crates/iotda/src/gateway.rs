@@ -5,7 +5,8 @@
 
 use crate::batch::{FRAME, Plan, TooMuch};
 use crate::call::{Call, CallOptions, Delivery};
-use crate::client::{Client, Target};
+use crate::client::Client;
+use crate::deliver::Target;
 use crate::document;
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::limits::BATCH_BODY_MAX;

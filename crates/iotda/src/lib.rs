@@ -23,12 +23,14 @@
 //! # How a report flows
 //!
 //! Validate and encode (`report`, `document`, `json`), cut into requests (`batch`), authorize
-//! (`token`, `password`), send (`http`), read the answer (`answer`). All but `http` are functions on
-//! values; `client` and `gateway` put the steps in their order.
+//! (`authorize`, `token`, `password`), keep the `pace`, send (`http`), read the answer (`answer`), try
+//! again (`call`, `retry`). `deliver` and `gateway` put the steps in their order; most of the steps are
+//! functions on values.
 
 #![forbid(unsafe_code)]
 
 mod answer;
+mod authorize;
 mod batch;
 mod calendar;
 mod call;
@@ -36,6 +38,7 @@ mod cancel;
 mod client;
 mod clock;
 mod config;
+mod deliver;
 mod document;
 mod endpoint;
 mod error;
@@ -50,6 +53,7 @@ mod password;
 mod properties;
 mod report;
 mod retry;
+mod saved_token;
 mod token;
 mod transport;
 

@@ -38,39 +38,6 @@ impl Token {
     }
 }
 
-/// A token that outlives the process: the program keeps it as text. The expiry is a Unix time, since a
-/// monotonic clock begins anew.
-#[derive(Debug)]
-pub(crate) struct SavedToken {
-    header: HeaderValue,
-    expires_unix_ms: i64,
-}
-
-/// The first word of a saved token; another form would get another.
-const SAVED_FORM: &str = "iotda-token-1";
-
-impl SavedToken {
-    /// Reads a saved token, which must be one of `device_id`.
-    pub(crate) fn parse(text: &str, device_id: &str) -> Result<Self> {
-        let fault = |why: &str| {
-            Error::config(format!("the saved token {why}: leave it out, and the device authenticates anew"))
-        };
-        let words: Vec<_> = text.split(' ').collect();
-        let [SAVED_FORM, owner, expires, token] = words.as_slice() else {
-            return Err(fault("is not one that this version exported"));
-        };
-        if *owner != device_id {
-            return Err(fault(&format!("belongs to device \"{owner}\" and not to \"{device_id}\"")));
-        }
-        let expires_unix_ms = expires.parse().map_err(|_| fault("does not say when it expires"))?;
-        let header = header_value(Zeroizing::new((*token).to_owned())).map_err(|_| fault("is damaged"))?;
-        if token.is_empty() {
-            return Err(fault("is damaged"));
-        }
-        Ok(SavedToken { header, expires_unix_ms })
-    }
-}
-
 /// Makes a token the value of a header, without a copy; its memory is wiped when the last request lets it go.
 pub(crate) fn header_value(token: Zeroizing<String>) -> Result<HeaderValue> {
     let bytes = Bytes::from_owner(Wiped(token));
@@ -176,20 +143,16 @@ impl TokenCell {
         }
     }
 
-    /// Takes over a token that was saved, if it is still valid.
-    pub(crate) fn restore(&self, saved: SavedToken, unix_ms: i64, now: Duration) {
-        let left = u64::try_from(saved.expires_unix_ms.saturating_sub(unix_ms)).unwrap_or(0);
-        if left > 0 {
-            self.lock().token = Some(Arc::new(Token::new(saved.header, now, Duration::from_millis(left), 0.0)));
-        }
+    /// Takes over a token, in the place of any other.
+    pub(crate) fn set(&self, token: Token) {
+        self.lock().token = Some(Arc::new(token));
     }
 
-    /// The token as [`SavedToken::parse`] reads it, if there is one that is valid.
-    pub(crate) fn save(&self, device_id: &str, unix_ms: i64, now: Duration) -> Option<String> {
-        let token = self.lock().token.clone().filter(|token| now < token.expires)?;
-        let left = i64::try_from((token.expires - now).as_millis()).ok()?;
-        let expires = unix_ms.saturating_add(left);
-        Some(format!("{SAVED_FORM} {device_id} {expires} {}", token.header.to_str().ok()?))
+    /// The token that is valid `now`, and how long it still is.
+    pub(crate) fn valid(&self, now: Duration) -> Option<(Arc<Token>, Duration)> {
+        let token = self.lock().token.clone()?;
+        let left = token.expires.checked_sub(now).filter(|left| !left.is_zero())?;
+        Some((token, left))
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>, deadline: Option<Instant>) -> Result<MutexGuard<'a, State>> {
@@ -422,40 +385,6 @@ mod tests {
         let _first = flight(&cell, Duration::ZERO);
         let error = cell.acquire(Duration::ZERO, Some(Instant::now()), None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
-    }
-
-    #[test]
-    fn a_token_is_saved_and_restored_while_it_lasts() {
-        let cell = TokenCell::default();
-        assert_eq!(cell.save("d", 0, Duration::ZERO), None);
-        flight(&cell, Duration::ZERO).end(Ok(token(Duration::ZERO, HOUR))).unwrap();
-        let saved = cell.save("d", 1_000_000, Duration::from_secs(600)).unwrap();
-        assert_eq!(saved, "iotda-token-1 d 4000000 t0k3n");
-        // After a restart the monotonic clock begins anew; 1000 s of the token's life are left.
-        let restarted = TokenCell::default();
-        restarted.restore(SavedToken::parse(&saved, "d").unwrap(), 3_000_000, Duration::ZERO);
-        assert_eq!(held(&restarted, Duration::from_secs(800)).header, "t0k3n");
-        drop(flight(&restarted, Duration::from_secs(1000)));
-        let late = TokenCell::default();
-        late.restore(SavedToken::parse(&saved, "d").unwrap(), 4_000_000, Duration::ZERO);
-        drop(flight(&late, Duration::ZERO));
-        assert_eq!(cell.save("d", 0, HOUR), None);
-    }
-
-    #[test]
-    fn a_saved_token_that_is_none_is_refused_without_showing_it() {
-        for text in [
-            "",
-            "hunter2",
-            "iotda-token-1 other 1 hunter2",
-            "iotda-token-1 d soon hunter2",
-            "iotda-token-1 d 1 ",
-            "iotda-token-1 d 1 hunter2\n",
-        ] {
-            let error = SavedToken::parse(text, "d").unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(!error.message().contains("hunter2"), "{error}");
-        }
     }
 
     #[test]

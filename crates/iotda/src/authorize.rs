@@ -1,0 +1,133 @@
+//! Gets an access token for a request: from memory, or by an authentication.
+//!
+//! Who authenticates and who waits is decided by [`crate::token`]; what the platform's answer means, by
+//! [`crate::answer`].
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::answer;
+use crate::calendar;
+use crate::call::Call;
+use crate::cancel::Interrupt;
+use crate::client::{Client, Device};
+use crate::config::SignType;
+use crate::error::{Error, ErrorKind, Result};
+use crate::json::write;
+use crate::monitor::{Count, Level};
+use crate::password;
+use crate::retry::random_fraction;
+use crate::token::{Flight, Lease, Token, header_value};
+
+impl Client {
+    /// A token that is valid now, from memory or by an authentication, this call's or another's.
+    pub(crate) fn token(&self, call: &mut Call<'_>) -> Result<Arc<Token>> {
+        let cancel = call.cancel.clone();
+        let _attached = cancel.as_ref().map(|cancel| cancel.attach(Arc::clone(&self.device) as Arc<dyn Interrupt>));
+        let now = self.shared.clock.monotonic();
+        match self.device.token.acquire(now, call.deadline, cancel.as_ref())? {
+            Lease::Token(token) => Ok(token),
+            Lease::Authenticate(flight) => self.authenticate_now(flight, call),
+        }
+    }
+
+    /// Authenticates for everyone who waits; tries again what can heal.
+    fn authenticate_now(&self, flight: Flight<'_>, call: &mut Call<'_>) -> Result<Arc<Token>> {
+        let issued = loop {
+            match self.authenticate_once(call) {
+                // The old token serves for now; the next refresh can wait.
+                Err(error) if flight.is_refresh() => break Err(error),
+                Err(error) => match call.pause_before_retry(error) {
+                    Ok(()) => {}
+                    Err(error) => break Err(error),
+                },
+                Ok(token) => {
+                    call.authenticated = true;
+                    break Ok(token);
+                }
+            }
+        };
+        let monitor = &self.shared.monitor;
+        match &issued {
+            Ok(_) => monitor.log(Level::Info, || format!("device \"{}\" authenticated", self.device_id())),
+            Err(error) => monitor.log(Level::Warning, || format!("device \"{}\": {error}", self.device_id())),
+        }
+        flight.end(issued.map_err(|error| error.within(&format!("device \"{}\"", self.device_id()))))
+    }
+
+    fn authenticate_once(&self, call: &Call<'_>) -> Result<Token> {
+        let asked = self.shared.clock.monotonic();
+        let unix_ms = self.shared.clock.unix_ms();
+        let body = self.device.authentication(unix_ms);
+        let context = call.attempt()?;
+        self.shared.monitor.add(Count::Authentications, 1);
+        let answer = self.shared.exchange.post(&self.shared.auth_uri, None, &body, &context, &mut 0)?;
+        let issued = answer::issued(&answer).map_err(|error| match answer.server_time_ms {
+            Some(server_ms) if self.device.sign_type == SignType::PasswordAndTime => {
+                clock_hint(error, server_ms, unix_ms)
+            }
+            _ => error,
+        })?;
+        Ok(Token::new(header_value(issued.token)?, asked, issued.lifetime, random_fraction()))
+    }
+}
+
+impl Device {
+    /// The body of an authentication (HTTPS access page, "Device Authentication API").
+    fn authentication(&self, unix_ms: i64) -> Zeroizing<Vec<u8>> {
+        let timestamp = calendar::hour_stamp(unix_ms);
+        let password = password::password(&self.identity.secret, &timestamp);
+        // The capacity is more than enough: growing would leave a copy behind.
+        let mut body = Zeroizing::new(Vec::with_capacity(160 + self.identity.device_id.len()));
+        body.extend_from_slice(b"{\"device_id\":");
+        write::string(&mut body, &self.identity.device_id);
+        body.extend_from_slice(b",\"sign_type\":");
+        write::integer(&mut body, i64::from(self.sign_type.number()));
+        body.extend_from_slice(b",\"timestamp\":\"");
+        body.extend_from_slice(&timestamp);
+        body.extend_from_slice(b"\",\"password\":\"");
+        body.extend_from_slice(password.as_bytes());
+        body.extend_from_slice(b"\"}");
+        body
+    }
+}
+
+/// A refused authentication whose time is far from the platform's is probably refused for that.
+fn clock_hint(error: Error, server_ms: i64, our_ms: i64) -> Error {
+    let apart_s = (server_ms - our_ms) / 1000;
+    if error.kind() != ErrorKind::AuthFailed || apart_s.abs() < 1800 {
+        return error;
+    }
+    let where_to = if apart_s > 0 { "ahead of" } else { "behind" };
+    error.and_add(&format!(
+        "the platform's clock is {} s {where_to} this machine's: set the clock, or use sign type 0",
+        apart_s.abs()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Identity;
+
+    #[test]
+    fn an_authentication_as_the_page_has_it() {
+        // 2019-12-02T19:30:00Z; the password is the protocol notes' second vector.
+        let device = Device::new(Identity::new("d-1", b"secret").unwrap(), SignType::PasswordAndTime, None);
+        assert_eq!(
+            String::from_utf8(device.authentication(1_575_315_000_000).to_vec()).unwrap(),
+            r#"{"device_id":"d-1","sign_type":1,"timestamp":"2019120219","password":"2ae5449ce83be6d2738177a27a5558cf1e624f6fd79574a0b8603b959d8b5860"}"#
+        );
+    }
+
+    #[test]
+    fn a_clock_that_is_far_off_is_pointed_to() {
+        let refused = || Error::new(ErrorKind::AuthFailed, "refused");
+        assert_eq!(clock_hint(refused(), 1_000_000, 0).message(), "refused");
+        let hint = clock_hint(refused(), 7_200_000, 0).to_string();
+        assert!(hint.contains("is 7200 s ahead of this machine's"), "{hint}");
+        let hint = clock_hint(refused(), 0, 7_200_000).to_string();
+        assert!(hint.contains("is 7200 s behind this machine's"), "{hint}");
+    }
+}
