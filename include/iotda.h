@@ -119,8 +119,17 @@ typedef struct iotda_props iotda_props_t;
  */
 typedef int32_t iotda_status_t;
 
+/** Tells the time: milliseconds since 1970-01-01T00:00:00Z, UTC. */
+typedef int64_t (*iotda_clock_t)(void *user_data);
+
 /** Releases what a callback's user_data points to, once nothing uses it any more. NULL: nothing to release. */
 typedef void (*iotda_destroy_t)(void *user_data);
+
+/**
+ * Receives one log line: terminated UTF-8, without an end of line, valid during the call alone. level is one of
+ * the IOTDA_LOG_ constants.
+ */
+typedef void (*iotda_log_t)(void *user_data, int32_t level, const char *message);
 
 /**
  * The program's own way to the network. All functions are required, but for destroy.
@@ -154,15 +163,6 @@ typedef struct iotda_transport {
     /** Called with user_data once, when the config and all clients made of it are freed; NULL: nothing is. */
     iotda_destroy_t destroy;
 } iotda_transport_t;
-
-/** Tells the time: milliseconds since 1970-01-01T00:00:00Z, UTC. */
-typedef int64_t (*iotda_clock_t)(void *user_data);
-
-/**
- * Receives one log line: terminated UTF-8, without an end of line, valid during the call alone. level is one of
- * the IOTDA_LOG_ constants.
- */
-typedef void (*iotda_log_t)(void *user_data, int32_t level, const char *message);
 
 /**
  * What one call is told, and what it tells. Optional: every function that takes one takes NULL.
@@ -407,89 +407,6 @@ iotda_status_t iotda_config_set_device(iotda_config_t *config,
 iotda_status_t iotda_config_set_sign_type(iotda_config_t *config, int32_t sign_type);
 
 /**
- * The certificate authorities to trust: len bytes of PEM text with one or more certificates. They take the
- * place of the public authorities that are built in.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_config_set_ca_pem(iotda_config_t *config, const void *pem, size_t len);
-
-/**
- * As iotda_config_set_ca_pem, from a file, which is read at once and not again.
- *
- * May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_config_set_ca_file(iotda_config_t *config, const char *path);
-
-/**
- * Certificate authorities to trust beside those that are trusted already: the public ones that are built in,
- * or those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_config_add_ca_pem(iotda_config_t *config, const void *pem, size_t len);
-
-/**
- * As iotda_config_add_ca_pem, from a file, which is read at once and not again.
- *
- * May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_config_add_ca_file(iotda_config_t *config, const char *path);
-
-/**
- * A certificate chain and its private key, both PEM text, by which the device shows who it is in the TLS
- * handshake. They are checked to belong together. Default: none.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_config_set_client_certificate(iotda_config_t *config,
-                                                   const void *chain_pem,
-                                                   size_t chain_len,
-                                                   const void *key_pem,
-                                                   size_t key_len);
-
-/**
- * A public key that must be in the server's certificate, or in one that comes with it, beside everything else
- * that is verified: the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. Called several times, one of the
- * keys must be there: pin the next key before it is used.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or sha256_len is not 32), IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_config_add_pinned_key(iotda_config_t *config, const void *sha256, size_t sha256_len);
-
-/**
- * Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_config_set_tls_1_3(iotda_config_t *config, bool offer);
-
-/**
- * The proxy to connect through by HTTP CONNECT: "http://host:port" or "http://user:password@host:port", with
- * what is special in user and password written as %40 and so on. "" (default): none. The environment is not
- * asked.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_config_set_proxy(iotda_config_t *config, const char *url);
-
-/**
- * Takes the proxy from the environment, now: https_proxy or HTTPS_PROXY, unless no_proxy or NO_PROXY exempts the
- * endpoint, which must have been set before. The only function that reads the environment.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_config_set_proxy_from_environment(iotda_config_t *config);
-
-/**
- * The program's own way to the network: a modem's sockets, or a TLS stack that the device has. The table is
- * copied. Default: the system's sockets.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL in the table, or its struct_size), IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_config_set_transport(iotda_config_t *config, const iotda_transport_t *transport);
-
-/**
  * The most that a whole call may take, in milliseconds, name look-up and authentication included; at least 1.
  * Default: 30,000. A single call can set its own in iotda_call_t.
  *
@@ -591,6 +508,89 @@ iotda_status_t iotda_config_set_log(iotda_config_t *config,
                                     iotda_log_t log,
                                     void *user_data,
                                     iotda_destroy_t destroy);
+
+/**
+ * The certificate authorities to trust: len bytes of PEM text with one or more certificates. They take the
+ * place of the public authorities that are built in.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_ca_pem(iotda_config_t *config, const void *pem, size_t len);
+
+/**
+ * As iotda_config_set_ca_pem, from a file, which is read at once and not again.
+ *
+ * May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_ca_file(iotda_config_t *config, const char *path);
+
+/**
+ * Certificate authorities to trust beside those that are trusted already: the public ones that are built in,
+ * or those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_add_ca_pem(iotda_config_t *config, const void *pem, size_t len);
+
+/**
+ * As iotda_config_add_ca_pem, from a file, which is read at once and not again.
+ *
+ * May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_add_ca_file(iotda_config_t *config, const char *path);
+
+/**
+ * A certificate chain and its private key, both PEM text, by which the device shows who it is in the TLS
+ * handshake. They are checked to belong together. Default: none.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_client_certificate(iotda_config_t *config,
+                                                   const void *chain_pem,
+                                                   size_t chain_len,
+                                                   const void *key_pem,
+                                                   size_t key_len);
+
+/**
+ * A public key that must be in the server's certificate, or in one that comes with it, beside everything else
+ * that is verified: the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. Called several times, one of the
+ * keys must be there: pin the next key before it is used.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or sha256_len is not 32), IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_add_pinned_key(iotda_config_t *config, const void *sha256, size_t sha256_len);
+
+/**
+ * Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_tls_1_3(iotda_config_t *config, bool offer);
+
+/**
+ * The proxy to connect through by HTTP CONNECT: "http://host:port" or "http://user:password@host:port", with
+ * what is special in user and password written as %40 and so on. "" (default): none. The environment is not
+ * asked.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_proxy(iotda_config_t *config, const char *url);
+
+/**
+ * Takes the proxy from the environment, now: https_proxy or HTTPS_PROXY, unless no_proxy or NO_PROXY exempts the
+ * endpoint, which must have been set before. The only function that reads the environment.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_proxy_from_environment(iotda_config_t *config);
+
+/**
+ * The program's own way to the network: a modem's sockets, or a TLS stack that the device has. The table is
+ * copied. Default: the system's sockets.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL in the table, or its struct_size), IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_transport(iotda_config_t *config, const iotda_transport_t *transport);
 
 /**
  * Makes a client of a config and writes it to *client. The config can be freed, or changed and used again.

@@ -1,4 +1,5 @@
-//! `iotda_config_t`: the settings of a client.
+//! `iotda_config_t`: the settings of a client. Those about trust are in [`crate::trust`], those about the way to
+//! the platform in [`crate::route`].
 
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -11,7 +12,6 @@ use crate::boundary::{
 };
 use crate::callback::{self, ProgramClock, ProgramLog, UserData, iotda_clock_t, iotda_destroy_t, iotda_log_t};
 use crate::status::iotda_status_t;
-use crate::transport::{ProgramTransport, iotda_transport_t};
 
 /// The settings of a client. Made by iotda_config_new, freed by iotda_config_free.
 ///
@@ -91,177 +91,6 @@ pub unsafe extern "C" fn iotda_config_set_sign_type(config: *mut iotda_config_t,
     };
     // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
     unsafe { setter(config, "iotda_config_set_sign_type", set) }
-}
-
-/// The certificate authorities to trust: len bytes of PEM text with one or more certificates. They take the
-/// place of the public authorities that are built in.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn iotda_config_set_ca_pem(
-    config: *mut iotda_config_t,
-    pem: *const c_void,
-    len: usize,
-) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or len bytes, as the caller promises.
-        let pem = unsafe { array(pem.cast::<u8>(), len, || "pem".to_owned()) }?;
-        Ok(config.ca_pem(pem).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_ca_pem", set) }
-}
-
-/// As iotda_config_set_ca_pem, from a file, which is read at once and not again.
-///
-/// May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn iotda_config_set_ca_file(config: *mut iotda_config_t, path: *const c_char) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or a terminated text, as the caller promises.
-        let path = unsafe { text(path, || "path".to_owned()) }?;
-        Ok(config.ca_file(path).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_ca_file", set) }
-}
-
-/// Certificate authorities to trust beside those that are trusted already: the public ones that are built in,
-/// or those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn iotda_config_add_ca_pem(
-    config: *mut iotda_config_t,
-    pem: *const c_void,
-    len: usize,
-) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or len bytes, as the caller promises.
-        let pem = unsafe { array(pem.cast::<u8>(), len, || "pem".to_owned()) }?;
-        Ok(config.add_ca_pem(pem).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_add_ca_pem", set) }
-}
-
-/// As iotda_config_add_ca_pem, from a file, which is read at once and not again.
-///
-/// May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn iotda_config_add_ca_file(config: *mut iotda_config_t, path: *const c_char) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or a terminated text, as the caller promises.
-        let path = unsafe { text(path, || "path".to_owned()) }?;
-        Ok(config.add_ca_file(path).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_add_ca_file", set) }
-}
-
-/// A certificate chain and its private key, both PEM text, by which the device shows who it is in the TLS
-/// handshake. They are checked to belong together. Default: none.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn iotda_config_set_client_certificate(
-    config: *mut iotda_config_t,
-    chain_pem: *const c_void,
-    chain_len: usize,
-    key_pem: *const c_void,
-    key_len: usize,
-) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or chain_len bytes, as the caller promises.
-        let chain = unsafe { array(chain_pem.cast::<u8>(), chain_len, || "chain_pem".to_owned()) }?;
-        // SAFETY: NULL or key_len bytes, as the caller promises.
-        let key = unsafe { array(key_pem.cast::<u8>(), key_len, || "key_pem".to_owned()) }?;
-        Ok(config.client_certificate(chain, key).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_client_certificate", set) }
-}
-
-/// A public key that must be in the server's certificate, or in one that comes with it, beside everything else
-/// that is verified: the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. Called several times, one of the
-/// keys must be there: pin the next key before it is used.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or sha256_len is not 32), IOTDA_E_INTERNAL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn iotda_config_add_pinned_key(
-    config: *mut iotda_config_t,
-    sha256: *const c_void,
-    sha256_len: usize,
-) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or sha256_len bytes, as the caller promises.
-        let sha256 = unsafe { array(sha256.cast::<u8>(), sha256_len, || "sha256".to_owned()) }?;
-        let pin = sha256
-            .try_into()
-            .map_err(|_| Stop::Argument(format!("sha256_len is {sha256_len}: a SHA-256 has 32 bytes")))?;
-        config.pin_public_key(pin);
-        Ok(())
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_add_pinned_key", set) }
-}
-
-/// Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn iotda_config_set_tls_1_3(config: *mut iotda_config_t, offer: bool) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        config.tls_1_3(offer);
-        Ok(())
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_tls_1_3", set) }
-}
-
-/// The proxy to connect through by HTTP CONNECT: "http://host:port" or "http://user:password@host:port", with
-/// what is special in user and password written as %40 and so on. "" (default): none. The environment is not
-/// asked.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn iotda_config_set_proxy(config: *mut iotda_config_t, url: *const c_char) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or a terminated text, as the caller promises.
-        let url = unsafe { text(url, || "url".to_owned()) }?;
-        Ok(config.proxy(url).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_proxy", set) }
-}
-
-/// Takes the proxy from the environment, now: https_proxy or HTTPS_PROXY, unless no_proxy or NO_PROXY exempts the
-/// endpoint, which must have been set before. The only function that reads the environment.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn iotda_config_set_proxy_from_environment(config: *mut iotda_config_t) -> iotda_status_t {
-    let set = |config: &mut Config| Ok(config.proxy_from_environment().map(drop)?);
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_proxy_from_environment", set) }
-}
-
-/// The program's own way to the network: a modem's sockets, or a TLS stack that the device has. The table is
-/// copied. Default: the system's sockets.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL in the table, or its struct_size), IOTDA_E_INTERNAL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn iotda_config_set_transport(
-    config: *mut iotda_config_t,
-    transport: *const iotda_transport_t,
-) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or a table of at least struct_size bytes, as the caller promises.
-        config.transport(Arc::new(unsafe { ProgramTransport::new(transport) }?));
-        Ok(())
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_transport", set) }
 }
 
 /// The most that a whole call may take, in milliseconds, name look-up and authentication included; at least 1.
@@ -455,7 +284,7 @@ pub unsafe extern "C" fn iotda_config_set_log(
 /// # Safety
 ///
 /// `config` is NULL or a config of this library that nobody else uses during the call.
-unsafe fn setter(
+pub(crate) unsafe fn setter(
     config: *mut iotda_config_t,
     name: &'static str,
     set: impl FnOnce(&mut Config) -> Outcome,

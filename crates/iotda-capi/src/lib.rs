@@ -6,7 +6,7 @@
 //! - [`status`]: the status numbers. [`call`]: what one call is told and tells. [`cancel`]: ending it.
 //! - [`callback`]: the program's own clock and log. [`transport`]: its own way to the network.
 //! - [`stats`]: what a client tells about itself.
-//! - [`config`], [`client`], [`report`], [`props`], [`version`]: the functions, by what they are about.
+//! - [`config`], [`trust`], [`route`], [`client`], [`report`], [`props`], [`version`]: the functions, by what they are about.
 //! - `boundary`: how pointers become references and panics become statuses.
 
 // The names are those of the C API.
@@ -25,6 +25,10 @@ pub mod status;
 pub mod call;
 
 pub mod config;
+
+pub mod trust;
+
+pub mod route;
 
 pub mod client;
 

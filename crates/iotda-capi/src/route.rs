@@ -1,0 +1,56 @@
+//! Settings of a client about its way to the platform: proxies, and transports of the program's own.
+
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use iotda::Config;
+
+use crate::boundary::text;
+use crate::config::{iotda_config_t, setter};
+use crate::status::iotda_status_t;
+use crate::transport::{ProgramTransport, iotda_transport_t};
+
+/// The proxy to connect through by HTTP CONNECT: "http://host:port" or "http://user:password@host:port", with
+/// what is special in user and password written as %40 and so on. "" (default): none. The environment is not
+/// asked.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_proxy(config: *mut iotda_config_t, url: *const c_char) -> iotda_status_t {
+    let set = |config: &mut Config| {
+        // SAFETY: NULL or a terminated text, as the caller promises.
+        let url = unsafe { text(url, || "url".to_owned()) }?;
+        Ok(config.proxy(url).map(drop)?)
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_proxy", set) }
+}
+
+/// Takes the proxy from the environment, now: https_proxy or HTTPS_PROXY, unless no_proxy or NO_PROXY exempts the
+/// endpoint, which must have been set before. The only function that reads the environment.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_proxy_from_environment(config: *mut iotda_config_t) -> iotda_status_t {
+    let set = |config: &mut Config| Ok(config.proxy_from_environment().map(drop)?);
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_proxy_from_environment", set) }
+}
+
+/// The program's own way to the network: a modem's sockets, or a TLS stack that the device has. The table is
+/// copied. Default: the system's sockets.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL in the table, or its struct_size), IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_transport(
+    config: *mut iotda_config_t,
+    transport: *const iotda_transport_t,
+) -> iotda_status_t {
+    let set = |config: &mut Config| {
+        // SAFETY: NULL or a table of at least struct_size bytes, as the caller promises.
+        config.transport(Arc::new(unsafe { ProgramTransport::new(transport) }?));
+        Ok(())
+    };
+    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
+    unsafe { setter(config, "iotda_config_set_transport", set) }
+}
