@@ -81,6 +81,33 @@ fn fifty_threads_meet_an_expired_token() {
 }
 
 #[test]
+fn fifty_threads_meet_a_token_that_is_due_for_renewal() {
+    // The platform takes the old token for 30 s more: whoever does not authenticate goes on with it.
+    let platform = iotda_platform::Platform::builder()
+        .registry(registry())
+        .token_lifetime(Duration::from_secs(1000))
+        .start()
+        .unwrap();
+    let clock = Arc::new(TestClock { monotonic_s: AtomicI64::new(0) });
+    let mut config = config(&platform);
+    config.clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let client = Client::new(&config).unwrap();
+    client.authenticate(OPTIONS).unwrap();
+    clock.monotonic_s.store(950, Ordering::SeqCst);
+    let together = Barrier::new(50);
+    thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| {
+                together.wait();
+                client.report_message(b"x", OPTIONS).unwrap();
+            });
+        }
+    });
+    assert_eq!((platform.reports().len(), authentications(&platform)), (50, 2));
+    assert!(reports(&platform).iter().all(|request| request.status == 200));
+}
+
+#[test]
 fn fifty_threads_share_the_first_authentication() {
     let platform = platform();
     let client = client(&platform);
