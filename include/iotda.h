@@ -343,8 +343,9 @@ typedef struct iotda_stats {
 #define IOTDA_E_FORKED 61
 
 /**
- * A fault of this library: please report it. After it, the handle answers every call with this status;
- * close it. Returned by every function that returns a status.
+ * There is no memory for a request, or this library has a fault: the message says which. After a fault the handle
+ * answers every call with this status: close it, and please report the fault. Returned by every function that
+ * returns a status.
  */
 #define IOTDA_E_INTERNAL 62
 

@@ -64,8 +64,9 @@ pub const IOTDA_E_STORAGE: iotda_status_t = 60;
 /// The client was made before a fork and is used in the child process: make a new one there. Returned by
 /// every function that takes a client, except iotda_close.
 pub const IOTDA_E_FORKED: iotda_status_t = 61;
-/// A fault of this library: please report it. After it, the handle answers every call with this status;
-/// close it. Returned by every function that returns a status.
+/// There is no memory for a request, or this library has a fault: the message says which. After a fault the handle
+/// answers every call with this status: close it, and please report the fault. Returned by every function that
+/// returns a status.
 pub const IOTDA_E_INTERNAL: iotda_status_t = 62;
 
 /// Number, name and text of each status.
@@ -102,7 +103,7 @@ const TABLE: [(iotda_status_t, &CStr, &CStr); 22] = [
     (IOTDA_E_PARTIAL, c"IOTDA_E_PARTIAL", c"Some child devices were delivered and others were not."),
     (IOTDA_E_STORAGE, c"IOTDA_E_STORAGE", c"Reports kept on disk could not be read or written."),
     (IOTDA_E_FORKED, c"IOTDA_E_FORKED", c"The client was made before a fork; make a new one in the child process."),
-    (IOTDA_E_INTERNAL, c"IOTDA_E_INTERNAL", c"The library met a fault of its own."),
+    (IOTDA_E_INTERNAL, c"IOTDA_E_INTERNAL", c"There is no memory, or the library met a fault of its own."),
     (UNKNOWN, c"IOTDA_E_UNKNOWN", c"This is no status of this library."),
 ];
 

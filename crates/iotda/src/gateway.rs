@@ -10,7 +10,7 @@ use crate::deliver::Target;
 use crate::document;
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::limits::BATCH_BODY_MAX;
-use crate::report::{Child, write_child};
+use crate::report::{Child, payload, write_child};
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct BatchReport {
 trait Source {
     fn count(&self) -> usize;
     fn write(&self, index: usize, out: &mut Vec<u8>) -> Result<()>;
+    /// About how much that writes, so that room can be made for it.
+    fn about(&self, index: usize) -> usize;
     /// The body of a request with all children, where the caller wrote it.
     fn whole(&self) -> Option<&str> {
         None
@@ -39,6 +41,10 @@ impl Source for &[Child<'_>] {
 
     fn write(&self, index: usize, out: &mut Vec<u8>) -> Result<()> {
         write_child(out, &self[index], index)
+    }
+
+    fn about(&self, index: usize) -> usize {
+        self[index].device_id.len() + payload(self[index].services)
     }
 }
 
@@ -56,6 +62,10 @@ impl Source for Document<'_> {
     fn write(&self, index: usize, out: &mut Vec<u8>) -> Result<()> {
         out.extend_from_slice(self.children[index].as_bytes());
         Ok(())
+    }
+
+    fn about(&self, index: usize) -> usize {
+        self.children[index].len()
     }
 
     fn whole(&self) -> Option<&str> {
@@ -143,10 +153,12 @@ fn sizes(source: &dyn Source) -> Result<Vec<usize>> {
     if source.count() == 0 {
         return Err(Error::invalid("children is empty: a batch holds at least one child device"));
     }
-    let mut scratch = Vec::new();
+    let mut scratch: Vec<u8> = Vec::new();
     (0..source.count())
         .map(|index| {
             scratch.clear();
+            let about = source.about(index);
+            scratch.try_reserve(about).map_err(|_| Error::no_memory(about))?;
             source.write(index, &mut scratch)?;
             Ok(scratch.len())
         })
@@ -157,7 +169,10 @@ fn sizes(source: &dyn Source) -> Result<Vec<usize>> {
 fn body(source: &dyn Source, children: &[usize], bytes: usize) -> Result<Vec<u8>> {
     let all = children.len() == source.count();
     if let Some(whole) = source.whole().filter(|whole| all && whole.len() <= BATCH_BODY_MAX) {
-        return Ok(whole.as_bytes().to_vec());
+        let mut body = Vec::new();
+        body.try_reserve_exact(whole.len()).map_err(|_| Error::no_memory(whole.len()))?;
+        body.extend_from_slice(whole.as_bytes());
+        return Ok(body);
     }
     let size = bytes + children.len() + FRAME.0.len() + FRAME.1.len();
     let mut body = Vec::new();

@@ -50,13 +50,18 @@ impl fmt::Display for Place {
 
 /// The body of a property report.
 pub(crate) fn properties_body(services: &[Service<'_>]) -> Result<Vec<u8>> {
-    let payload: usize = services.iter().map(|s| s.service_id.len() + s.properties.len() + 90).sum();
+    let payload = payload(services);
     let mut body = Vec::new();
     body.try_reserve(payload + 16).map_err(|_| Error::no_memory(payload))?;
     body.push(b'{');
     write_services(&mut body, services, Place::Device)?;
     body.push(b'}');
     Ok(body)
+}
+
+/// About what `services` take in a request: their texts, and what is written around them.
+pub(crate) fn payload(services: &[Service<'_>]) -> usize {
+    services.iter().map(|service| service.service_id.len() + service.properties.len() + 90).sum()
 }
 
 /// One element of a batch's `devices`, appended to `out`.

@@ -28,7 +28,12 @@ const PROGRAMS: &[(&str, Check)] = &[
 pub(super) fn check(project: &Project) -> Result<()> {
     let source = installed::copy_of(project, "c", DIR)?;
     cmake(&source, &source.join("build"), &installed::prefix(project), &["-DCMAKE_BUILD_TYPE=Debug"])?;
-    run(project, |program| Command::new(program))
+    run(project, |program| Command::new(program))?;
+    // By itself alone: valgrind could not run in the little memory that this program leaves.
+    let stand = Stand::start(&project.target().join(DIR))?;
+    stand.run(&mut Command::new(program(project, "memory")))?;
+    println!("   memory");
+    Ok(())
 }
 
 pub(super) fn check_with_valgrind(project: &Project) -> Result<()> {
