@@ -14,12 +14,7 @@ int main(void) {
     iotda_call_t call = IOTDA_CALL_INIT;
     CHECK_STATUS(IOTDA_OK, iotda_report_message(client, "x", 1, &call));
 
-    static const char head[] = "{\"filler\":\"";
-    char *object = malloc(PAYLOAD + sizeof head + 2);
-    CHECK(object != NULL);
-    memcpy(object, head, sizeof head - 1);
-    memset(object + sizeof head - 1, 'x', PAYLOAD);
-    memcpy(object + sizeof head - 1 + PAYLOAD, "\"}", 3);
+    char *object = object_of(PAYLOAD);
     iotda_service_t service = {"s", object, IOTDA_TIME_NONE};
     iotda_child_t child = {"child", &service, 1};
     iotda_status_t child_status = IOTDA_OK;

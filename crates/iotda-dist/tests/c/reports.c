@@ -3,17 +3,6 @@
  */
 #include "check.h"
 
-/* A JSON object of that many bytes and a few more. */
-static char *object_of(size_t bytes) {
-    static const char head[] = "{\"filler\":\"";
-    char *object = malloc(bytes + sizeof head + 2);
-    CHECK(object != NULL);
-    memcpy(object, head, sizeof head - 1);
-    memset(object + sizeof head - 1, 'x', bytes);
-    memcpy(object + sizeof head - 1 + bytes, "\"}", 3);
-    return object;
-}
-
 static void messages(iotda_client_t *client) {
     iotda_call_t call = IOTDA_CALL_INIT;
     CHECK_STATUS(IOTDA_OK, iotda_report_message(client, "", 0, &call));

@@ -107,6 +107,22 @@ fn oddities_of_http_are_no_obstacle() {
 }
 
 #[test]
+fn a_kept_connection_that_was_closed_is_seen_before_a_request_is_put_on_it() {
+    let platform = platform();
+    let client = Client::new(&with_token(&platform)).unwrap();
+    for close in [Close::Fin, Close::Notified, Close::Reset] {
+        platform.inject(Fault::idle_close(Duration::ZERO, close).times(1)).unwrap();
+        client.report_message(b"first", OPTIONS).unwrap();
+        while platform.counters().connections_closed < platform.counters().connections {
+            std::thread::yield_now();
+        }
+        // Not sent in vain and then again: sent once, on a new connection.
+        let delivery = client.report_message(b"second", OPTIONS).unwrap();
+        assert_eq!(delivery.attempts, 1, "{close:?}");
+    }
+}
+
+#[test]
 fn oddities_that_are_no_answer_are_told_as_such() {
     let platform = platform();
     let config = with_token(&platform);

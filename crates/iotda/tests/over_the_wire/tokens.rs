@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use iotda::{CallOptions, Client, Clock, ErrorKind};
+use iotda_platform::Platform;
 
 use crate::device::{authentications, client, config, platform, registry, reports};
 
@@ -29,6 +30,30 @@ impl Clock for TestClock {
     }
 }
 
+/// A platform whose tokens last 1,000 s, and a client whose time the test moves.
+fn with_tokens_of_1000_s() -> (Platform, Arc<TestClock>, Client) {
+    let lifetime = Duration::from_secs(1000);
+    let platform = Platform::builder().registry(registry()).token_lifetime(lifetime).start().unwrap();
+    let clock = Arc::new(TestClock { monotonic_s: AtomicI64::new(0) });
+    let mut config = config(&platform);
+    config.clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let client = Client::new(&config).unwrap();
+    (platform, clock, client)
+}
+
+/// Fifty threads report a message each, all at once.
+fn herd(client: &Client) {
+    let together = Barrier::new(50);
+    thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| {
+                together.wait();
+                client.report_message(b"x", OPTIONS).unwrap();
+            });
+        }
+    });
+}
+
 #[test]
 fn a_refused_token_is_replaced_once_and_the_report_sent_once_more() {
     let platform = platform();
@@ -44,15 +69,7 @@ fn a_refused_token_is_replaced_once_and_the_report_sent_once_more() {
 
 #[test]
 fn a_token_is_renewed_before_it_expires() {
-    let platform = iotda_platform::Platform::builder()
-        .registry(registry())
-        .token_lifetime(Duration::from_secs(1000))
-        .start()
-        .unwrap();
-    let clock = Arc::new(TestClock { monotonic_s: AtomicI64::new(0) });
-    let mut config = config(&platform);
-    config.clock(Arc::clone(&clock) as Arc<dyn Clock>);
-    let client = Client::new(&config).unwrap();
+    let (platform, clock, client) = with_tokens_of_1000_s();
     for (now, expected) in [(0, 1), (799, 1), (900, 2), (1699, 2), (1800, 3), (100_000, 4)] {
         clock.monotonic_s.store(now, Ordering::SeqCst);
         client.report_message(b"x", OPTIONS).unwrap();
@@ -67,15 +84,7 @@ fn fifty_threads_meet_an_expired_token() {
     let client = client(&platform);
     client.authenticate(OPTIONS).unwrap();
     platform.expire_tokens();
-    let together = Barrier::new(50);
-    thread::scope(|scope| {
-        for _ in 0..50 {
-            scope.spawn(|| {
-                together.wait();
-                client.report_message(b"x", OPTIONS).unwrap();
-            });
-        }
-    });
+    herd(&client);
     assert_eq!(platform.reports().len(), 50);
     assert_eq!(authentications(&platform), 2);
 }
@@ -83,26 +92,10 @@ fn fifty_threads_meet_an_expired_token() {
 #[test]
 fn fifty_threads_meet_a_token_that_is_due_for_renewal() {
     // The platform takes the old token for 30 s more: whoever does not authenticate goes on with it.
-    let platform = iotda_platform::Platform::builder()
-        .registry(registry())
-        .token_lifetime(Duration::from_secs(1000))
-        .start()
-        .unwrap();
-    let clock = Arc::new(TestClock { monotonic_s: AtomicI64::new(0) });
-    let mut config = config(&platform);
-    config.clock(Arc::clone(&clock) as Arc<dyn Clock>);
-    let client = Client::new(&config).unwrap();
+    let (platform, clock, client) = with_tokens_of_1000_s();
     client.authenticate(OPTIONS).unwrap();
     clock.monotonic_s.store(950, Ordering::SeqCst);
-    let together = Barrier::new(50);
-    thread::scope(|scope| {
-        for _ in 0..50 {
-            scope.spawn(|| {
-                together.wait();
-                client.report_message(b"x", OPTIONS).unwrap();
-            });
-        }
-    });
+    herd(&client);
     assert_eq!((platform.reports().len(), authentications(&platform)), (50, 2));
     assert!(reports(&platform).iter().all(|request| request.status == 200));
 }
@@ -111,15 +104,7 @@ fn fifty_threads_meet_a_token_that_is_due_for_renewal() {
 fn fifty_threads_share_the_first_authentication() {
     let platform = platform();
     let client = client(&platform);
-    let together = Barrier::new(50);
-    thread::scope(|scope| {
-        for _ in 0..50 {
-            scope.spawn(|| {
-                together.wait();
-                client.report_message(b"x", OPTIONS).unwrap();
-            });
-        }
-    });
+    herd(&client);
     assert_eq!((platform.reports().len(), authentications(&platform)), (50, 1));
 }
 
