@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 
 /// The version of the binary interface that this header describes.
-pub const IOTDA_ABI_VERSION: u32 = 0;
+pub const IOTDA_ABI_VERSION: u32 = 1;
 
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
     Ok(version) => version,

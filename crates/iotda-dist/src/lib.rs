@@ -1,5 +1,5 @@
-//! The crate that `libiotda.a` and `libiotda.so` are built from. It has no code: the C functions are
-//! those of `iotda-capi`, and `cargo xtask package` installs the result.
+//! What `libiotda.a` and `libiotda.so` are made of. It has no code: the C functions are
+//! those of `iotda-capi`, and cmake/CMakeLists.txt makes both libraries of its archive.
 #![forbid(unsafe_code)]
 
 // Named so that the linker is given its functions: a dependency that nothing uses is left out.

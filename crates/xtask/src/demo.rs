@@ -5,7 +5,7 @@ use crate::package::{self, Request};
 use crate::platform::PlatformCommand;
 use crate::process;
 use crate::project::Project;
-use crate::provision::{self, FOR_DEMO};
+use crate::provision::{self, FOR_PACKAGE};
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -17,13 +17,12 @@ const GATEWAY: &str = "demo_gateway";
 const SECRET: &str = "demo-secret";
 
 pub(crate) fn run(project: &Project) -> Result<()> {
-    provision::ensure(project, FOR_DEMO)?;
+    provision::ensure(project, FOR_PACKAGE)?;
     let dir = project.empty_dir("demo")?;
 
     println!("Building and installing the package ...");
     let prefix = dir.join("prefix");
-    let request = Request { prefix: prefix.clone(), features: Vec::new(), profile: "release".to_owned() };
-    package::install(project, &request)?;
+    package::install(project, &Request { prefix: prefix.clone(), options: Vec::new() })?;
 
     println!("Building examples/c with find_package(iotda) ...");
     let host_monitor = build_example(project, &prefix, &dir.join("build"))?;
@@ -51,10 +50,9 @@ pub(crate) fn run(project: &Project) -> Result<()> {
 
 /// Builds examples/c against an installed package, as its users do. Returns the program.
 fn build_example(project: &Project, prefix: &Path, build: &Path) -> Result<PathBuf> {
-    let generator = if provision::find("ninja") { "Ninja" } else { "Unix Makefiles" };
     let mut configure = Command::new("cmake");
     configure.arg("-S").arg(project.path("examples/c")).arg("-B").arg(build);
-    configure.args(["-G", generator, "-DCMAKE_BUILD_TYPE=Release"]);
+    configure.args(["-G", provision::generator(), "-DCMAKE_BUILD_TYPE=Release"]);
     configure.arg("-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Werror");
     configure.arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()));
     process::output(&mut configure)?;

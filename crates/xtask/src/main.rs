@@ -31,9 +31,9 @@ Usage: cargo xtask COMMAND
   test [--from N]
         Check everything that must hold before a change is merged. `.ci/run` calls this. With --from,
         begin at step N, after a run that has come so far.
-  package --prefix DIR [--features LIST] [--profile NAME]
-        Install header, libraries, CMake package and pkg-config files below DIR. The result may be
-        moved. The profile is `release` unless told otherwise.
+  package --prefix DIR [-DNAME=VALUE ...]
+        Install headers, libraries, CMake package and pkg-config files below DIR. The result may be
+        moved. The options are CMake's own and those in cmake/CMakeLists.txt.
   header [--check]
         Write include/iotda.h from crates/iotda-capi; with --check, only say whether it is up to date.
   help
@@ -91,19 +91,14 @@ fn command_line() -> Result<Command> {
     let mut check_only = false;
     let mut from = 1;
     let mut prefix = None;
-    let mut features = Vec::new();
-    let mut profile = "release".to_owned();
+    let mut options = Vec::new();
     while let Some(argument) = arguments.next()? {
         match (command.as_str(), argument) {
             (_, Short('h') | Long("help")) => return Ok(Command::Help),
             ("header", Long("check")) => check_only = true,
             ("test", Long("from")) => from = arguments.value()?.parse()?,
             ("package", Long("prefix")) => prefix = Some(PathBuf::from(arguments.value()?)),
-            ("package", Long("profile")) => profile = arguments.value()?.string()?,
-            ("package", Long("features")) => {
-                let list = arguments.value()?.string()?;
-                features.extend(list.split([',', ' ']).filter(|name| !name.is_empty()).map(String::from));
-            }
+            ("package", Short('D')) => options.push(format!("-D{}", arguments.value()?.string()?)),
             (_, other) => return Err(other.unexpected().into()),
         }
     }
@@ -112,7 +107,7 @@ fn command_line() -> Result<Command> {
         "test" => Command::Test { from },
         "header" => Command::Header { check_only },
         "package" => match prefix {
-            Some(prefix) => Command::Package(Request { prefix, features, profile }),
+            Some(prefix) => Command::Package(Request { prefix, options }),
             None => bail!("package needs --prefix DIR: where to install"),
         },
         "help" => Command::Help,

@@ -53,17 +53,26 @@ impl Project {
         Ok(dir)
     }
 
+    /// The cargo that started us.
+    pub(crate) fn cargo_program() -> PathBuf {
+        env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).into()
+    }
+
     /// The cargo that started us, at work in the repository.
     pub(crate) fn cargo(&self, subcommand: &str) -> Command {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut cargo = Command::new(Self::cargo_program());
         cargo.current_dir(&self.root).arg(subcommand);
-        // What cargo tells us about this crate is not about the crates that it is to build.
-        for (name, _) in env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_")) {
-                cargo.env_remove(name);
-            }
-        }
-        cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+        forget_this_crate(&mut cargo);
         cargo
     }
+}
+
+/// What cargo tells us about this crate, by the environment, is not about the crates that `command` is to build.
+pub(crate) fn forget_this_crate(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_")) {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
 }

@@ -35,12 +35,11 @@ impl Tool {
 const CMAKE: Tool = Tool::new(&["cmake"], "cmake");
 const BINUTILS: Tool = Tool::new(&["strip"], "binutils");
 
-/// What `package` runs.
-pub(crate) const FOR_PACKAGE: &[Tool] = &[BINUTILS];
+const NINJA_OR_MAKE: Tool = Tool::new(&["ninja", "make"], "ninja-build");
+const C_COMPILER: Tool = Tool::new(&["cc", "gcc", "clang"], "gcc");
 
-/// What `demo` runs.
-pub(crate) const FOR_DEMO: &[Tool] =
-    &[BINUTILS, CMAKE, Tool::new(&["ninja", "make"], "ninja-build"), Tool::new(&["cc", "gcc", "clang"], "gcc")];
+/// What `package` and `demo` run.
+pub(crate) const FOR_PACKAGE: &[Tool] = &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER];
 
 /// What `test` runs.
 pub(crate) const FOR_TEST: &[Tool] = &[
@@ -116,6 +115,11 @@ fn missing(project: &Project, tools: &[Tool]) -> Vec<Tool> {
     tools.iter().filter(|tool| !there(tool)).copied().collect()
 }
 
+/// CMake's name for the build tool that is there.
+pub(crate) fn generator() -> &'static str {
+    if find("ninja") { "Ninja" } else { "Unix Makefiles" }
+}
+
 /// Whether the path leads to a program of this name.
 pub(crate) fn find(program: &str) -> bool {
     let executable =
@@ -135,7 +139,7 @@ mod tests {
     #[test]
     fn one_line_names_everything_that_is_missing() {
         let rustfmt = FOR_TEST.iter().find(|tool| tool.package == "rustfmt").copied();
-        let line = request(rustfmt.as_slice(), &[CMAKE, FOR_DEMO[2]]);
+        let line = request(rustfmt.as_slice(), &[CMAKE, NINJA_OR_MAKE]);
         assert_eq!(
             line,
             "not installed: cargo-fmt, cmake, ninja; on Debian, run: \

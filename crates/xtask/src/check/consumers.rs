@@ -89,7 +89,7 @@ fn with_pkg_config(source: &Path, prefix: &Path, build_type: &str, linkage: &str
 /// A program has the library in it, or asks for the shared one.
 fn linked_as(program: &Path, linkage: &str) -> Result<()> {
     let dynamic = process::output(Command::new("readelf").arg("-d").arg(program))?;
-    let shared = dynamic.contains("[libiotda.so.0]");
+    let shared = dynamic.contains("[libiotda.so.1]");
     ensure!(shared == (linkage == "shared"), "{} is not linked {linkage}:\n{dynamic}", program.display());
     Ok(())
 }

@@ -21,14 +21,14 @@ pub(super) fn prefix(project: &Project) -> PathBuf {
 
 /// The package with the function that makes the library panic.
 pub(super) fn install_with_panic_hook(project: &Project) -> Result<PathBuf> {
-    install_moved(project, "check/package-with-panic-hook", &["panic-hook-for-tests"])
+    install_moved(project, "check/package-with-panic-hook", &["-DIOTDA_CARGO_FEATURES=panic-hook-for-tests"])
 }
 
-fn install_moved(project: &Project, dir: &str, features: &[&str]) -> Result<PathBuf> {
+pub(super) fn install_moved(project: &Project, dir: &str, options: &[&str]) -> Result<PathBuf> {
     let dir = project.empty_dir(dir)?;
     let (first, moved) = (dir.join("first"), dir.join("moved"));
-    let features = features.iter().map(|feature| (*feature).to_owned()).collect();
-    package::install(project, &Request { prefix: first.clone(), features, profile: "release".to_owned() })?;
+    let options = options.iter().map(|option| (*option).to_owned()).collect();
+    package::install(project, &Request { prefix: first.clone(), options })?;
     fs::rename(&first, &moved).with_context(|| format!("cannot move {}", first.display()))?;
     Ok(moved)
 }

@@ -1,0 +1,110 @@
+# A script that libraries.cmake runs: builds crates/iotda-dist with cargo, and makes of its archive one object in
+# which only the C API can be seen, so that a second Rust library may be linked into the same program.
+#
+# Writes OBJECT, and beside it iotda-small.o, the same without debug information.
+
+function(run)
+  execute_process(COMMAND ${ARGV} RESULT_VARIABLE result)
+  if(NOT result EQUAL 0)
+    list(GET ARGV 0 program)
+    message(FATAL_ERROR "${program} failed (${result}); what it said stands above.")
+  endif()
+endfunction()
+
+# --- cargo, with the C compiler and the tools that CMake uses
+
+string(REPLACE "-" "_" name "${RUST_TARGET}")
+string(TOUPPER "${name}" upper_name)
+set(ENV{CC_${name}} "${CC}")
+set(ENV{AR_${name}} "${AR}")
+set(ENV{CARGO_TARGET_${upper_name}_LINKER} "${CC}")
+set(c_flags "${SYSROOT}")
+if(CC_TARGET)
+  string(APPEND c_flags " --target=${CC_TARGET}")
+endif()
+if(NOT c_flags STREQUAL "")
+  set(ENV{CFLAGS_${name}} "${c_flags} $ENV{CFLAGS_${name}}")
+endif()
+
+# No directory of this machine gets into the libraries: it would say nothing to a user, and make two builds of the
+# same source differ. Of several that match rustc takes the last, so the longest path comes last.
+get_filename_component(rust_bin "${CARGO}" DIRECTORY)
+find_program(rustc rustc HINTS "$ENV{RUSTC}" "${rust_bin}" REQUIRED)
+execute_process(COMMAND "${rustc}" --print sysroot OUTPUT_VARIABLE sysroot OUTPUT_STRIP_TRAILING_WHITESPACE
+  COMMAND_ERROR_IS_FATAL ANY WORKING_DIRECTORY "${SOURCE_DIR}")
+set(cargo_home "$ENV{CARGO_HOME}")
+if(NOT cargo_home)
+  set(cargo_home "$ENV{HOME}/.cargo")
+endif()
+set(mappings "")
+foreach(mapping "${sysroot}=/rust" "${cargo_home}=/cargo" "${SOURCE_DIR}=/libiotda" "${CARGO_TARGET_DIR}=/target"
+        "${BINARY_DIR}=/build")
+  string(LENGTH "${mapping}" length)
+  math(EXPR length "100000 + ${length}")
+  list(APPEND mappings "${length}:${mapping}")
+endforeach()
+list(SORT mappings)
+string(ASCII 31 separator)
+if(DEFINED ENV{CARGO_ENCODED_RUSTFLAGS})
+  set(flags "$ENV{CARGO_ENCODED_RUSTFLAGS}")
+else()
+  string(REGEX REPLACE "[ \t\n]+" "${separator}" flags "$ENV{RUSTFLAGS}")
+endif()
+set(c_mappings "")
+foreach(mapping IN LISTS mappings)
+  string(REGEX REPLACE "^[0-9]+:" "" mapping "${mapping}")
+  string(APPEND flags "${separator}--remap-path-prefix=${mapping}")
+endforeach()
+string(REGEX REPLACE "^${separator}" "" flags "${flags}")
+set(ENV{CARGO_ENCODED_RUSTFLAGS} "${flags}")
+
+run("${CMAKE_COMMAND}" -E chdir "${SOURCE_DIR}" "${CARGO}" rustc --quiet --package iotda-dist --lib --locked
+  --profile "${PROFILE}" --no-default-features --features "${FEATURES}"
+  --target "${RUST_TARGET}" --target-dir "${CARGO_TARGET_DIR}" --crate-type staticlib)
+if(PROFILE STREQUAL "dev")
+  set(PROFILE debug)
+endif()
+set(archive "${CARGO_TARGET_DIR}/${RUST_TARGET}/${PROFILE}/libiotda.a")
+
+# --- one object of the archive
+
+# The same archive, features and tools make the same object.
+get_filename_component(dir "${OBJECT}" DIRECTORY)
+set(small "${dir}/iotda-small.o")
+file(SHA256 "${archive}" made_of)
+file(SHA256 "${CMAKE_SCRIPT_MODE_FILE}" this)
+string(APPEND made_of " ${this} ${LD} ${OBJCOPY}")
+set(note "${dir}/made-of")
+if(EXISTS "${note}" AND EXISTS "${OBJECT}" AND EXISTS "${small}")
+  file(READ "${note}" noted)
+  if(noted STREQUAL made_of)
+    return()
+  endif()
+endif()
+file(MAKE_DIRECTORY "${dir}")
+file(REMOVE "${note}")
+
+# The functions of the API, in the posix format: "iotda_auth T 0 5a".
+execute_process(COMMAND "${NM}" --defined-only --extern-only --format=posix "${archive}"
+  OUTPUT_VARIABLE symbols ERROR_VARIABLE errors RESULT_VARIABLE result)
+string(REGEX MATCHALL "(^|\n)iotda_[a-z0-9_]+ T" symbols "${symbols}")
+if(NOT result EQUAL 0 OR NOT symbols)
+  message(FATAL_ERROR "${NM} finds no function of the API in ${archive}: ${errors}")
+endif()
+set(roots "")
+foreach(symbol IN LISTS symbols)
+  string(REGEX REPLACE "[\n ]|T$" "" symbol "${symbol}")
+  list(APPEND roots -u "${symbol}")
+endforeach()
+
+# Linked once, from the API on: what nothing calls is left out. Groups (COMDAT) are dissolved, because the linker
+# would take the group of another Rust library in place of ours although ours has become local: it links, and
+# crashes on a panic.
+run("${LD}" -r --gc-sections --force-group-allocation ${roots} -o "${OBJECT}.linked" "${archive}")
+run("${OBJCOPY}" --wildcard "--keep-global-symbol=iotda_*" --remove-section=.llvmbc --remove-section=.llvmcmd
+  "${OBJECT}.linked" "${OBJECT}.local")
+# The names of the functions inside stay: profilers and backtraces are of no use without.
+run("${OBJCOPY}" --strip-debug "${OBJECT}.local" "${small}")
+file(REMOVE "${OBJECT}.linked")
+file(RENAME "${OBJECT}.local" "${OBJECT}")
+file(WRITE "${note}" "${made_of}")
