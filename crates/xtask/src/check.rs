@@ -11,6 +11,7 @@ mod stand;
 mod steady;
 mod suite;
 mod transports;
+mod two_archives;
 
 use crate::demo;
 use crate::project::Project;
@@ -42,6 +43,7 @@ const STEPS: &[Step] = &[
     ("the demonstration works", demo::run),
     // Last, since it builds the library once more, with another feature.
     ("a panic inside is an error outside", panics::check),
+    ("a second Rust library fits into the same program", two_archives::check),
 ];
 
 /// Runs the steps from the given one, counted from 1. The last line says how many passed.

@@ -19,9 +19,16 @@ pub(super) fn prefix(project: &Project) -> PathBuf {
     project.target().join("check/package/moved")
 }
 
-/// The package with the function that makes the library panic.
+const WITH_PANIC_HOOK: &str = "check/package-with-panic-hook";
+
+/// Where `install_with_panic_hook` has left the package.
+pub(super) fn prefix_with_panic_hook(project: &Project) -> PathBuf {
+    project.target().join(WITH_PANIC_HOOK).join("moved")
+}
+
+/// Installs the package with the function that makes the library panic.
 pub(super) fn install_with_panic_hook(project: &Project) -> Result<PathBuf> {
-    install_moved(project, "check/package-with-panic-hook", &["-DIOTDA_CARGO_FEATURES=panic-hook-for-tests"])
+    install_moved(project, WITH_PANIC_HOOK, &["-DIOTDA_CARGO_FEATURES=panic-hook-for-tests"])
 }
 
 pub(super) fn install_moved(project: &Project, dir: &str, options: &[&str]) -> Result<PathBuf> {
