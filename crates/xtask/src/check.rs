@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
     ("the Rust tests pass", sources::rust_tests),
     ("the package installs", installed::install),
     ("the package holds what it should, and nothing of this machine", contents::check),
+    ("the binary interface is the one that was promised", contents::interface),
     ("programs outside the repository build and report", consumers::check),
     ("the C interface keeps its contract", suite::check),
     ("... and valgrind finds no fault", suite::check_with_valgrind),

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod abi;
 mod cargo;
 mod check;
 mod demo;
@@ -36,6 +37,9 @@ Usage: cargo xtask COMMAND
         moved. The options are CMake's own and those in cmake/CMakeLists.txt.
   header [--check]
         Write include/iotda.h from crates/iotda-capi; with --check, only say whether it is up to date.
+  abi [--write]
+        Compare the binary interface with the one that is kept in crates/iotda-capi/abi; with --write,
+        keep it as it is now. What breaks programs is refused unless IOTDA_ABI_VERSION has moved.
   help
         Show this text.
 
@@ -48,6 +52,7 @@ enum Command {
     Test { from: usize },
     Package(Request),
     Header { check_only: bool },
+    Abi { write: bool },
     Help,
 }
 
@@ -76,6 +81,8 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Header { check_only: true } => header::check(&project)?,
         Command::Header { check_only: false } => header::write(&project)?,
+        Command::Abi { write: true } => abi::write(&project)?,
+        Command::Abi { write: false } => abi::build_and_check(&project)?,
         Command::Help => {}
     }
     Ok(ExitCode::SUCCESS)
@@ -89,6 +96,7 @@ fn command_line() -> Result<Command> {
         Some(other) => return Err(other.unexpected().into()),
     };
     let mut check_only = false;
+    let mut write = false;
     let mut from = 1;
     let mut prefix = None;
     let mut options = Vec::new();
@@ -96,6 +104,7 @@ fn command_line() -> Result<Command> {
         match (command.as_str(), argument) {
             (_, Short('h') | Long("help")) => return Ok(Command::Help),
             ("header", Long("check")) => check_only = true,
+            ("abi", Long("write")) => write = true,
             ("test", Long("from")) => from = arguments.value()?.parse()?,
             ("package", Long("prefix")) => prefix = Some(PathBuf::from(arguments.value()?)),
             ("package", Short('D')) => options.push(format!("-D{}", arguments.value()?.string()?)),
@@ -106,6 +115,7 @@ fn command_line() -> Result<Command> {
         "demo" => Command::Demo,
         "test" => Command::Test { from },
         "header" => Command::Header { check_only },
+        "abi" => Command::Abi { write },
         "package" => match prefix {
             Some(prefix) => Command::Package(Request { prefix, options }),
             None => bail!("package needs --prefix DIR: where to install"),

@@ -41,6 +41,11 @@ const C_COMPILER: Tool = Tool::new(&["cc", "gcc", "clang"], "gcc");
 /// What `package` and `demo` run.
 pub(crate) const FOR_PACKAGE: &[Tool] = &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER];
 
+const ABIGAIL: Tool = Tool::new(&["abidiff"], "abigail-tools");
+
+/// What `abi` runs, beside what `package` does.
+pub(crate) const FOR_ABI: &[Tool] = &[ABIGAIL, C_COMPILER];
+
 /// What `test` runs.
 pub(crate) const FOR_TEST: &[Tool] = &[
     BINUTILS,
@@ -51,6 +56,7 @@ pub(crate) const FOR_TEST: &[Tool] = &[
     Tool::new(&["clang-format"], "clang-format"),
     Tool::new(&["valgrind"], "valgrind"),
     Tool::new(&["strace"], "strace"),
+    ABIGAIL,
     Tool::library(&["openssl"], "libssl-dev"),
     Tool { programs: &["cargo-fmt"], is_library: false, package: "rustfmt", component: Some("rustfmt") },
     Tool { programs: &["cargo-clippy"], is_library: false, package: "rust-clippy", component: Some("clippy") },

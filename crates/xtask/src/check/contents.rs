@@ -1,8 +1,9 @@
 //! What is in the installed package: the right files and symbols, and nothing that ties it to this machine.
 
 use super::installed;
+use crate::abi::declared_function;
 use crate::project::{Project, VERSION};
-use crate::{cargo, process};
+use crate::{abi, cargo, process};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
 use std::env;
@@ -81,13 +82,9 @@ fn symbols(project: &Project, prefix: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The name of the function that a line of the header declares. Comments and macros start otherwise.
-fn declared_function(line: &str) -> Option<&str> {
-    if line.starts_with([' ', '#', '/', '*']) || line.starts_with("typedef") {
-        return None;
-    }
-    let before = line.split_once('(')?.0;
-    before.rsplit([' ', '*']).next().filter(|name| name.starts_with("iotda_"))
+/// The binary interface is the one that was promised.
+pub(super) fn interface(project: &Project) -> Result<()> {
+    abi::check(project, &installed::prefix(project).join("lib/libiotda.so"))
 }
 
 fn soname(prefix: &Path) -> Result<()> {
@@ -138,18 +135,4 @@ fn no_build_paths(project: &Project, prefix: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::declared_function;
-
-    #[test]
-    fn functions_are_found_in_the_header() {
-        assert_eq!(declared_function("iotda_config_t *iotda_config_new(void);"), Some("iotda_config_new"));
-        assert_eq!(declared_function("iotda_status_t iotda_init(const iotda_config_t *config,"), Some("iotda_init"));
-        for line in ["#define IOTDA_X (1)", " * iotda_init(x)", "typedef int (*iotda_f)(void);", "extern \"C\" {"] {
-            assert_eq!(declared_function(line), None, "{line}");
-        }
-    }
 }

@@ -1,0 +1,248 @@
+//! The binary interface: what a program that was linked to libiotda.so.N yesterday relies on today. It is kept in
+//! crates/iotda-capi/abi, as libabigail describes it, and compared with the header and with the library.
+//!
+//! The types come from the header, by a library of empty functions that the C compiler makes of it: that is what
+//! programs see, and it does not depend on the version of rustc. The symbols come from the real library.
+
+use crate::project::Project;
+use crate::{package, process, provision};
+use anyhow::{Context, Result, bail, ensure};
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const DIR: &str = "crates/iotda-capi/abi";
+
+/// Fails if the header or the shared library in `prefix` is not what was promised.
+pub(crate) fn check(project: &Project, library: &Path) -> Result<()> {
+    provision::ensure(project, provision::FOR_ABI)?;
+    if !cfg!(target_arch = "x86_64") {
+        println!("   the kept interface is that of x86-64: not compared on this processor");
+        return Ok(());
+    }
+    let promised = Promised::read(project)?;
+    let current = Current::of_header(project)?;
+    if let Some(change) = compare(&promised.description, &current.description)? {
+        bail!("{}", change.advice(&promised, &current));
+    }
+    ensure!(promised.constants == current.constants, "{}", constants_advice(&promised, &current));
+    match compare(&promised.description, library)? {
+        None => Ok(()),
+        Some(change) => bail!("{} does not have the promised interface:\n{}", library.display(), change.report),
+    }
+}
+
+/// Keeps the interface as it is now. A change that breaks programs is refused, unless the number has moved.
+pub(crate) fn write(project: &Project) -> Result<()> {
+    provision::ensure(project, provision::FOR_ABI)?;
+    let current = Current::of_header(project)?;
+    if let Ok(promised) = Promised::read(project) {
+        let change = compare(&promised.description, &current.description)?;
+        let broken =
+            change.as_ref().is_some_and(|change| change.breaks) || lost(&promised.constants, &current.constants);
+        if broken && promised.number == current.number {
+            let report = change.map_or_else(|| constants_advice(&promised, &current), |change| change.report);
+            bail!("this breaks programs, so IOTDA_ABI_VERSION and cmake/iotda.map must move first:\n{report}");
+        }
+    }
+    let kept = Promised::paths(project);
+    fs::copy(&current.description, &kept.0).with_context(|| format!("cannot write {}", kept.0.display()))?;
+    fs::write(&kept.1, &current.constants).with_context(|| format!("cannot write {}", kept.1.display()))?;
+    println!("{DIR} holds the interface number {}", current.number);
+    Ok(())
+}
+
+/// Builds the library and checks it.
+pub(crate) fn build_and_check(project: &Project) -> Result<()> {
+    check(project, &package::build(project, &[])?.join("libiotda.so"))
+}
+
+/// What is kept in the repository.
+struct Promised {
+    description: PathBuf,
+    constants: String,
+    number: String,
+}
+
+impl Promised {
+    fn paths(project: &Project) -> (PathBuf, PathBuf) {
+        (project.path(DIR).join("libiotda.abi"), project.path(DIR).join("constants.txt"))
+    }
+
+    fn read(project: &Project) -> Result<Self> {
+        let (description, constants) = Self::paths(project);
+        let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+        let text = read(&description)?;
+        let number = text.split_once("soname='libiotda.so.").and_then(|(_, rest)| rest.split_once('\''));
+        let (number, _) = number.with_context(|| format!("{} names no SONAME", description.display()))?;
+        Ok(Self { number: number.to_owned(), constants: read(&constants)?, description })
+    }
+}
+
+/// What the header says now.
+struct Current {
+    description: PathBuf,
+    constants: String,
+    number: String,
+}
+
+impl Current {
+    fn of_header(project: &Project) -> Result<Self> {
+        let dir = project.empty_dir("abi")?;
+        let header = fs::read_to_string(project.path("include/iotda.h"))?;
+        let constants = constants(&header);
+        let number = constants.lines().find_map(|line| line.strip_prefix("IOTDA_ABI_VERSION "));
+        let number = number.context("include/iotda.h has no IOTDA_ABI_VERSION")?.to_owned();
+
+        let (source, library, description) = (dir.join("empty.c"), dir.join("libiotda.so"), dir.join("libiotda.abi"));
+        fs::write(&source, empty_functions(&header)?)?;
+        let mut cc = Command::new("cc");
+        cc.args(["-g", "-shared", "-fPIC", "-Werror", "-I"]).arg(project.path("include"));
+        cc.arg(format!("-Wl,-soname,libiotda.so.{number}"));
+        cc.arg(format!("-Wl,--version-script={}", project.path("cmake/iotda.map").display()));
+        process::output(cc.arg("-o").arg(&library).arg(&source))?;
+        let mut abidw = Command::new("abidw");
+        abidw.args(["--no-corpus-path", "--no-comp-dir-path", "--no-show-locs", "--type-id-style", "hash"]);
+        process::output(abidw.arg("--out-file").arg(&description).arg(&library))?;
+        let map = fs::read_to_string(project.path("cmake/iotda.map"))?;
+        ensure!(map.contains(&format!("IOTDA_{number} {{")), "cmake/iotda.map has no node IOTDA_{number}");
+        Ok(Self { description, constants, number })
+    }
+}
+
+struct Change {
+    /// Whether programs that are built already are affected; otherwise there are only new functions.
+    breaks: bool,
+    report: String,
+}
+
+impl Change {
+    fn advice(&self, promised: &Promised, current: &Current) -> String {
+        let report = &self.report;
+        if promised.number != current.number {
+            return format!(
+                "{DIR} is that of number {} and the header's is {}: run cargo xtask abi --write",
+                promised.number, current.number
+            );
+        }
+        if self.breaks {
+            return format!(
+                "the header breaks programs that are linked to libiotda.so.{}. Undo that, or move \
+                 IOTDA_ABI_VERSION and cmake/iotda.map, and then run cargo xtask abi --write:\n{report}",
+                promised.number
+            );
+        }
+        format!("the header has what {DIR} does not know of; run cargo xtask abi --write:\n{report}")
+    }
+}
+
+/// Compares two interfaces, each a description or a library.
+fn compare(promised: &Path, current: &Path) -> Result<Option<Change>> {
+    let ignored = promised.with_file_name("growing.abignore");
+    let abidiff = |options: &[&str]| -> Result<(i32, String)> {
+        let mut abidiff = Command::new("abidiff");
+        abidiff.args(options).arg("--suppressions").arg(&ignored).args([promised, current]);
+        let output = abidiff.output().context("cannot run abidiff")?;
+        let code = output.status.code().unwrap_or(1);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Bits of abidiff's exit status: 1 a failure, 2 a wrong command line, 4 a change, 8 an incompatible one.
+        ensure!(code & 3 == 0, "abidiff failed: {text}{}", String::from_utf8_lossy(&output.stderr));
+        Ok((code, text))
+    };
+    let (code, report) = abidiff(&[])?;
+    if code == 0 {
+        return Ok(None);
+    }
+    let (without_new_functions, _) = abidiff(&["--no-added-syms"])?;
+    Ok(Some(Change { breaks: without_new_functions != 0, report }))
+}
+
+/// Whether a constant has gone or has another value.
+fn lost(promised: &str, current: &str) -> bool {
+    promised.lines().any(|line| !line.starts_with("IOTDA_ABI_VERSION ") && !current.lines().any(|other| other == line))
+}
+
+fn constants_advice(promised: &Promised, current: &Current) -> String {
+    let differ = |a: &str, b: &str| -> Vec<String> {
+        a.lines().filter(|line| !b.lines().any(|other| other == *line)).map(String::from).collect()
+    };
+    format!(
+        "constants that were promised and are not there: {:?}; constants that are new: {:?}. If there are only new \
+         ones, run cargo xtask abi --write",
+        differ(&promised.constants, &current.constants),
+        differ(&current.constants, &promised.constants)
+    )
+}
+
+/// The header's constants, a line each: name and value.
+fn constants(header: &str) -> String {
+    let mut list: Vec<&str> = header
+        .lines()
+        .filter_map(|line| line.strip_prefix("#define "))
+        .filter(|rest| rest.starts_with("IOTDA_") && rest.contains(' ') && !rest.contains('{'))
+        .collect();
+    list.sort_unstable();
+    list.iter().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "{line}");
+        text
+    })
+}
+
+/// A C source in which every function of the header has a body that does nothing.
+fn empty_functions(header: &str) -> Result<String> {
+    let mut source = String::from("#include <iotda.h>\n");
+    let mut lines = header.lines();
+    while let Some(line) = lines.next() {
+        if declared_function(line).is_none() {
+            continue;
+        }
+        let mut declaration = line.to_owned();
+        while !declaration.ends_with(';') {
+            declaration.push(' ');
+            declaration.push_str(lines.next().context("a declaration in include/iotda.h does not end")?.trim());
+        }
+        source.push_str(declaration.trim_end_matches(';'));
+        source.push_str(" { __builtin_trap(); }\n");
+    }
+    Ok(source)
+}
+
+/// The name of the function that a line of the header declares. Comments and macros start otherwise.
+pub(crate) fn declared_function(line: &str) -> Option<&str> {
+    if line.starts_with([' ', '#', '/', '*']) || line.starts_with("typedef") {
+        return None;
+    }
+    let before = line.split_once('(')?.0;
+    before.rsplit([' ', '*']).next().filter(|name| name.starts_with("iotda_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_found_in_the_header() {
+        assert_eq!(declared_function("iotda_config_t *iotda_config_new(void);"), Some("iotda_config_new"));
+        assert_eq!(declared_function("iotda_status_t iotda_init(const iotda_config_t *config,"), Some("iotda_init"));
+        for line in ["#define IOTDA_X (1)", " * iotda_init(x)", "typedef int (*iotda_f)(void);", "extern \"C\" {"] {
+            assert_eq!(declared_function(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_declaration_over_several_lines_gets_a_body() {
+        let header = "/** iotda_x() */\nint iotda_x(int a,\n            int b);\ntypedef int iotda_t;\n";
+        let source = empty_functions(header).unwrap();
+        assert_eq!(source, "#include <iotda.h>\nint iotda_x(int a, int b) { __builtin_trap(); }\n");
+        assert!(empty_functions("int iotda_x(int a,\n").is_err());
+    }
+
+    #[test]
+    fn constants_are_those_with_a_value() {
+        let header = "#define IOTDA_H\n#define IOTDA_B 2\n#define IOTDA_A -1\n#define IOTDA_CALL_INIT {0, 0}\n";
+        assert_eq!(constants(header), "IOTDA_A -1\nIOTDA_B 2\n");
+        assert!(lost("IOTDA_A -1\n", "IOTDA_A 1\n"));
+        assert!(!lost("IOTDA_A -1\nIOTDA_ABI_VERSION 1\n", "IOTDA_A -1\nIOTDA_B 2\nIOTDA_ABI_VERSION 2\n"));
+    }
+}
