@@ -21,7 +21,6 @@ add_custom_target(iotda_object
     "-DCC=${CMAKE_C_COMPILER}" "-DCC_TARGET=${CMAKE_C_COMPILER_TARGET}" "-DSYSROOT=${_sysroot}"
     "-DAR=${CMAKE_AR}" "-DLD=${CMAKE_LINKER}" "-DNM=${CMAKE_NM}" "-DOBJCOPY=${CMAKE_OBJCOPY}"
     "-DSOURCE_DIR=${IOTDA_SOURCE_DIR}"
-    "-DBINARY_DIR=${CMAKE_BINARY_DIR}"
     "-DOBJECT=${_object}"
     -P "${CMAKE_CURRENT_SOURCE_DIR}/modules/object.cmake"
   BYPRODUCTS "${_object}" "${CMAKE_CURRENT_BINARY_DIR}/object/$<CONFIG>/iotda-small.o"
@@ -60,6 +59,11 @@ add_custom_command(TARGET iotda_shared POST_BUILD
   COMMAND "${CMAKE_OBJCOPY}" --strip-unneeded
     "--add-gnu-debuglink=$<TARGET_FILE:iotda_shared>.debug" "$<TARGET_FILE:iotda_shared>"
   VERBATIM)
+
+# As a part of another project, only what it links is built.
+if(NOT IOTDA_INSTALL)
+  set_target_properties(iotda_static iotda_shared PROPERTIES EXCLUDE_FROM_ALL TRUE)
+endif()
 
 add_library(iotda INTERFACE)
 target_link_libraries(iotda INTERFACE iotda_${IOTDA_LINKAGE})

@@ -6,6 +6,7 @@ mod contents;
 mod failures;
 mod installed;
 mod panics;
+mod source_tree;
 mod sources;
 mod stand;
 mod steady;
@@ -36,6 +37,7 @@ const STEPS: &[Step] = &[
     ("the package holds what it should, and nothing of this machine", contents::check),
     ("the binary interface is the one that was promised", contents::interface),
     ("programs outside the repository build and report", consumers::check),
+    ("projects that take in the source tree build and report", source_tree::check),
     ("the C interface keeps its contract", suite::check),
     ("... and valgrind finds no fault", suite::check_with_valgrind),
     ("transports of a program's own carry reports", transports::check),

@@ -58,6 +58,7 @@ pub(super) fn check(project: &Project) -> Result<()> {
             println!("   {build_type}, {linkage}: CMake and pkg-config, C and C++");
         }
     }
+    with_static_archive_alone(project, &source, &stand)?;
     unsuitable_requests_fail(&source, &prefix)
 }
 
@@ -86,15 +87,37 @@ fn with_pkg_config(source: &Path, prefix: &Path, build_type: &str, linkage: &str
     Ok(programs)
 }
 
+/// Where only libiotda.a is installed, `pkg-config --static` gives all that is to be linked; with -static too.
+fn with_static_archive_alone(project: &Project, source: &Path, stand: &Stand) -> Result<()> {
+    let prefix = project.empty_dir("check/static-alone")?;
+    for file in ["include/iotda.h", "lib/libiotda.a", "lib/pkgconfig/iotda.pc"] {
+        let to = prefix.join(file);
+        std::fs::create_dir_all(to.parent().context("a file is in a directory")?)?;
+        std::fs::copy(installed::prefix(project).join(file), to)?;
+    }
+    let mut pkg_config = Command::new("pkg-config");
+    pkg_config.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).args(["--static", "--cflags", "--libs", "iotda"]);
+    let flags = process::output(&mut pkg_config)?;
+    for linkage in ["-pie", "-static", "-static-libgcc"] {
+        let program = source.join(format!("static-alone{linkage}"));
+        let mut compile = Command::new("cc");
+        compile.args(["-O2", linkage, "-o"]).arg(&program).arg(source.join("four_calls.c"));
+        process::output(compile.args(flags.split_whitespace()))?;
+        arrived(&stand.run(&mut Command::new(&program))?).with_context(|| format!("{} reported", program.display()))?;
+    }
+    println!("   pkg-config --static where there is only the archive, also with -static");
+    Ok(())
+}
+
 /// A program has the library in it, or asks for the shared one.
-fn linked_as(program: &Path, linkage: &str) -> Result<()> {
+pub(super) fn linked_as(program: &Path, linkage: &str) -> Result<()> {
     let dynamic = process::output(Command::new("readelf").arg("-d").arg(program))?;
     let shared = dynamic.contains("[libiotda.so.1]");
     ensure!(shared == (linkage == "shared"), "{} is not linked {linkage}:\n{dynamic}", program.display());
     Ok(())
 }
 
-fn arrived(requests: &[RequestRecord]) -> Result<()> {
+pub(super) fn arrived(requests: &[RequestRecord]) -> Result<()> {
     let [auth, reports @ ..] = requests else { bail!("nothing") };
     authentication(auth)?;
     ensure!(reports.len() == REPORTS.len(), "{} reports instead of {}", reports.len(), REPORTS.len());
