@@ -27,6 +27,17 @@ add_custom_target(iotda_object
   COMMENT "Building libiotda with cargo for ${IOTDA_RUST_TARGET}"
   VERBATIM USES_TERMINAL)
 
+if(IOTDA_INSTALL)
+  set(IOTDA_LICENCES "${CMAKE_CURRENT_BINARY_DIR}/THIRD-PARTY.txt")
+  add_custom_command(OUTPUT "${IOTDA_LICENCES}"
+    COMMAND "${CMAKE_COMMAND}" "-DCARGO=${IOTDA_CARGO}" "-DFEATURES=${_features}" "-DRUST_TARGET=${IOTDA_RUST_TARGET}"
+      "-DSOURCE_DIR=${IOTDA_SOURCE_DIR}" "-DOUTPUT=${IOTDA_LICENCES}"
+      -P "${CMAKE_CURRENT_SOURCE_DIR}/modules/licences.cmake"
+    DEPENDS "${IOTDA_SOURCE_DIR}/Cargo.lock" "${CMAKE_CURRENT_SOURCE_DIR}/modules/licences.cmake"
+    COMMENT "Collecting the licences of the crates" VERBATIM)
+  add_custom_target(iotda_licences ALL DEPENDS "${IOTDA_LICENCES}")
+endif()
+
 # The static library without debug information, which is most of its size, unless it was asked for.
 set(_keeps_debug "$<CONFIG:Debug,RelWithDebInfo>")
 set(_small "${CMAKE_CURRENT_BINARY_DIR}/object/$<CONFIG>/iotda-small.o")

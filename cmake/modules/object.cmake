@@ -3,6 +3,8 @@
 #
 # Writes OBJECT, and beside it iotda-small.o, the same without debug information.
 
+cmake_minimum_required(VERSION 3.21)
+
 function(run)
   execute_process(COMMAND ${ARGV} RESULT_VARIABLE result)
   if(NOT result EQUAL 0)

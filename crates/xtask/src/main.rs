@@ -7,6 +7,7 @@ mod abi;
 mod cargo;
 mod check;
 mod demo;
+mod dist;
 mod header;
 mod package;
 mod platform;
@@ -35,6 +36,8 @@ Usage: cargo xtask COMMAND
   package --prefix DIR [-DNAME=VALUE ...]
         Install headers, libraries, CMake package and pkg-config files below DIR. The result may be
         moved. The options are CMake's own and those in cmake/CMakeLists.txt.
+  dist
+        Make the packages to hand out, in target/dist: Debian's libiotda1 and libiotda-dev, and a .tar.gz.
   header [--check]
         Write include/iotda.h from crates/iotda-capi; with --check, only say whether it is up to date.
   abi [--write]
@@ -51,6 +54,7 @@ enum Command {
     Demo,
     Test { from: usize },
     Package(Request),
+    Dist,
     Header { check_only: bool },
     Abi { write: bool },
     Help,
@@ -78,6 +82,11 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Package(request) => {
             package::install(&project, &request)?;
             println!("libiotda is installed in {}", request.prefix.display());
+        }
+        Command::Dist => {
+            for file in dist::make(&project)? {
+                println!("{}", file.display());
+            }
         }
         Command::Header { check_only: true } => header::check(&project)?,
         Command::Header { check_only: false } => header::write(&project)?,
@@ -115,6 +124,7 @@ fn command_line() -> Result<Command> {
         "demo" => Command::Demo,
         "test" => Command::Test { from },
         "header" => Command::Header { check_only },
+        "dist" => Command::Dist,
         "abi" => Command::Abi { write },
         "package" => match prefix {
             Some(prefix) => Command::Package(Request { prefix, options }),

@@ -41,6 +41,10 @@ const C_COMPILER: Tool = Tool::new(&["cc", "gcc", "clang"], "gcc");
 /// What `package` and `demo` run.
 pub(crate) const FOR_PACKAGE: &[Tool] = &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER];
 
+/// What `dist` runs, beside what `package` does.
+pub(crate) const FOR_DIST: &[Tool] = &[DPKG];
+
+const DPKG: Tool = Tool::new(&["dpkg-shlibdeps"], "dpkg-dev");
 const ABIGAIL: Tool = Tool::new(&["abidiff"], "abigail-tools");
 
 /// What `abi` runs, beside what `package` does.
@@ -57,6 +61,7 @@ pub(crate) const FOR_TEST: &[Tool] = &[
     Tool::new(&["valgrind"], "valgrind"),
     Tool::new(&["strace"], "strace"),
     ABIGAIL,
+    DPKG,
     Tool::library(&["openssl"], "libssl-dev"),
     Tool { programs: &["cargo-fmt"], is_library: false, package: "rustfmt", component: Some("rustfmt") },
     Tool { programs: &["cargo-clippy"], is_library: false, package: "rust-clippy", component: Some("clippy") },

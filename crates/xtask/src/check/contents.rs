@@ -40,6 +40,7 @@ fn files(prefix: &Path) -> Result<()> {
         "lib/pkgconfig/iotda.pc",
         "share/doc/libiotda/LICENSE-APACHE",
         "share/doc/libiotda/LICENSE-MIT",
+        "share/doc/libiotda/THIRD-PARTY.txt",
     ];
     let expected: BTreeSet<String> = expected.into_iter().map(String::from).collect();
     ensure!(found == expected, "the package holds {found:#?}\nand should hold {expected:#?}");
