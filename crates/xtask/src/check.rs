@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold, step by step. The first step that fails ends it. What a
 //! step does is in the modules below; this file holds their order.
 
+mod conan;
 mod consumers;
 mod contents;
 mod failures;
@@ -38,6 +39,7 @@ const STEPS: &[Step] = &[
     ("the binary interface is the one that was promised", contents::interface),
     ("programs outside the repository build and report", consumers::check),
     ("projects that take in the source tree build and report", source_tree::check),
+    ("the Conan recipe makes a package that reports", conan::check),
     ("the C interface keeps its contract", suite::check),
     ("... and valgrind finds no fault", suite::check_with_valgrind),
     ("transports of a program's own carry reports", transports::check),

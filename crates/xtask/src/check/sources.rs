@@ -13,7 +13,7 @@ pub(super) fn rust_format(project: &Project) -> Result<()> {
 
 pub(super) fn c_format(project: &Project) -> Result<()> {
     let mut files = Vec::new();
-    for dir in ["examples", "crates/iotda-dist/tests"] {
+    for dir in ["examples", "crates/iotda-dist/tests", "cmake"] {
         c_sources(&project.path(dir), &mut files)?;
     }
     let mut check = Command::new("clang-format");
