@@ -4,6 +4,7 @@
 mod conan;
 mod consumers;
 mod contents;
+mod examples;
 mod failures;
 mod installed;
 mod panics;
@@ -42,6 +43,7 @@ const STEPS: &[Step] = &[
     ("the Conan recipe makes a package that reports", conan::check),
     ("the C interface keeps its contract", suite::check),
     ("... and valgrind finds no fault", suite::check_with_valgrind),
+    ("the examples build as their users build them, and report", examples::check),
     ("transports of a program's own carry reports", transports::check),
     ("failures are told as what they are", failures::check),
     ("a thousand reports cost a thousand sends", steady::check),

@@ -55,6 +55,7 @@ pub(crate) const FOR_TEST: &[Tool] = &[
     BINUTILS,
     CMAKE,
     Tool::new(&["ninja"], "ninja-build"),
+    Tool::new(&["make"], "make"),
     Tool::new(&["c++", "g++"], "g++"),
     Tool::new(&["pkg-config"], "pkg-config"),
     Tool::new(&["clang-format"], "clang-format"),

@@ -59,6 +59,7 @@ pub(super) fn check(project: &Project) -> Result<()> {
         }
     }
     with_static_archive_alone(project, &source, &stand)?;
+    components_are_found(&source, &prefix)?;
     unsuitable_requests_fail(&source, &prefix)
 }
 
@@ -149,6 +150,31 @@ fn authentication(request: &RequestRecord) -> Result<()> {
             && length("password") == Some(64),
         "an authentication of another form: {body}"
     );
+    Ok(())
+}
+
+/// What a project asks for by version and components is what `iotda::iotda` then is.
+fn components_are_found(source: &Path, prefix: &Path) -> Result<()> {
+    let project = source.join("components");
+    std::fs::create_dir_all(&project)?;
+    for (request, linkage) in [
+        ("0.1 CONFIG REQUIRED", "static"),
+        ("0.1.0 EXACT CONFIG REQUIRED COMPONENTS static", "static"),
+        ("CONFIG REQUIRED COMPONENTS shared", "shared"),
+        ("CONFIG REQUIRED COMPONENTS static shared", "static"),
+        ("CONFIG REQUIRED OPTIONAL_COMPONENTS other", "static"),
+    ] {
+        let text = format!(
+            "cmake_minimum_required(VERSION 3.16)\nproject(components LANGUAGES C)\nfind_package(iotda {request})\n\
+             get_target_property(is iotda::iotda INTERFACE_LINK_LIBRARIES)\n\
+             if(NOT is STREQUAL \"iotda::{linkage}\" OR NOT iotda_VERSION VERSION_EQUAL 0.1.0)\n\
+             message(FATAL_ERROR \"${{is}} ${{iotda_VERSION}}\")\nendif()\n"
+        );
+        std::fs::write(project.join("CMakeLists.txt"), text)?;
+        let build = project.join("build");
+        cmake(&project, &build, prefix, &[]).with_context(|| format!("find_package(iotda {request})"))?;
+        std::fs::remove_dir_all(&build)?;
+    }
     Ok(())
 }
 
