@@ -6,6 +6,7 @@ mod consumers;
 mod contents;
 mod examples;
 mod failures;
+mod go;
 mod installed;
 mod panics;
 mod source_tree;
@@ -47,6 +48,10 @@ const STEPS: &[Step] = &[
     ("transports of a program's own carry reports", transports::check),
     ("failures are told as what they are", failures::check),
     ("a thousand reports cost a thousand sends", steady::check),
+    ("the Go module is complete in itself", go::sources),
+    ("the Go bindings pass their tests", go::tests),
+    ("... with the race detector and all of cgo's checks", go::tests_with_checks),
+    ("Go programs outside the repository build and report", go::programs),
     ("the demonstration works", demo::run),
     // Last, since it builds the library once more, with another feature.
     ("a panic inside is an error outside", panics::check),

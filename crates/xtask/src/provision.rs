@@ -65,6 +65,7 @@ pub(crate) const FOR_TEST: &[Tool] = &[
     DPKG,
     Tool::new(&["python3"], "python3-venv"),
     Tool::library(&["openssl"], "libssl-dev"),
+    Tool::new(&["go"], "golang-go"),
     Tool { programs: &["cargo-fmt"], is_library: false, package: "rustfmt", component: Some("rustfmt") },
     Tool { programs: &["cargo-clippy"], is_library: false, package: "rust-clippy", component: Some("clippy") },
 ];

@@ -1,0 +1,66 @@
+//go:build !race
+
+// How often a report allocates memory of Go's. The race detector allocates too, so that these run without it.
+
+package iotda_test
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/libiotda/libiotda/bindings/go"
+)
+
+func TestReportsHardlyAllocate(t *testing.T) {
+	p := newPlatform(t)
+	client, gateway := p.client(t), p.client(t, gateway)
+	cancelled, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	limited, cancelLimited := context.WithTimeout(cancelled, time.Hour)
+	defer cancelLimited()
+	raw := json.RawMessage(`{"Height":124,"Speed":23.24}`)
+	message, body := []byte("hello"), []byte(`{"services":[{"service_id":"wind","properties":{"Height":124}}]}`)
+	pointer := &wind{Height: 124, Speed: 23.24}
+	batch := children(50)
+	for i := range batch {
+		batch[i].Services = []iotda.Service{{ID: "wind", Properties: pointer}}
+	}
+	for name, test := range map[string]struct {
+		most   float64
+		report func(ctx context.Context) error
+	}{
+		"message": {0, func(ctx context.Context) error { return client.ReportMessage(ctx, message) }},
+		"body":    {0, func(ctx context.Context) error { return client.ReportPropertiesJSON(ctx, body) }},
+		"pointer": {0, func(ctx context.Context) error {
+			return client.ReportProperties(ctx, iotda.Service{ID: "wind", Properties: pointer})
+		}},
+		"raw": {1, func(ctx context.Context) error {
+			return client.ReportProperties(ctx, iotda.Service{ID: "wind", Properties: raw, EventTime: measured})
+		}},
+		"struct": {1, func(ctx context.Context) error {
+			return client.ReportProperties(ctx, iotda.Service{ID: "wind", Properties: wind{Height: 124, Speed: 23.24}})
+		}},
+		"batch": {0, func(ctx context.Context) error { return gateway.ReportBatch(ctx, batch) }},
+	} {
+		for _, watched := range []struct {
+			name string
+			ctx  context.Context
+			more float64
+		}{{"background", context.Background(), 0}, {"cancelled", cancelled, 2}, {"limited", limited, 2}} {
+			if err := test.report(watched.ctx); err != nil {
+				t.Fatal(err)
+			}
+			allocations := testing.AllocsPerRun(200, func() {
+				if err := test.report(watched.ctx); err != nil {
+					t.Error(err)
+				}
+			})
+			t.Logf("%s, %s: %v", name, watched.name, allocations)
+			if most := test.most + watched.more; allocations > most || allocations > 3 {
+				t.Errorf("%s, %s: %v allocations, where %v are known", name, watched.name, allocations, most)
+			}
+		}
+	}
+}

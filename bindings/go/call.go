@@ -1,0 +1,179 @@
+// One call: its place among the others, its time, and its end by a context.
+
+package iotda
+
+/*
+#include "iotda.h"
+
+#cgo noescape iotda_cancel_trigger
+#cgo nocallback iotda_cancel_trigger
+#cgo nocallback iotda_cancel_new
+#cgo noescape iotda_cancel_free
+#cgo nocallback iotda_cancel_free
+*/
+import "C"
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+)
+
+func newCall() *C.iotda_call_t { return &C.iotda_call_t{struct_size: C.sizeof_iotda_call_t} }
+
+// begin readies w for a call on c: when it returns nil, w.end must follow the call.
+//
+// The functions of C that report have neither noescape nor nocallback: they may call the log and the clock, in which a
+// stack can grow and move.
+func (w *work) begin(ctx context.Context, c *Client, op string) error {
+	w.ctx, w.op = ctx, op
+	if ctx.Err() != nil {
+		return w.ended(c)
+	}
+	timeout := c.shared.timeout
+	select {
+	case c.shared.slots <- struct{}{}:
+	default:
+		left, err := w.wait(c)
+		if err != nil {
+			return err
+		}
+		timeout = left
+	}
+	w.byDeadline = false
+	if deadline, ok := ctx.Deadline(); ok {
+		if left := time.Until(deadline); left < timeout {
+			w.byDeadline = true
+			// Rounded down: the library is to find first that the time is over, and to say what was waited for.
+			timeout = max(left.Truncate(time.Millisecond), time.Millisecond)
+		}
+	}
+	if !c.handle.acquire() {
+		<-c.shared.slots
+		return ErrClosed
+	}
+	w.call.timeout_ms = milliseconds(timeout)
+	if ctx.Done() != nil {
+		w.watch(ctx)
+	}
+	return nil
+}
+
+// wait takes a slot when there is none, and returns what is left of the call's time.
+func (w *work) wait(c *Client) (time.Duration, error) {
+	start := time.Now()
+	timer := time.NewTimer(c.shared.timeout)
+	defer timer.Stop()
+	select {
+	case c.shared.slots <- struct{}{}:
+		return max(c.shared.timeout-time.Since(start), time.Millisecond), nil
+	case <-w.ctx.Done():
+		return 0, w.ended(c)
+	case <-timer.C:
+		return 0, &Error{Status: ErrTimeout, Op: w.op, DeviceID: c.deviceID,
+			Message: "other calls were running for the whole of this one's time, as many as Config.MaxConcurrentCalls allows"}
+	}
+}
+
+// watch has the call cancelled when ctx ends.
+func (w *work) watch(ctx context.Context) {
+	w.cancel = cancels.Get().(*cancel)
+	if w.cancel.pointer == nil {
+		// There is no memory for one: the call is then bounded by its time alone.
+		w.cancel = nil
+		return
+	}
+	w.call.cancel = w.cancel.pointer
+	w.unwatch = context.AfterFunc(ctx, w.cancel.trigger)
+}
+
+// end concludes a call that begin readied, and says how it ended.
+func (w *work) end(c *Client, status C.iotda_status_t) *Error {
+	if w.cancel != nil {
+		w.call.cancel = nil
+		if w.unwatch() {
+			// It was not triggered and never will be. Another one is left to the garbage collector, which waits for
+			// the goroutine that triggers it.
+			cancels.Put(w.cancel)
+		}
+		w.cancel, w.unwatch = nil, nil
+	}
+	c.handle.release()
+	<-c.shared.slots
+	if status == C.IOTDA_OK {
+		return nil
+	}
+	err := callError(Status(status), w.op, c.deviceID, &w.call)
+	err.Children = w.undelivered()
+	if err.endedBy(w.byDeadline, w.ctx) {
+		err.causes = contextCauses(w.ctx)
+		if err.Status == ErrCancelled && errors.Is(w.ctx.Err(), context.DeadlineExceeded) {
+			err.Status = ErrTimeout
+		}
+	}
+	return err
+}
+
+// endedBy reports whether the call failed because its context ended. What the platform has decided on, and what is wrong
+// with an argument, is so whether the context ended or not.
+func (e *Error) endedBy(byDeadline bool, ctx context.Context) bool {
+	switch e.Status {
+	case ErrTimeout:
+		return byDeadline || ctx.Err() != nil
+	case ErrCancelled, ErrDNS, ErrConnect, ErrServer, ErrRateLimited:
+		return ctx.Err() != nil
+	case ErrPartial:
+		for _, child := range e.Children {
+			if (&Error{Status: child.Status}).endedBy(byDeadline, ctx) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ended is the error of a call whose context ended before it began.
+func (w *work) ended(c *Client) *Error {
+	err := &Error{Status: ErrCancelled, Op: w.op, DeviceID: c.deviceID, causes: contextCauses(w.ctx)}
+	if errors.Is(w.ctx.Err(), context.DeadlineExceeded) {
+		err.Status = ErrTimeout
+	}
+	err.Message = "nothing was sent: " + context.Cause(w.ctx).Error()
+	return err
+}
+
+// contextCauses are what errors.Is finds in an error because of the context.
+func contextCauses(ctx context.Context) []error {
+	ended, cause := ctx.Err(), context.Cause(ctx)
+	switch {
+	case ended == nil:
+		// The library's clock was a moment ahead of the context's.
+		return []error{context.DeadlineExceeded}
+	case cause == nil || cause == ended:
+		return []error{ended}
+	default:
+		return []error{ended, cause}
+	}
+}
+
+// cancel is a cancel handle that was not triggered yet.
+type cancel struct {
+	pointer *C.iotda_cancel_t
+	// Made once, so that a call need not make it.
+	trigger func()
+}
+
+// cancels are kept from call to call. The garbage collector frees those that it takes out, and those that were triggered.
+var cancels = sync.Pool{New: func() any {
+	c := &cancel{pointer: C.iotda_cancel_new()}
+	if c.pointer != nil {
+		c.trigger = func() {
+			C.iotda_cancel_trigger(c.pointer)
+			runtime.KeepAlive(c)
+		}
+		runtime.AddCleanup(c, func(pointer *C.iotda_cancel_t) { C.iotda_cancel_free(pointer) }, c.pointer)
+	}
+	return c
+}}

@@ -1,0 +1,40 @@
+// What the C library calls: the log, the clock, and the end of both.
+
+package iotda
+
+// #include <stdint.h>
+import "C"
+
+import (
+	"context"
+	"log/slog"
+	"runtime/cgo"
+	"time"
+)
+
+// A panic must not pass through the library's frames: what they hold would be lost. It ends in the callback.
+
+//export goIotdaLog
+func goIotdaLog(handle C.uintptr_t, level C.int32_t, message *C.char) {
+	defer func() { _ = recover() }()
+	handler := cgo.Handle(handle).Value().(slog.Handler)
+	ctx, severity := context.Background(), slogLevelOf(int32(level))
+	if handler.Enabled(ctx, severity) {
+		// No source: the line that logs is not of a Go file.
+		_ = handler.Handle(ctx, slog.NewRecord(time.Now(), severity, C.GoString(message), 0))
+	}
+}
+
+//export goIotdaClock
+func goIotdaClock(handle C.uintptr_t) (unixMs C.int64_t) {
+	defer func() {
+		if recover() != nil {
+			unixMs = C.int64_t(time.Now().UnixMilli())
+		}
+	}()
+	clock := cgo.Handle(handle).Value().(func() time.Time)
+	return C.int64_t(clock().UnixMilli())
+}
+
+//export goIotdaRelease
+func goIotdaRelease(handle C.uintptr_t) { cgo.Handle(handle).Delete() }

@@ -1,0 +1,128 @@
+// A client: who reports, and how its end is brought together with the calls that still run.
+
+package iotda
+
+/*
+#include "iotda.h"
+
+static iotda_status_t open_device(iotda_client_t *client, const char *id, const char *secret, size_t secret_len,
+                                  iotda_client_t **device, iotda_call_t *call) {
+    return iotda_open_device(client, id, secret, secret_len, device, call);
+}
+*/
+import "C"
+
+import (
+	"math"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// A Client reports for one device. Any number of goroutines may use it at the same time.
+type Client struct {
+	handle   *handle
+	shared   *shared
+	deviceID string
+	cleanup  runtime.Cleanup
+}
+
+// shared is what the clients that were opened from one another have in common on this side.
+type shared struct {
+	// Holds an element for each call that runs. A call blocks a thread of the system, and the Go runtime ends a
+	// program that has 10,000 of them.
+	slots   chan struct{}
+	timeout time.Duration
+}
+
+// New makes a client. It uses no network and starts no goroutine; what is wrong with the config is told here.
+//
+// Close it when it is no longer needed.
+func New(config Config) (*Client, error) {
+	pointer, err := config.build()
+	if err != nil {
+		return nil, err
+	}
+	calls := orDefault(config.MaxConcurrentCalls, defaultConcurrentCalls)
+	return newClient(pointer, config.DeviceID, &shared{make(chan struct{}, calls), config.timeout()}), nil
+}
+
+// Device makes a client for another device, with a secret of its own. It shares connections, TLS sessions, pacing and
+// settings with c; either may be closed first. It uses no network.
+func (c *Client) Device(id, secret string) (*Client, error) {
+	const op = "open device"
+	if strings.IndexByte(id, 0) >= 0 {
+		return nil, &Error{Status: ErrInvalidArgument, Op: op, DeviceID: id, Message: "the id holds a zero byte"}
+	}
+	if !c.handle.acquire() {
+		return nil, ErrClosed
+	}
+	defer c.handle.release()
+	var device *C.iotda_client_t
+	call := newCall()
+	status := C.open_device(c.handle.client, terminated(id), text(secret), C.size_t(len(secret)), &device, call)
+	if status != C.IOTDA_OK {
+		return nil, callError(Status(status), op, id, call)
+	}
+	return newClient(device, id, c.shared), nil
+}
+
+func newClient(pointer *C.iotda_client_t, id string, shared *shared) *Client {
+	client := &Client{handle: &handle{client: pointer}, shared: shared, deviceID: id}
+	client.cleanup = runtime.AddCleanup(client, (*handle).close, client.handle)
+	return client
+}
+
+// DeviceID returns the id of the device that the client reports for.
+func (c *Client) DeviceID() string { return c.deviceID }
+
+// Close ends the client: calls that begin afterwards return [ErrClosed]. Those that run come to their own end, and the
+// last of them frees the device's secret and token; Close does not wait for them. With the last client that shares them
+// the connections are closed.
+//
+// It may be called at any time, any number of times, and always returns nil. A client that is forgotten is closed by the
+// garbage collector.
+func (c *Client) Close() error {
+	c.cleanup.Stop()
+	c.handle.close()
+	return nil
+}
+
+// handle is a client of the C library, which may be closed only when no call on it runs.
+type handle struct {
+	client *C.iotda_client_t
+	// How many calls run; with isClosed added once the handle is closed.
+	state atomic.Int64
+}
+
+// isClosed is the sign bit: a state with it is negative.
+const isClosed = math.MinInt64
+
+// acquire keeps the C client until release; false if it is closed.
+func (h *handle) acquire() bool {
+	for {
+		running := h.state.Load()
+		if running < 0 {
+			return false
+		}
+		if h.state.CompareAndSwap(running, running+1) {
+			return true
+		}
+	}
+}
+
+func (h *handle) release() {
+	// Once closed, the count can only fall, so that it is nought once.
+	if h.state.Add(-1) == isClosed {
+		h.free()
+	}
+}
+
+func (h *handle) close() {
+	if h.state.Or(isClosed) == 0 {
+		h.free()
+	}
+}
+
+func (h *handle) free() { C.iotda_close(h.client) }

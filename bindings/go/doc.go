@@ -1,0 +1,22 @@
+// Package iotda reports to Huawei Cloud IoTDA over HTTPS: properties and messages of devices, and batches of a gateway
+// for its child devices. It is a layer over the C library libiotda, which it needs at build time (see the README).
+//
+// A client authenticates when it needs to, renews its token before it expires, keeps its connections, tries again what
+// can heal, and keeps to the platform's rates. A service that acts for many devices makes one client and opens the
+// others from it, by [Client.Device]: they share connections, TLS sessions and pacing.
+//
+// # Calls and contexts
+//
+// A call returns within Config.Timeout, or when its context ends, whichever is earlier. An error is an [*Error]: find its
+// kind with [errors.Is] and a [Status] such as [ErrRateLimited], and its details with [errors.As]. If the context ended
+// the call, the error is also [context.Canceled] or [context.DeadlineExceeded], and what was being sent may have arrived.
+// A report is delivered at least once, not exactly once.
+//
+// A call blocks a thread of the system while it waits for the platform. Config.MaxConcurrentCalls bounds how many; any
+// number of goroutines may call.
+//
+// # What is kept
+//
+// Bytes and strings are read where they are, during the call alone. A client owns connections and keys: Close it. One
+// that is forgotten is closed by the garbage collector. A client made before a fork is not usable in the child process.
+package iotda

@@ -1,0 +1,3 @@
+module github.com/libiotda/libiotda/bindings/go
+
+go 1.24

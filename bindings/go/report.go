@@ -1,0 +1,186 @@
+// The calls that wait for the platform: authentication, properties, messages, batches.
+
+package iotda
+
+/*
+#include "iotda.h"
+
+// Bytes that Go passes as what they are, and not as an unknown pointer, which cgo would look through for others.
+static inline iotda_status_t report_message(iotda_client_t *client, const char *data, size_t len, iotda_call_t *call) {
+    return iotda_report_message(client, data, len, call);
+}
+
+// One service, put together here: what Go memory points to would have to be pinned, which takes longer than all the rest.
+static inline iotda_status_t report_service(iotda_client_t *client, const char *text, size_t id, size_t properties,
+                                            int64_t event_time_ms, iotda_call_t *call) {
+    iotda_service_t service = {text + id, text + properties, event_time_ms};
+    return iotda_report_props(client, &service, 1, call);
+}
+*/
+import "C"
+
+import (
+	"context"
+	"time"
+)
+
+// Service holds the properties of one service of a device.
+type Service struct {
+	// ID is the service's id in the product model.
+	ID string
+	// Properties becomes a JSON object: a struct with json tags, a map, anything that encoding/json makes an object of.
+	// A [json.RawMessage] is checked and passed on byte for byte. A pointer to a struct spares an allocation.
+	Properties any
+	// EventTime is when the values were measured, to the millisecond, between 1970 and 9999. The zero Time: the platform
+	// takes the time at which it receives the report.
+	EventTime time.Time
+}
+
+// Child holds what a gateway reports for one of its child devices.
+type Child struct {
+	// DeviceID is the child's id: 1 to 128 letters, digits, '_' and '-'.
+	DeviceID string
+	// Services are its services, at least one.
+	Services []Service
+}
+
+// Authenticate authenticates the device, unless a valid access token is at hand. It is optional: reports do it when they
+// need to. It tells early whether endpoint, certificates, device id and secret are right.
+func (c *Client) Authenticate(ctx context.Context) error {
+	w := takeWork()
+	defer w.done()
+	if err := w.begin(ctx, c, "authenticate"); err != nil {
+		return err
+	}
+	return orNil(w.end(c, C.iotda_auth(c.handle.client, &w.call)))
+}
+
+// ReportProperties reports properties of the device: one service or several.
+//
+// It authenticates if needed, and tries again what can heal, as Config.Retry says. A report whose connection breaks may
+// be sent twice: it arrives at least once, not exactly once.
+//
+// The error is an [*Error], or [ErrClosed].
+func (c *Client) ReportProperties(ctx context.Context, services ...Service) error {
+	const op = "report properties"
+	w := takeWork()
+	defer w.done()
+	if err := w.addServices(services, -1); err != nil {
+		return err.of(c, op)
+	}
+	if err := w.begin(ctx, c, op); err != nil {
+		return err
+	}
+	var status C.iotda_status_t
+	switch len(services) {
+	case 0:
+		status = C.iotda_report_props(c.handle.client, nil, 0, &w.call)
+	case 1:
+		place := w.places[0]
+		status = C.report_service(c.handle.client, view(w.text), C.size_t(place.id), C.size_t(place.properties),
+			w.services[0].event_time_ms, &w.call)
+	default:
+		w.point()
+		status = C.iotda_report_props(c.handle.client, &w.services[0], C.size_t(len(w.services)), &w.call)
+	}
+	return orNil(w.end(c, status))
+}
+
+// ReportPropertiesJSON reports properties of the device by a request body that the program made itself:
+//
+//	{"services":[{"service_id":"…","properties":{…},"event_time":"2021-08-13T10:10:10.555Z"}]}
+//
+// It is checked, and sent as it is. event_time may be left out; in another form it is refused, because the platform would
+// silently put its own time in its place, as are members that the platform does not document.
+//
+// Otherwise it is as ReportProperties.
+func (c *Client) ReportPropertiesJSON(ctx context.Context, body []byte) error {
+	w := takeWork()
+	defer w.done()
+	if err := w.begin(ctx, c, "report properties"); err != nil {
+		return err
+	}
+	return orNil(w.end(c, C.iotda_report_props_json(c.handle.client, view(body), C.size_t(len(body)), &w.call)))
+}
+
+// ReportMessage reports a message of the device: any bytes, also none.
+//
+// Otherwise it is as ReportProperties.
+func (c *Client) ReportMessage(ctx context.Context, data []byte) error {
+	w := takeWork()
+	defer w.done()
+	if err := w.begin(ctx, c, "report message"); err != nil {
+		return err
+	}
+	return orNil(w.end(c, C.report_message(c.handle.client, view(data), C.size_t(len(data)), &w.call)))
+}
+
+// ReportBatch reports properties of child devices of this gateway, any number of them. They are sent in order, in as
+// many requests as the platform's limits ask for (50 children, 1 MB).
+//
+// All children are checked before anything is sent; one that is wrong refuses the whole call. A child whose own data
+// passes 1 MB, and one that the platform does not know, are left out and the others delivered: the error is then an
+// [*Error] with status [ErrPartial], or [ErrUnknownChild] if none was delivered, and its Children tell which were not,
+// and why.
+//
+// Otherwise it is as ReportProperties. The call's time is for all requests together.
+func (c *Client) ReportBatch(ctx context.Context, children []Child) error {
+	const op = "report batch"
+	w := takeWork()
+	defer w.done()
+	if err := w.setChildren(children); err != nil {
+		return err.of(c, op).forAll(children)
+	}
+	if err := w.begin(ctx, c, op); err != nil {
+		if err, ok := err.(*Error); ok {
+			return err.forAll(children)
+		}
+		return err
+	}
+	var status C.iotda_status_t
+	if len(children) == 0 {
+		status = C.iotda_gateway_batch(c.handle.client, nil, 0, nil, &w.call)
+	} else {
+		status = C.iotda_gateway_batch(c.handle.client, &w.children[0], C.size_t(len(w.children)), &w.statuses[0], &w.call)
+	}
+	return orNil(w.end(c, status))
+}
+
+// ReportBatchJSON reports a batch by a request body that the program made itself, with any number of children:
+//
+//	{"devices":[{"device_id":"…","services":[{"service_id":"…","properties":{…}}]}]}
+//
+// It is checked as by ReportPropertiesJSON. A body that fits into one request is sent as it is; otherwise each child is
+// passed on as it is written. Of an error, Children is nil.
+//
+// Otherwise it is as ReportBatch.
+func (c *Client) ReportBatchJSON(ctx context.Context, body []byte) error {
+	w := takeWork()
+	defer w.done()
+	if err := w.begin(ctx, c, "report batch"); err != nil {
+		return err
+	}
+	return orNil(w.end(c, C.iotda_gateway_batch_json(c.handle.client, view(body), C.size_t(len(body)), &w.call)))
+}
+
+// orNil keeps a nil *Error from becoming an error that is not nil.
+func orNil(err *Error) error {
+	if err == nil {
+		return nil
+	}
+	return err
+}
+
+// of says whose error it is.
+func (e *Error) of(c *Client, op string) *Error {
+	e.Op, e.DeviceID = op, c.deviceID
+	return e
+}
+
+// forAll says that no child was delivered.
+func (e *Error) forAll(children []Child) *Error {
+	for index := range children {
+		e.Children = append(e.Children, ChildError{index, children[index].DeviceID, e.Status})
+	}
+	return e
+}
