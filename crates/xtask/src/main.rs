@@ -14,8 +14,10 @@ mod platform;
 mod process;
 mod project;
 mod provision;
+mod root;
 
 use anyhow::{Result, bail};
+use check::cross::{self, Target};
 use lexopt::prelude::*;
 use package::Request;
 use project::Project;
@@ -38,6 +40,9 @@ Usage: cargo xtask COMMAND
         moved. The options are CMake's own and those in cmake/CMakeLists.txt.
   dist
         Make the packages to hand out, in target/dist: Debian's libiotda1 and libiotda-dev, and a .tar.gz.
+  cross [TARGET ...]
+        Build the library for aarch64 and armhf, or for the one that is given, in a Debian 13 root below
+        target/, and run the C example and the C tests there, under emulation. Only as root.
   header [--check]
         Write include/iotda.h from crates/iotda-capi; with --check, only say whether it is up to date.
   abi [--write]
@@ -55,6 +60,7 @@ enum Command {
     Test { from: usize },
     Package(Request),
     Dist,
+    Cross(Vec<&'static Target>),
     Header { check_only: bool },
     Abi { write: bool },
     Help,
@@ -92,6 +98,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Header { check_only: false } => header::write(&project)?,
         Command::Abi { write: true } => abi::write(&project)?,
         Command::Abi { write: false } => abi::build_and_check(&project)?,
+        Command::Cross(targets) => targets.iter().try_for_each(|target| cross::run(&project, target))?,
         Command::Help => {}
     }
     Ok(ExitCode::SUCCESS)
@@ -109,6 +116,7 @@ fn command_line() -> Result<Command> {
     let mut from = 1;
     let mut prefix = None;
     let mut options = Vec::new();
+    let mut targets = Vec::new();
     while let Some(argument) = arguments.next()? {
         match (command.as_str(), argument) {
             (_, Short('h') | Long("help")) => return Ok(Command::Help),
@@ -117,6 +125,7 @@ fn command_line() -> Result<Command> {
             ("test", Long("from")) => from = arguments.value()?.parse()?,
             ("package", Long("prefix")) => prefix = Some(PathBuf::from(arguments.value()?)),
             ("package", Short('D')) => options.push(format!("-D{}", arguments.value()?.string()?)),
+            ("cross", Value(name)) => targets.push(cross::target(&name.string()?)?),
             (_, other) => return Err(other.unexpected().into()),
         }
     }
@@ -130,6 +139,8 @@ fn command_line() -> Result<Command> {
             Some(prefix) => Command::Package(Request { prefix, options }),
             None => bail!("package needs --prefix DIR: where to install"),
         },
+        "cross" if targets.is_empty() => Command::Cross(cross::TARGETS.iter().collect()),
+        "cross" => Command::Cross(targets),
         "help" => Command::Help,
         other => bail!("there is no command `{other}`; see cargo xtask help"),
     })

@@ -50,6 +50,10 @@ const ABIGAIL: Tool = Tool::new(&["abidiff"], "abigail-tools");
 /// What `abi` runs, beside what `package` does.
 pub(crate) const FOR_ABI: &[Tool] = &[ABIGAIL, C_COMPILER];
 
+/// What makes a Debian root: see root.rs.
+pub(crate) const FOR_ROOT: &[Tool] =
+    &[Tool::new(&["debootstrap"], "debootstrap"), Tool::new(&["unshare"], "util-linux"), Tool::new(&["tar"], "tar")];
+
 /// What `test` runs.
 pub(crate) const FOR_TEST: &[Tool] = &[
     BINUTILS,
@@ -142,7 +146,7 @@ pub(crate) fn find(program: &str) -> bool {
     env::split_paths(&path).any(|dir| executable(&dir.join(program)))
 }
 
-fn is_root() -> Result<bool> {
+pub(crate) fn is_root() -> Result<bool> {
     Ok(process::output(Command::new("id").arg("-u"))?.trim() == "0")
 }
 

@@ -28,7 +28,7 @@ const PROGRAMS: &[(&str, Check)] = &[
 pub(super) fn check(project: &Project) -> Result<()> {
     let source = installed::copy_of(project, "c", DIR)?;
     cmake(&source, &source.join("build"), &installed::prefix(project), &["-DCMAKE_BUILD_TYPE=Debug"])?;
-    run(project, |program| Command::new(program))?;
+    run(&project.target().join(DIR), &source.join("build"), |program| Command::new(program))?;
     // By itself alone: valgrind could not run in the little memory that this program leaves.
     let stand = Stand::start(&project.target().join(DIR))?;
     stand.run(&mut Command::new(program(project, "memory")))?;
@@ -37,7 +37,8 @@ pub(super) fn check(project: &Project) -> Result<()> {
 }
 
 pub(super) fn check_with_valgrind(project: &Project) -> Result<()> {
-    run(project, |program| {
+    let dir = project.target().join(DIR);
+    run(&dir, &dir.join("build"), |program| {
         let mut valgrind = valgrind(project);
         valgrind.arg(program);
         valgrind
@@ -59,10 +60,11 @@ pub(super) fn valgrind(project: &Project) -> Command {
     valgrind
 }
 
-fn run(project: &Project, command: impl Fn(&Path) -> Command) -> Result<()> {
+/// Runs the programs in `build`, each with a platform that leaves its certificate in `dir`.
+pub(super) fn run(dir: &Path, build: &Path, command: impl Fn(&Path) -> Command) -> Result<()> {
     for (name, check) in PROGRAMS {
-        let stand = Stand::start(&project.target().join(DIR))?;
-        let requests = stand.run(&mut command(&program(project, name)))?;
+        let stand = Stand::start(dir)?;
+        let requests = stand.run(&mut command(&build.join(name)))?;
         check(&stand, &requests).with_context(|| format!("what arrived of {name}.c is not what it reports"))?;
         println!("   {name}");
     }
