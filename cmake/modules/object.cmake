@@ -72,6 +72,16 @@ set(archive "${CARGO_TARGET_DIR}/${RUST_TARGET}/${PROFILE}/libiotda.a")
 get_filename_component(dir "${OBJECT}" DIRECTORY)
 set(small "${dir}/iotda-small.o")
 file(SHA256 "${archive}" made_of)
+# For musl, rustc comes with an unwinder of its own. It is taken in: that of a compiler for glibc, which Debian's
+# musl-gcc wraps, does not fit.
+set(unwinder "")
+if(RUST_TARGET MATCHES "musl")
+  execute_process(COMMAND "${rustc}" --print target-libdir --target "${RUST_TARGET}" OUTPUT_VARIABLE libdir
+    OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY WORKING_DIRECTORY "${SOURCE_DIR}")
+  if(EXISTS "${libdir}/self-contained/libunwind.a")
+    set(unwinder "${libdir}/self-contained/libunwind.a")
+  endif()
+endif()
 file(SHA256 "${CMAKE_SCRIPT_MODE_FILE}" this)
 string(APPEND made_of " ${this} ${LD} ${OBJCOPY}")
 set(note "${dir}/made-of")
@@ -100,7 +110,7 @@ endforeach()
 # Linked once, from the API on: what nothing calls is left out. Groups (COMDAT) are dissolved, because the linker
 # would take the group of another Rust library in place of ours although ours has become local: it links, and
 # crashes on a panic.
-run("${LD}" -r --gc-sections --force-group-allocation ${roots} -o "${OBJECT}.linked" "${archive}")
+run("${LD}" -r --gc-sections --force-group-allocation ${roots} -o "${OBJECT}.linked" "${archive}" ${unwinder})
 run("${OBJCOPY}" --wildcard "--keep-global-symbol=iotda_*" --remove-section=.llvmbc --remove-section=.llvmcmd
   "${OBJECT}.linked" "${OBJECT}.local")
 # The names of the functions inside stay: profilers and backtraces are of no use without.

@@ -35,7 +35,9 @@ endif()
 # What the library needs of the system. rustc's own list (--print native-static-libs) names libgcc_s as well, for
 # the unwinder: compilers link one by themselves, and another one (libgcc_eh) with -static.
 if(IOTDA_RUST_TARGET MATCHES "musl")
-  set(IOTDA_NATIVE_LIBRARIES -lc)
+  # The unwinder that object.cmake takes in finds its tables through this header, which some compilers leave out of
+  # static programs.
+  set(IOTDA_NATIVE_LIBRARIES -Wl,--eh-frame-hdr -lc)
 else()
   set(IOTDA_NATIVE_LIBRARIES -lutil -lrt -lpthread -lm -ldl -lc)
 endif()

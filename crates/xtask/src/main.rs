@@ -41,8 +41,9 @@ Usage: cargo xtask COMMAND
   dist
         Make the packages to hand out, in target/dist: Debian's libiotda1 and libiotda-dev, and a .tar.gz.
   cross [TARGET ...]
-        Build the library for aarch64 and armhf, or for the one that is given, in a Debian 13 root below
-        target/, and run the C example and the C tests there, under emulation. Only as root.
+        Build the library for aarch64, armhf or musl (the first two unless given) in a Debian 13 root below
+        target/, and run the C example and the C tests there, under emulation. Only as root. musl needs
+        rustc's library for x86_64-unknown-linux-musl, which rustup has.
   header [--check]
         Write include/iotda.h from crates/iotda-capi; with --check, only say whether it is up to date.
   abi [--write]
@@ -139,7 +140,9 @@ fn command_line() -> Result<Command> {
             Some(prefix) => Command::Package(Request { prefix, options }),
             None => bail!("package needs --prefix DIR: where to install"),
         },
-        "cross" if targets.is_empty() => Command::Cross(cross::TARGETS.iter().collect()),
+        "cross" if targets.is_empty() => {
+            Command::Cross(cross::DEFAULT.iter().map(|name| cross::target(name)).collect::<Result<_>>()?)
+        }
         "cross" => Command::Cross(targets),
         "help" => Command::Help,
         other => bail!("there is no command `{other}`; see cargo xtask help"),

@@ -1,5 +1,5 @@
-//! `cargo xtask cross`: libiotda for other processors, built in a Debian 13 root with the
-//! oldest Rust that is supported, and its programs run there: under emulation, against the stand-in platform.
+//! `cargo xtask cross`: libiotda for other processors, built in a Debian 13 root with the oldest Rust that is
+//! supported, and for musl; and its programs run there, under emulation, against the stand-in platform outside.
 
 use super::stand::Stand;
 use super::suite;
@@ -18,10 +18,9 @@ pub(crate) struct Target {
     pub(crate) name: &'static str,
     /// The file in cmake/toolchains, without its extension.
     toolchain: &'static str,
-    /// Debian's name for it, under which there is Rust's own library.
-    architecture: &'static str,
-    /// What runs its programs here.
-    emulator: &'static str,
+    rust: Rust,
+    /// What runs its programs here, if this processor does not.
+    emulator: Option<&'static str>,
     /// Options of the emulator for a program that uses up its memory: the emulators take no notice of the limit that
     /// it sets itself. 32 bits are a limit.
     little_memory: &'static [&'static str],
@@ -30,12 +29,20 @@ pub(crate) struct Target {
     machine: u16,
 }
 
+/// Where cargo comes from, and Rust's own library for a target.
+enum Rust {
+    /// Debian 13: the oldest that is supported. Its library is packaged for an architecture.
+    Debian(&'static str),
+    /// This machine's, which must have its library for a target triple: rustup brings those that Debian has not.
+    Machine(&'static str),
+}
+
 pub(crate) const TARGETS: &[Target] = &[
     Target {
         name: "aarch64",
         toolchain: "aarch64-linux-gnu",
-        architecture: "arm64",
-        emulator: "qemu-aarch64",
+        rust: Rust::Debian("arm64"),
+        emulator: Some("qemu-aarch64"),
         little_memory: &["-R", "0x10000000"],
         has_32_bits: false,
         machine: 183,
@@ -43,11 +50,20 @@ pub(crate) const TARGETS: &[Target] = &[
     Target {
         name: "armhf",
         toolchain: "arm-linux-gnueabihf",
-        architecture: "armhf",
-        emulator: "qemu-arm",
+        rust: Rust::Debian("armhf"),
+        emulator: Some("qemu-arm"),
         little_memory: &[],
         has_32_bits: true,
         machine: 40,
+    },
+    Target {
+        name: "musl",
+        toolchain: "x86_64-linux-musl",
+        rust: Rust::Machine("x86_64-unknown-linux-musl"),
+        emulator: None,
+        little_memory: &[],
+        has_32_bits: false,
+        machine: 62,
     },
 ];
 
@@ -60,6 +76,10 @@ const PACKAGES: &[&str] = &[
     "crossbuild-essential-arm64",
     "crossbuild-essential-armhf",
 ];
+const PACKAGES_FOR_MUSL: &[&str] = &["cmake", "ninja-build", "gcc", "libc6-dev", "musl-tools"];
+
+/// Those that need nothing but Debian.
+pub(crate) const DEFAULT: &[&str] = &["aarch64", "armhf"];
 
 pub(crate) fn target(name: &str) -> Result<&'static Target> {
     let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
@@ -97,6 +117,7 @@ struct Bench<'a> {
     project: &'a Project,
     target: &'a Target,
     root: Root,
+    cargo: PathBuf,
     dir: PathBuf,
 }
 
@@ -107,14 +128,30 @@ impl<'a> Bench<'a> {
         // cargo in the root uses what this machine's has downloaded.
         let cargo_home = cargo_home()?;
         process::output(project.cargo("fetch").args(["--locked", "--quiet"]))?;
-        let root = Root::with_packages(project, "cross", PACKAGES)?
+        let sysroot = match target.rust {
+            Rust::Debian(_) => None,
+            Rust::Machine(triple) => Some(sysroot_with(project, triple)?),
+        };
+        let root = match target.rust {
+            Rust::Debian(architecture) => {
+                let root = Root::with_packages(project, "cross", PACKAGES)?;
+                root.unpack_foreign(architecture, "libstd-rust-dev")?;
+                root
+            }
+            Rust::Machine(_) => Root::with_packages(project, "musl", PACKAGES_FOR_MUSL)?,
+        };
+        let mut root = root
             .show(project.root())
             .share(&project.target().join("cross"))
             .share(&cargo_home)
             .set("CARGO_HOME", &cargo_home)
             .set("CARGO_NET_OFFLINE", "true");
-        root.unpack_foreign(target.architecture, "libstd-rust-dev")?;
-        Ok(Self { project, target, root, dir })
+        let mut cargo = PathBuf::from("/usr/bin/cargo");
+        if let Some(sysroot) = sysroot {
+            cargo = sysroot.join("bin/cargo");
+            root = root.show(&sysroot).set("RUSTC", sysroot.join("bin/rustc"));
+        }
+        Ok(Self { project, target, root, cargo, dir })
     }
 
     fn cmake(&self, source: &str, build: &Path, options: &[&str]) -> Result<()> {
@@ -130,8 +167,10 @@ impl<'a> Bench<'a> {
     fn library(&self, name: &str, options: &[&str]) -> Result<PathBuf> {
         let (build, prefix) = (self.dir.join(name), self.dir.join(format!("{name}-installed")));
         // Build scripts and macros, which run here, are the same for all targets.
-        let cargo = format!("-DIOTDA_CARGO_TARGET_DIR={}", self.project.target().join("cross/cargo").display());
-        self.cmake("cmake", &build, &[&[cargo.as_str()], options].concat())?;
+        let target_dir = self.project.target().join("cross/cargo");
+        let target_dir = format!("-DIOTDA_CARGO_TARGET_DIR={}", target_dir.display());
+        let cargo = format!("-DIOTDA_CARGO={}", self.cargo.display());
+        self.cmake("cmake", &build, &[&[target_dir.as_str(), &cargo], options].concat())?;
         let mut install = self.root.command("cmake");
         process::output(install.arg("--install").arg(build).arg("--prefix").arg(&prefix))?;
         Ok(prefix)
@@ -168,7 +207,8 @@ impl<'a> Bench<'a> {
 
     /// A program of the target's, to be run.
     fn program(&self, program: &Path, options: &[&str]) -> Command {
-        let mut command = self.root.command(self.target.emulator);
+        let Some(emulator) = self.target.emulator else { return self.root.command(program) };
+        let mut command = self.root.command(emulator);
         command.args(options).arg("-L").arg(Path::new("/usr").join(self.target.toolchain)).arg(program);
         command
     }
@@ -181,6 +221,17 @@ impl<'a> Bench<'a> {
         ensure!(machine == Some(self.target.machine), "{} is for processor {machine:?}", program.display());
         Ok(())
     }
+}
+
+/// The directory of this machine's Rust, if it has its library for the target.
+fn sysroot_with(project: &Project, triple: &str) -> Result<PathBuf> {
+    let rustc = |what: &str| {
+        let mut rustc = Command::new("rustc");
+        process::output(rustc.current_dir(project.root()).args(["--target", triple, "--print", what]))
+    };
+    let library = rustc("target-libdir")?;
+    ensure!(Path::new(library.trim()).is_dir(), "rustc has no library for {triple}; run: rustup target add {triple}");
+    Ok(PathBuf::from(rustc("sysroot")?.trim()))
 }
 
 fn cargo_home() -> Result<PathBuf> {
