@@ -76,7 +76,7 @@
 #define IOTDA_IO_FAILED -2
 
 /** The version of the binary interface that this header describes. */
-#define IOTDA_ABI_VERSION 0
+#define IOTDA_ABI_VERSION 1
 
 /**
  * Ends calls from another thread. Made by iotda_cancel_new, freed by iotda_cancel_free; given to calls in
