@@ -13,7 +13,7 @@ install(TARGETS iotda_shared EXPORT iotda-shared
 # Only when asked for: cmake --install BUILD --component debug. Debuggers look into .debug beside a library.
 install(FILES "$<TARGET_FILE:iotda_shared>.debug" DESTINATION "${CMAKE_INSTALL_LIBDIR}/.debug"
   COMPONENT debug EXCLUDE_FROM_ALL)
-install(FILES "${IOTDA_SOURCE_DIR}/include/iotda.h"
+install(FILES "${IOTDA_SOURCE_DIR}/include/iotda.h" "${IOTDA_SOURCE_DIR}/include/iotda.hpp"
   DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev)
 
 # Each library's targets in a file of their own: a package may leave one out.

@@ -4,6 +4,7 @@
 mod conan;
 mod consumers;
 mod contents;
+mod cpp;
 pub(crate) mod cross;
 mod debian;
 mod examples;
@@ -34,7 +35,7 @@ const STEPS: &[Step] = &[
     ("the Rust sources are formatted", sources::rust_format),
     ("the C sources are formatted", sources::c_format),
     ("include/iotda.h is up to date", sources::header),
-    ("include/iotda.h compiles alone, as C and as C++", sources::header_compiles),
+    ("the headers compile alone, as C and as C++", sources::headers_compile),
     ("the README is true to the example and the header", sources::readme),
     ("clippy has nothing to say", sources::clippy),
     ("the Rust documentation builds", sources::documentation),
@@ -48,6 +49,8 @@ const STEPS: &[Step] = &[
     ("the C interface keeps its contract", suite::check),
     ("... and valgrind finds no fault", suite::check_with_valgrind),
     ("the examples build as their users build them, and report", examples::check),
+    ("the C++ interface keeps its contract", cpp::check),
+    ("... and valgrind finds no fault in it", cpp::check_with_valgrind),
     ("transports of a program's own carry reports", transports::check),
     ("failures are told as what they are", failures::check),
     ("a thousand reports cost a thousand sends", steady::check),

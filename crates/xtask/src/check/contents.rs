@@ -26,6 +26,7 @@ fn files(prefix: &Path) -> Result<()> {
     let shared = format!("lib/libiotda.so.{VERSION}");
     let expected = [
         "include/iotda.h",
+        "include/iotda.hpp",
         "lib/cmake/iotda/iotdaConfig.cmake",
         "lib/cmake/iotda/iotdaConfigVersion.cmake",
         "lib/cmake/iotda/iotda-shared-release.cmake",

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const DIR: &str = "check/suite";
-const BATCH: &str = "gateway/sub-devices/properties/report";
+pub(super) const BATCH: &str = "gateway/sub-devices/properties/report";
 
 type Check = fn(&Stand, &[RequestRecord]) -> Result<()>;
 
@@ -101,7 +101,8 @@ fn reports(_: &Stand, requests: &[RequestRecord]) -> Result<()> {
     Ok(())
 }
 
-fn children(batch: &RequestRecord) -> Result<Vec<String>> {
+/// The children of a batch, in order.
+pub(super) fn children(batch: &RequestRecord) -> Result<Vec<String>> {
     let body: Value = serde_json::from_slice(&batch.body)?;
     let devices = body["devices"].as_array().context("a batch without devices")?;
     let ids = devices.iter().map(|device| device["device_id"].as_str().map(String::from));

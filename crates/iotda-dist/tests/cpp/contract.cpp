@@ -1,0 +1,421 @@
+/*
+ * What the C++ header promises and that needs no network: who owns what, what converts to what, how what is
+ * wrong is refused, and that each callback is destroyed exactly once.
+ */
+#include "check.hpp"
+
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <csignal>
+#include <functional>
+
+#include <sys/wait.h>
+#include <unistd.h>
+#if __cplusplus >= 202002L
+#include <span>
+#endif
+
+using namespace std::chrono_literals;
+
+std::string json_of_second_unit();
+
+template <class T>
+using MovesOnly =
+    std::conjunction<std::is_nothrow_move_constructible<T>, std::is_nothrow_move_assignable<T>,
+                     std::negation<std::is_copy_constructible<T>>,
+                     std::negation<std::is_copy_assignable<T>>>;
+
+static_assert(MovesOnly<iotda::Client>::value);
+static_assert(MovesOnly<iotda::Config>::value);
+static_assert(MovesOnly<iotda::Cancel>::value);
+static_assert(MovesOnly<iotda::Props>::value);
+static_assert(!std::is_copy_constructible_v<iotda::Result<iotda::Client>>);
+static_assert(std::is_nothrow_move_constructible_v<iotda::Result<iotda::Client>>);
+static_assert(std::is_copy_constructible_v<iotda::Outcome>);
+static_assert(!std::is_convertible_v<iotda::Outcome, bool> &&
+              std::is_constructible_v<bool, iotda::Outcome>);
+
+/* What would dangle, or has no end, does not compile. */
+using iotda::CStringView, iotda::Props, iotda::Service, iotda::Child, iotda::Span;
+static_assert(std::is_convertible_v<const std::string &, CStringView>);
+static_assert(!std::is_constructible_v<CStringView, std::string>);
+static_assert(!std::is_constructible_v<CStringView, std::string_view>);
+static_assert(std::is_constructible_v<Service, const char *, Props &>);
+static_assert(!std::is_constructible_v<Service, const char *, Props>);
+static_assert(!std::is_constructible_v<Service, const char *, std::string>);
+static_assert(std::is_constructible_v<Child, const char *, std::vector<Service> &>);
+static_assert(!std::is_constructible_v<Child, const char *, std::vector<Service>>);
+static_assert(std::is_constructible_v<Child, const char *, Service &>);
+static_assert(!std::is_constructible_v<Child, const char *, Service>);
+static_assert(!std::is_constructible_v<iotda::CallOptions, iotda::Cancel>);
+static_assert(std::is_convertible_v<std::chrono::nanoseconds, iotda::CallOptions>);
+static_assert(std::is_convertible_v<std::chrono::hours, iotda::CallOptions>);
+static_assert(std::is_convertible_v<std::chrono::steady_clock::time_point, iotda::CallOptions>);
+static_assert(!std::is_convertible_v<int, iotda::CallOptions>);
+
+/* A span is made of what holds its elements, and of nothing that could be written to by mistake. */
+static_assert(std::is_convertible_v<std::vector<Service>, Span<const Service>>);
+static_assert(std::is_convertible_v<const std::array<Service, 2> &, Span<const Service>>);
+static_assert(std::is_convertible_v<Service (&)[3], Span<const Service>>);
+static_assert(std::is_convertible_v<std::vector<int> &, Span<int>>);
+static_assert(!std::is_constructible_v<Span<int>, std::vector<int>>);
+static_assert(!std::is_constructible_v<Span<int>, const std::vector<int> &>);
+static_assert(!std::is_constructible_v<Span<const iotda_service_t>, std::vector<Service>>);
+#if __cplusplus >= 202002L
+static_assert(std::is_convertible_v<std::span<Service>, Span<const Service>>);
+static_assert(std::is_convertible_v<std::span<int>, Span<int>>);
+static_assert(!std::is_constructible_v<Span<int>, std::span<const int>>);
+static_assert(std::is_convertible_v<std::span<const std::byte>, iotda::Bytes>);
+#endif
+
+static bool is(iotda::Bytes bytes, std::string_view expected) {
+    return std::string_view(static_cast<const char *>(bytes.data()), bytes.size()) == expected;
+}
+
+static void bytes() {
+    const unsigned char raw[] = {'a', 0, 'b'};
+    const std::array<std::byte, 2> array{std::byte{'x'}, std::byte{0}};
+    CHECK(is("text", "text"));
+    CHECK(is(std::string("a\0b", 3), std::string_view("a\0b", 3)));
+    CHECK(is(std::string_view("text").substr(1, 2), "ex"));
+    CHECK(is(raw, std::string_view("a\0b", 3)));
+    CHECK(is({raw, 1}, "a"));
+    CHECK(is(array, std::string_view("x\0", 2)));
+    CHECK(is(std::vector<std::uint8_t>{'v'}, "v"));
+    CHECK(iotda::Bytes().size() == 0 && iotda::Bytes(nullptr, 0).data() == nullptr);
+}
+
+/* What is terminated is passed on, not copied, however large. */
+static void no_copies() {
+    const std::string large(1000000, 'x');
+    CHECK(iotda::TextArgument(large).c_str() == large.c_str());
+    CHECK(iotda::TextArgument(large.c_str()).c_str() == large.c_str());
+    const Service service("s", large);
+    CHECK(service.properties == large.c_str() && service.event_time_ms == IOTDA_TIME_NONE);
+
+    /* And what is not is copied: the byte after it is never looked at. */
+    const iotda::TextArgument middle(std::string_view("abcdef").substr(1, 3));
+    CHECK(std::strcmp(middle.c_str(), "bcd") == 0);
+}
+
+static void times() {
+    using std::chrono::system_clock;
+    const system_clock::time_point at(1628849410555ms + 999us);
+    CHECK(Service("s", "{}", at).event_time_ms == 1628849410555);
+    CHECK(Service("s", "{}", iotda::SystemTime(7ms)).event_time_ms == 7);
+    CHECK(Service("s", "{}", iotda::SystemTime(-1ms)).event_time_ms == -1);
+
+    using iotda::detail::milliseconds;
+    CHECK(milliseconds(1ns) == 1 && milliseconds(1ms) == 1 && milliseconds(1001us) == 2);
+    CHECK(milliseconds(0s) == 0 && milliseconds(-5s) == 0);
+    CHECK(milliseconds(std::chrono::hours::max()) == 4294967295u);
+    CHECK(milliseconds(std::chrono::hours::min()) == 0);
+    CHECK(milliseconds(std::chrono::duration<double>(0.25)) == 250);
+    CHECK(milliseconds(std::chrono::duration<double>(std::nan(""))) == 0);
+}
+
+static void properties() {
+    Props props;
+    CHECK(props.json().view() == "{}");
+    props.add("least", std::numeric_limits<std::int64_t>::min())
+        .add("most", std::numeric_limits<std::uint64_t>::max())
+        .add("small", short{-3})
+        .add("unsigned", 7u)
+        .add("half", 0.5)
+        .add("float", 0.25f)
+        .add("yes", true)
+        .add("text", "a \"b\"")
+        .add(std::string("string"), std::string("c"))
+        .add(std::string_view("view!").substr(0, 4), std::string_view("def").substr(0, 2))
+        .add_json("raw", "[12345678901234567890123, 1e400]");
+    CHECK(props.status() == iotda::Status::ok && props.failed().empty());
+    CHECK(props.json().view() ==
+          "{\"least\":-9223372036854775808,\"most\":18446744073709551615,\"small\":-3,"
+          "\"unsigned\":7,\"half\":0.5,\"float\":0.25,\"yes\":true,\"text\":\"a \\\"b\\\"\","
+          "\"string\":\"c\",\"view\":\"de\",\"raw\":[12345678901234567890123, 1e400]}");
+
+    /* What is refused is remembered, by the name of the first. */
+    props.clear();
+    props.add("good", 1).add("hot", NAN).add("cold", -INFINITY).add("more", 2);
+    CHECK_STATUS(invalid_argument, props.status());
+    CHECK(props.failed() == "hot");
+    CHECK(props.json().view() == "{\"good\":1,\"more\":2}");
+    CHECK(Service("s", props).properties == nullptr);
+    props.clear();
+    CHECK(props.status() == iotda::Status::ok && props.failed().empty());
+    CHECK(Service("s", props).properties != nullptr);
+
+    /* Unless the program asks at once. */
+    CHECK_STATUS(invalid_argument, props.try_add("hot", NAN));
+    CHECK_STATUS(invalid_argument, props.try_add("", 1));
+    CHECK_STATUS(invalid_argument, props.try_add("text", "\xff"));
+    CHECK_STATUS(invalid_argument, props.try_add_json("raw", "{"));
+    CHECK_STATUS(invalid_argument, props.try_add(static_cast<const char *>(nullptr), 1));
+    CHECK_STATUS(ok, props.try_add("cold", -40));
+    CHECK(props.status() == iotda::Status::ok && props.json().view() == "{\"cold\":-40}");
+
+    /* A zero byte is no end of a text: the text is refused and not cut. */
+    CHECK_STATUS(invalid_argument, props.try_add("zero", std::string("a\0b", 3)));
+    CHECK_STATUS(invalid_argument, props.try_add("zero", std::string_view("a\0b", 3)));
+    CHECK_STATUS(invalid_argument, props.try_add(std::string("a\0b", 3), 1));
+    const std::string cut("{}\0{", 4);
+    CHECK(std::strcmp(Service("s", cut).properties, "{}") != 0);
+
+    Props moved = std::move(props);
+    CHECK(moved.json().view() == "{\"cold\":-40}");
+    CHECK_STATUS(invalid_argument, props.try_add("a", 1)); // NOLINT: what a moved one does
+    CHECK(props.json().c_str() == nullptr && props.json().view().empty());
+}
+
+/* A setter that failed is told by Client::make, until the same is set rightly. */
+static void settings() {
+    iotda::Config config;
+    auto none = iotda::Client::make(config);
+    CHECK_STATUS(config, none);
+    CHECK(std::strlen(none.message()) > 0 && !none);
+
+    config.set_endpoint("ftp://wrong").set_device(std::string_view("device!").substr(0, 6), "s");
+    CHECK_STATUS(ok, config.last_status());
+    none = iotda::Client::make(config);
+    CHECK_STATUS(config, none);
+    CHECK(std::strstr(none.message(), "set_endpoint") != nullptr);
+    config.set_endpoint(std::string_view("https://localhost:1234").substr(0, 17));
+    CHECK_STATUS(ok, iotda::Client::make(config));
+
+    CHECK_STATUS(invalid_argument, config.set_endpoint(nullptr).last_status());
+    CHECK_STATUS(invalid_argument,
+                 config.set_endpoint(std::string("https://a\0b", 11)).last_status());
+    CHECK_STATUS(ok, config.set_endpoint("https://localhost").last_status());
+    CHECK_STATUS(invalid_argument, config.set_device("device", "").last_status());
+    CHECK_STATUS(ok, config.set_device("device", std::array<unsigned char, 2>{}).last_status());
+    CHECK_STATUS(ok, config.set_sign_type(1).last_status());
+    CHECK_STATUS(invalid_argument, config.set_sign_type(2).last_status());
+    CHECK_STATUS(ok, config.set_sign_type(0).last_status());
+    CHECK_STATUS(invalid_argument, config.set_timeout(0s).last_status());
+    CHECK_STATUS(invalid_argument, config.set_timeout(-1s).last_status());
+    CHECK_STATUS(ok, config.set_timeout(1ns).last_status());
+    CHECK_STATUS(invalid_argument, config.set_connect_timeout(0s).last_status());
+    CHECK_STATUS(ok, config.set_connect_timeout(5s).last_status());
+    CHECK_STATUS(invalid_argument, config.set_attempt_timeout(0s).last_status());
+    CHECK_STATUS(ok, config.set_attempt_timeout(std::chrono::minutes(1)).last_status());
+    CHECK_STATUS(invalid_argument, config.set_retry(0, 1ms, 1s).last_status());
+    CHECK_STATUS(invalid_argument, config.set_retry(3, 1s, 1ms).last_status());
+    CHECK_STATUS(ok, config.set_retry(3, 1ms, 1s).last_status());
+    CHECK_STATUS(invalid_argument, config.set_rates(-1, 0).last_status());
+    CHECK_STATUS(ok, config.set_rates(10, 0).last_status());
+    CHECK_STATUS(ok, config.set_pool(4, 30s).last_status());
+    CHECK_STATUS(ok, config.set_tcp_keepalive(90s).last_status());
+    CHECK_STATUS(ok, config.set_tls_1_3(false).last_status());
+    CHECK_STATUS(config, config.set_ca_pem("no PEM").last_status());
+    CHECK_STATUS(config, config.set_ca_file("/nonexistent").last_status());
+    CHECK_STATUS(ok, config.set_ca_file(setting("IOTDA_CA_FILE")).last_status());
+    CHECK_STATUS(config, config.add_ca_pem("no PEM").last_status());
+    CHECK_STATUS(config, config.add_ca_file("/nonexistent").last_status());
+    CHECK_STATUS(ok, config.add_ca_file(setting("IOTDA_CA_FILE")).last_status());
+    CHECK_STATUS(config, config.set_client_certificate("x", "y").last_status());
+    CHECK_STATUS(invalid_argument, config.add_pinned_key("short").last_status());
+    CHECK_STATUS(ok, config.add_pinned_key(std::array<std::uint8_t, 32>{}).last_status());
+    CHECK_STATUS(config, config.set_proxy("https://proxy:1").last_status());
+    CHECK_STATUS(ok, config.set_proxy("").last_status());
+    CHECK_STATUS(ok, config.set_token("").last_status());
+
+    iotda::Config moved = std::move(config);
+    CHECK_STATUS(invalid_argument, config.set_sign_type(0).last_status()); // NOLINT: as above
+    CHECK_STATUS(invalid_argument, iotda::Client::make(config));
+    CHECK_STATUS(config, iotda::Client::make(moved));
+}
+
+/* Counts the objects that live; a callable that is copied, moved and destroyed. */
+struct Counted {
+    static inline std::atomic<int> alive{0};
+    static inline std::atomic<int> calls{0};
+
+    Counted() {
+        alive++;
+    }
+    Counted(const Counted &) {
+        alive++;
+    }
+    Counted(Counted &&) noexcept {
+        alive++;
+    }
+    ~Counted() {
+        alive--;
+    }
+    std::chrono::system_clock::time_point operator()() const {
+        calls++;
+        return std::chrono::system_clock::time_point(1s);
+    }
+    void operator()(iotda::LogLevel, std::string_view) const {
+        calls++;
+    }
+};
+
+struct NoNetwork final : iotda::Transport {
+    Counted counted;
+    bool is_secure() const noexcept override {
+        return false;
+    }
+    std::unique_ptr<iotda::Connection> connect(const char *, std::uint16_t,
+                                               std::chrono::milliseconds) noexcept override {
+        counted(iotda::LogLevel::error, "");
+        return nullptr;
+    }
+};
+
+static void callbacks_are_destroyed_once() {
+    {
+        iotda::Config config = config_from_environment();
+        config.set_clock(Counted()).set_clock(Counted());
+        CHECK(Counted::alive == 1);
+        config.set_log(static_cast<iotda::LogLevel>(99), Counted());
+        CHECK_STATUS(invalid_argument, config.last_status());
+        CHECK(Counted::alive == 1);
+        config.set_log(iotda::LogLevel::debug, Counted());
+        CHECK(Counted::alive == 2);
+
+        auto client = client_of(config);
+        auto device = client.open_device("other", "secret");
+        CHECK_STATUS(ok, device);
+        config = iotda::Config();
+        client.close();
+        CHECK(!client && Counted::alive == 2);
+        /* The clock is the program's, and it stands in 1970. */
+        CHECK_STATUS(clock, device->auth());
+        CHECK(Counted::calls > 0);
+    }
+    CHECK(Counted::alive == 0);
+    {
+        iotda::Config config = config_from_environment();
+        config.set_clock(Counted()).set_log(iotda::LogLevel::error, Counted());
+        config.set_clock(nullptr).set_log(iotda::LogLevel::error, nullptr);
+        CHECK(Counted::alive == 0);
+        config.set_clock(std::function<std::chrono::system_clock::time_point()>());
+        config.set_log(iotda::LogLevel::error,
+                       std::function<void(iotda::LogLevel, std::string_view)>());
+        CHECK_STATUS(ok, config.last_status());
+
+        /* What can only be moved is moved. */
+        config.set_log(iotda::LogLevel::error, [owned = std::make_unique<Counted>()](
+                                                   iotda::LogLevel level, std::string_view line) {
+            (*owned)(level, line);
+        });
+        CHECK(Counted::alive == 1);
+        config.set_transport(nullptr);
+        CHECK_STATUS(invalid_argument, config.last_status());
+        config.set_transport(std::make_unique<NoNetwork>()).set_retry(1, 1ms, 1ms);
+        CHECK(Counted::alive == 2);
+        auto client = client_of(config);
+        Counted::calls = 0;
+        CHECK_STATUS(connect, client.report_message("x"));
+        CHECK(Counted::calls > 0);
+    }
+    CHECK(Counted::alive == 0);
+    {
+        /* Also where there is no config to take them. */
+        iotda::Config config;
+        iotda::Config moved = std::move(config);
+        config.set_clock(Counted()).set_log(iotda::LogLevel::info, Counted()); // NOLINT: as above
+        CHECK(Counted::alive == 0);
+    }
+}
+
+static void calls_without_a_network() {
+    auto client = client_of(config_from_environment());
+    const auto stats = client.stats();
+    CHECK_STATUS(ok, stats);
+    CHECK(stats->requests == 0 && (*stats).bytes_sent == 0 && stats.value().retries == 0);
+    CHECK(!client.server_time());
+    auto token = client.export_token();
+    CHECK_STATUS(ok, token);
+    CHECK(token->empty());
+    char little[1];
+    CHECK_STATUS(invalid_argument, client.export_token(iotda::Span<char>(little, 0)));
+
+    /* The time is over: nothing is sent, and each child is told. */
+    CHECK_STATUS(timeout, client.report_message("x", 0s));
+    CHECK_STATUS(timeout, client.auth(std::chrono::steady_clock::now()));
+    CHECK_STATUS(timeout, client.auth(std::chrono::steady_clock::time_point::min()));
+    const Service service("s", "{}");
+    const std::vector<Child> children{{"a", service}, {"b", service}};
+    auto batch = client.gateway_batch(children, -1s);
+    CHECK_STATUS(timeout, batch);
+    CHECK(std::strlen(batch.message()) > 0 && batch.size() == 2);
+    CHECK_STATUS(timeout, batch.child_status(1));
+    iotda_status_t one[1];
+    CHECK_STATUS(invalid_argument, client.gateway_batch(children, one));
+
+    iotda::Cancel cancel;
+    cancel.trigger();
+    CHECK_STATUS(cancelled, client.auth(cancel));
+    CHECK_STATUS(cancelled, client.auth(iotda::CallOptions(10s).cancelled_by(cancel)));
+    iotda::Cancel moved = std::move(cancel);
+    CHECK_STATUS(cancelled, client.auth(moved));
+    CHECK_STATUS(invalid_argument, client.auth(cancel)); // NOLINT: what a moved one does
+    cancel.trigger();
+
+    CHECK_STATUS(invalid_argument, client.report_props(Span<const Service>()));
+    CHECK_STATUS(invalid_argument, client.report_props({"s", "no object"}));
+    CHECK_STATUS(invalid_argument, client.report_props({nullptr, "{}"}));
+    CHECK_STATUS(invalid_argument, client.report_props_json("{}"));
+    CHECK_STATUS(invalid_argument, client.gateway_batch_json(std::string_view()));
+    const Child wrong[] = {{"good", service}, {"not good", service}};
+    batch = client.gateway_batch(wrong);
+    CHECK_STATUS(invalid_argument, batch);
+    CHECK_STATUS(invalid_argument, batch.child_status(0));
+
+    /* Without a client, everything is refused. */
+    iotda::Client other = std::move(client);
+    CHECK(!client && other); // NOLINT: what a moved one does
+    CHECK_STATUS(invalid_argument, client.report_message("x"));
+    CHECK_STATUS(invalid_argument, client.auth());
+    CHECK_STATUS(invalid_argument, client.stats());
+    CHECK_STATUS(invalid_argument, client.export_token());
+    CHECK_STATUS(invalid_argument, client.open_device("d", "s"));
+    batch = client.gateway_batch(children);
+    CHECK_STATUS(invalid_argument, batch);
+    CHECK_STATUS(invalid_argument, batch.child_status(0));
+    CHECK(!client.server_time());
+}
+
+/* The value of a call that failed ends the program, and does not pass for one. */
+static void no_value_of_a_failed_call() {
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        std::signal(SIGABRT, [](int) { std::_Exit(42); });
+        auto none = iotda::Client::make(iotda::Config());
+        (void)none.value();
+        std::_Exit(EXIT_SUCCESS);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+}
+
+/* Characters are no numbers. */
+template <class T, class = void> constexpr bool can_be_added = false;
+template <class T>
+constexpr bool
+    can_be_added<T, std::void_t<decltype(std::declval<Props &>().add("", std::declval<T>()))>> =
+        true;
+static_assert(can_be_added<unsigned char> && can_be_added<std::string_view> && can_be_added<float>);
+static_assert(!can_be_added<char> && !can_be_added<wchar_t> && !can_be_added<void *>);
+
+int main() {
+    no_value_of_a_failed_call();
+    CHECK(std::strcmp(iotda::status_name(iotda::Status::rate_limited), "IOTDA_E_RATE_LIMITED") ==
+          0);
+    CHECK(std::strlen(iotda::status_text(iotda::Status::ok)) > 0);
+    CHECK(std::strcmp(iotda::version(), iotda_version()) == 0);
+    bytes();
+    no_copies();
+    times();
+    properties();
+    settings();
+    callbacks_are_destroyed_once();
+    calls_without_a_network();
+    CHECK(json_of_second_unit() == "{\"from\":\"the second unit\",\"number\":2}");
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,1146 @@
+/*
+ * libiotda for C++17 and later: report to Huawei Cloud IoTDA over HTTPS.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+
+#ifndef IOTDA_HPP
+#define IOTDA_HPP
+
+#include "iotda.h"
+
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#if __cplusplus < 201703L && (!defined(_MSVC_LANG) || _MSVC_LANG < 201703L)
+#error "iotda.hpp needs C++17"
+#endif
+
+/*
+ * How to use it
+ *
+ *   iotda::Config config;
+ *   config.set_endpoint("https://xxx.st1.iotda-device.cn-north-4.myhuaweicloud.com")
+ *       .set_device(device_id, secret);
+ *   auto client = iotda::Client::make(config);
+ *   if (!client)
+ *       return fail(client.message());
+ *
+ *   iotda::Props props;
+ *   props.add("Height", 124).add("Speed", 23.24);
+ *   if (auto sent = client->report_props({"weather", props}, 5s); !sent)
+ *       return fail(sent.message());
+ *
+ * This header is all there is: it calls the functions of iotda.h, and adds no library of its own. What
+ * a function does beyond what is said here, and each status that it can return, is told in iotda.h at
+ * the function of the same name.
+ *
+ * Errors: nothing throws, but for std::bad_alloc where a function says that it copies. The header works
+ * with -fno-exceptions and -fno-rtti. A function that can fail returns an Outcome, or a Result, which is
+ * an Outcome with a value; it must not be ignored. Setters and Props::add are chained instead: their
+ * failure is remembered, and told by the call that uses what was set.
+ *
+ * Ownership: Config, Client, Props and Cancel own their handle and can be moved and not copied. Moved
+ * from, they are empty: every call on one is refused with Status::invalid_argument, and does no harm.
+ * Arguments are borrowed for the call alone, but for Service and Child, which refer to what they were
+ * made of.
+ *
+ * Threads: any number of threads may use a Client or a Cancel at the same time, though not move, assign
+ * or destroy it meanwhile. All other objects are for one thread at a time.
+ *
+ * Text: the library takes terminated text. A const char* or a std::string is passed on as it is; a
+ * std::string_view, which has no end of its own, is copied where a function says so. All text is UTF-8.
+ * A text with a zero byte in it is refused (Status::invalid_argument, as if it were not UTF-8), never
+ * cut.
+ *
+ * Time: every duration is a std::chrono one. It is rounded up to the next millisecond and bounded by
+ * 2^32 - 1 ms; less than nothing is nothing.
+ */
+namespace iotda {
+
+/** What a function returns, by what a caller does about it; the numbers and texts are those of iotda.h. */
+enum class Status : iotda_status_t {
+    ok = IOTDA_OK,
+    invalid_argument = IOTDA_E_INVALID_ARGUMENT,
+    too_large = IOTDA_E_TOO_LARGE,
+    config = IOTDA_E_CONFIG,
+    dns = IOTDA_E_DNS,
+    connect = IOTDA_E_CONNECT,
+    tls = IOTDA_E_TLS,
+    clock = IOTDA_E_CLOCK,
+    timeout = IOTDA_E_TIMEOUT,
+    cancelled = IOTDA_E_CANCELLED,
+    auth_failed = IOTDA_E_AUTH_FAILED,
+    token_rejected = IOTDA_E_TOKEN_REJECTED,
+    rate_limited = IOTDA_E_RATE_LIMITED,
+    unknown_child = IOTDA_E_UNKNOWN_CHILD,
+    rejected = IOTDA_E_REJECTED,
+    server = IOTDA_E_SERVER,
+    protocol = IOTDA_E_PROTOCOL,
+    partial = IOTDA_E_PARTIAL,
+    storage = IOTDA_E_STORAGE,
+    forked = IOTDA_E_FORKED,
+    internal = IOTDA_E_INTERNAL,
+};
+
+/** The name of a status, such as "IOTDA_E_RATE_LIMITED". Terminated, and valid for as long as the program runs. */
+[[nodiscard]] inline const char *status_name(Status status) noexcept {
+    return iotda_status_name(static_cast<iotda_status_t>(status));
+}
+
+/** One plain sentence that says what a status means. Terminated, and valid for as long as the program runs. */
+[[nodiscard]] inline const char *status_text(Status status) noexcept {
+    return iotda_status_text(static_cast<iotda_status_t>(status));
+}
+
+/** The library's version, such as "0.1.0". Valid for as long as the program runs. */
+[[nodiscard]] inline const char *version() noexcept {
+    return iotda_version();
+}
+
+/** How much a log line matters; see Config::set_log. */
+enum class LogLevel : std::int32_t {
+    error = IOTDA_LOG_ERROR,
+    warning = IOTDA_LOG_WARNING,
+    info = IOTDA_LOG_INFO,
+    debug = IOTDA_LOG_DEBUG,
+};
+
+/** The time of day, UTC. What measures it in C++17 counts from 1970, as C++20 then demands. */
+using SystemTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::milliseconds>;
+
+/**
+ * Elements one after the other that belong to somebody else: a pointer and a number, as std::span of
+ * C++20. Made of an array, and of whatever has data() and size(): std::vector, std::array, std::span.
+ */
+template <class T> class Span {
+    template <class C>
+    using PointerOf = std::remove_pointer_t<decltype(std::declval<C &>().data())>;
+
+    /* Not of a derived class: its elements have another size. And no temporary that could be written to. */
+    template <class C> using IsView = std::is_trivially_copyable<std::remove_reference_t<C>>;
+    template <class C>
+    using RefersToElements = std::conjunction<
+        std::is_convertible<PointerOf<C> (*)[], T (*)[]>,
+        std::disjunction<std::is_lvalue_reference<C>, std::is_const<T>, IsView<C>>>;
+
+  public:
+    constexpr Span() noexcept = default;
+    constexpr Span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
+    template <std::size_t N> constexpr Span(T (&array)[N]) noexcept : Span(array, N) {}
+    template <class C, class = decltype(std::declval<C &>().size()),
+              std::enable_if_t<RefersToElements<C>::value, int> = 0>
+    constexpr Span(C &&container) noexcept : Span(container.data(), container.size()) {}
+
+    [[nodiscard]] constexpr T *data() const noexcept {
+        return data_;
+    }
+    [[nodiscard]] constexpr std::size_t size() const noexcept {
+        return size_;
+    }
+    [[nodiscard]] constexpr bool empty() const noexcept {
+        return size_ == 0;
+    }
+    [[nodiscard]] constexpr T &operator[](std::size_t index) const noexcept {
+        return data_[index];
+    }
+    [[nodiscard]] constexpr T *begin() const noexcept {
+        return data_;
+    }
+    [[nodiscard]] constexpr T *end() const noexcept {
+        return data_ + size_;
+    }
+
+  private:
+    T *data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+/**
+ * Bytes that belong to somebody else: a secret, a message, PEM text. Made of text, and of whatever has
+ * data() and size() and elements of one byte. An array of char is taken for text that ends at its first
+ * zero byte, as a string literal does; {data, size} says otherwise.
+ */
+class Bytes {
+    template <class T>
+    static constexpr bool is_byte =
+        std::is_same_v<T, char> || std::is_same_v<T, signed char> ||
+        std::is_same_v<T, unsigned char> || std::is_same_v<T, std::byte>;
+    template <class C>
+    using ElementOf =
+        std::remove_cv_t<std::remove_pointer_t<decltype(std::declval<const C &>().data())>>;
+
+  public:
+    constexpr Bytes() noexcept = default;
+    constexpr Bytes(const void *data, std::size_t size) noexcept : data_(data), size_(size) {}
+    Bytes(const char *text) noexcept
+        : data_(text), size_(text == nullptr ? 0 : std::strlen(text)) {}
+    template <class T, std::size_t N,
+              std::enable_if_t<is_byte<T> && !std::is_same_v<T, char>, int> = 0>
+    constexpr Bytes(const T (&array)[N]) noexcept : Bytes(static_cast<const void *>(array), N) {}
+    template <class C, class = decltype(std::declval<const C &>().size()),
+              std::enable_if_t<is_byte<ElementOf<C>>, int> = 0>
+    constexpr Bytes(const C &container) noexcept
+        : Bytes(static_cast<const void *>(container.data()), container.size()) {}
+
+    [[nodiscard]] constexpr const void *data() const noexcept {
+        return data_;
+    }
+    [[nodiscard]] constexpr std::size_t size() const noexcept {
+        return size_;
+    }
+
+  private:
+    const void *data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+namespace detail {
+
+/* What a text with a zero byte in it is passed on as. It is not UTF-8, and so refused. */
+inline constexpr const char *not_text = "\xff";
+
+inline bool has_zero_byte(std::string_view text) noexcept {
+    return !text.empty() && std::memchr(text.data(), 0, text.size()) != nullptr;
+}
+
+/* Rounded up, and bounded. By floating point, since the largest durations are beyond any integer. */
+template <class Rep, class Period>
+std::uint32_t milliseconds(std::chrono::duration<Rep, Period> duration) noexcept {
+    constexpr std::uint32_t most = std::numeric_limits<std::uint32_t>::max();
+    const auto exact = std::chrono::duration<double, std::milli>(duration).count();
+    if (!(exact > 0))
+        return 0;
+    if (exact >= static_cast<double>(most))
+        return most;
+    const auto whole = static_cast<std::uint32_t>(exact);
+    return static_cast<double>(whole) < exact ? whole + 1 : whole;
+}
+
+template <class Duration>
+std::int64_t unix_ms(std::chrono::time_point<std::chrono::system_clock, Duration> time) noexcept {
+    const auto since_1970 = time.time_since_epoch();
+    return std::int64_t{std::chrono::floor<std::chrono::milliseconds>(since_1970).count()};
+}
+
+/* What Props::add takes for a number: no characters. */
+template <class T> struct IsNumber : std::is_arithmetic<T> {};
+template <> struct IsNumber<char> : std::false_type {};
+template <> struct IsNumber<wchar_t> : std::false_type {};
+template <> struct IsNumber<char16_t> : std::false_type {};
+template <> struct IsNumber<char32_t> : std::false_type {};
+#ifdef __cpp_char8_t
+template <> struct IsNumber<char8_t> : std::false_type {};
+#endif
+
+/* Whether a callable is an empty std::function, or a pointer to no function. */
+template <class F, class = void> struct CanBeEmpty : std::false_type {};
+template <class F>
+struct CanBeEmpty<F, std::void_t<decltype(std::declval<const F &>() == nullptr)>>
+    : std::bool_constant<std::is_pointer_v<F> || std::is_constructible_v<F, std::nullptr_t>> {};
+
+template <class F> void destroy(void *callable) noexcept {
+    delete static_cast<F *>(callable);
+}
+
+struct Free {
+    void operator()(iotda_config_t *config) const noexcept {
+        iotda_config_free(config);
+    }
+    void operator()(iotda_client_t *client) const noexcept {
+        iotda_close(client);
+    }
+    void operator()(iotda_props_t *props) const noexcept {
+        iotda_props_free(props);
+    }
+    void operator()(iotda_cancel_t *cancel) const noexcept {
+        iotda_cancel_free(cancel);
+    }
+};
+
+template <class T> using Handle = std::unique_ptr<T, Free>;
+
+} // namespace detail
+
+/**
+ * Terminated text that belongs to somebody else, and must outlive this. Never copies: there is no way to
+ * make one of a std::string_view, which has no end of its own, nor of a temporary std::string.
+ */
+class CStringView {
+  public:
+    /** NULL is passed on as it is, and refused by the library. */
+    constexpr CStringView(const char *text) noexcept : text_(text) {}
+    CStringView(const std::string &text) noexcept
+        : text_(detail::has_zero_byte(text) ? detail::not_text : text.c_str()) {}
+    CStringView(std::string &&) = delete;
+
+    [[nodiscard]] constexpr const char *c_str() const noexcept {
+        return text_;
+    }
+    /** The same without its end. Counts the bytes. */
+    [[nodiscard]] std::string_view view() const noexcept {
+        return text_ == nullptr ? std::string_view() : std::string_view(text_);
+    }
+
+  private:
+    const char *text_;
+};
+
+/**
+ * Text as an argument, for the call alone: a const char* or std::string is passed on as it is, and a
+ * std::string_view copied, in memory of its own if it is longer than a short string.
+ */
+class TextArgument {
+  public:
+    /** NULL is passed on as it is, and refused by the library. */
+    TextArgument(const char *text) noexcept : text_(text) {}
+    TextArgument(const std::string &text) noexcept
+        : text_(detail::has_zero_byte(text) ? detail::not_text : text.c_str()) {}
+    TextArgument(std::string_view text)
+        : copy_(detail::has_zero_byte(text) ? std::string_view(detail::not_text) : text),
+          text_(copy_.c_str()) {}
+    TextArgument(const TextArgument &) = delete;
+    TextArgument &operator=(const TextArgument &) = delete;
+
+    [[nodiscard]] const char *c_str() const noexcept {
+        return text_;
+    }
+
+  private:
+    std::string copy_;
+    const char *text_;
+};
+
+/**
+ * Ends calls from another thread: give it to them in their CallOptions. Once triggered, it stays so.
+ *
+ * It may be destroyed while a call that was given it still runs.
+ */
+class Cancel {
+  public:
+    /** Never blocks. Without a handle only after a fault of the library; calls that are given it then are refused. */
+    Cancel() noexcept : handle_(iotda_cancel_new()) {}
+
+    /** Ends all calls that run with it, with Status::cancelled, at once. Any thread, not a signal handler; never blocks. */
+    void trigger() const noexcept {
+        iotda_cancel_trigger(handle_.get());
+    }
+
+    /** The handle for functions of iotda.h; it stays this object's. */
+    [[nodiscard]] const iotda_cancel_t *native_handle() const noexcept {
+        return handle_.get();
+    }
+
+  private:
+    detail::Handle<iotda_cancel_t> handle_;
+};
+
+/**
+ * What one call is told: how long it may take, name look-up and authentication included, and what ends it.
+ *
+ *   client.report_message("hello");                                  // the client's timeout
+ *   client.report_message("hello", 500ms);                           // a timeout of its own
+ *   client.report_message("hello", deadline);                        // a time of std::chrono::steady_clock
+ *   client.report_message("hello", iotda::CallOptions(500ms).cancelled_by(cancel));
+ *
+ * A call whose time is over before it begins ends with Status::timeout and sends nothing.
+ */
+class CallOptions {
+  public:
+    CallOptions() noexcept = default;
+
+    template <class Rep, class Period>
+    CallOptions(std::chrono::duration<Rep, Period> timeout) noexcept
+        : limit_(Limit::timeout), timeout_ms_(detail::milliseconds(timeout)) {}
+    CallOptions(std::chrono::steady_clock::time_point deadline) noexcept
+        : limit_(Limit::deadline), deadline_(deadline) {}
+    CallOptions(const Cancel &cancel) noexcept {
+        cancelled_by(cancel);
+    }
+    CallOptions(Cancel &&) = delete;
+
+    /** The cancel must live until the call has begun. */
+    CallOptions &cancelled_by(const Cancel &cancel) noexcept {
+        cancel_ = cancel.native_handle();
+        lacks_handle_ = cancel_ == nullptr;
+        return *this;
+    }
+    CallOptions &cancelled_by(Cancel &&) = delete;
+
+  private:
+    friend class Outcome;
+    enum class Limit { of_client, timeout, deadline };
+
+    Limit limit_ = Limit::of_client;
+    std::uint32_t timeout_ms_ = 0;
+    std::chrono::steady_clock::time_point deadline_;
+    const iotda_cancel_t *cancel_ = nullptr;
+    bool lacks_handle_ = false;
+};
+
+/** How a call ended. It holds everything itself, may be copied and kept, and allocates nothing. */
+class [[nodiscard]] Outcome {
+  public:
+    [[nodiscard]] bool ok() const noexcept {
+        return status_ == Status::ok;
+    }
+    explicit operator bool() const noexcept {
+        return ok();
+    }
+    [[nodiscard]] Status status() const noexcept {
+        return status_;
+    }
+    /**
+     * A sentence for a person: what failed, where, and what to do about it; "" on success. Terminated, UTF-8,
+     * valid for as long as this outcome. Never holds a secret, a password or a token.
+     */
+    [[nodiscard]] const char *message() const noexcept {
+        return call_.message;
+    }
+    /** The platform's error code, such as "IOTDA.000006"; "" if it named none. Valid for as long as this outcome. */
+    [[nodiscard]] const char *platform_code() const noexcept {
+        return call_.platform_code;
+    }
+    /** The HTTP status of the last answer; 0 if none arrived. */
+    [[nodiscard]] int http_status() const noexcept {
+        return call_.http_status;
+    }
+    /** Requests sent for this call, authentications not counted. */
+    [[nodiscard]] std::uint32_t attempts() const noexcept {
+        return call_.attempts;
+    }
+    /** How long to wait before trying again; nothing if that is unknown. */
+    [[nodiscard]] std::optional<std::chrono::milliseconds> retry_after() const noexcept {
+        if (call_.retry_after_ms == 0)
+            return std::nullopt;
+        return std::chrono::milliseconds(call_.retry_after_ms);
+    }
+
+  protected:
+    Outcome() noexcept = default;
+    /* For functions of iotda.h that tell a status and nothing else. */
+    explicit Outcome(iotda_status_t status) noexcept : Outcome(Status{status}, nullptr) {
+        if (!ok())
+            tell(status_text(status_));
+    }
+
+  private:
+    friend class Client;
+
+    Outcome(Status status, const char *message) noexcept : status_(status) {
+        if (message != nullptr)
+            tell(message);
+    }
+
+    void tell(const char *message) noexcept {
+        std::strncpy(call_.message, message, sizeof call_.message - 1);
+    }
+
+    /* Makes a call of the library, unless its time is over. */
+    template <class Function> static Outcome of(const CallOptions &options, Function function) {
+        Outcome outcome;
+        if (!outcome.prepare(options))
+            return outcome;
+        outcome.status_ = Status{function(&outcome.call_)};
+        outcome.call_.cancel = nullptr;
+        return outcome;
+    }
+
+    bool prepare(const CallOptions &options) noexcept {
+        using Limit = CallOptions::Limit;
+        call_.timeout_ms = options.timeout_ms_;
+        call_.cancel = options.cancel_;
+        if (options.limit_ == Limit::deadline) {
+            const auto now = std::chrono::steady_clock::now();
+            const bool over = options.deadline_ <= now;
+            call_.timeout_ms = over ? 0 : detail::milliseconds(options.deadline_ - now);
+        }
+        if (options.lacks_handle_)
+            *this = Outcome(Status::invalid_argument, "the Cancel of the call is empty");
+        else if (options.limit_ != Limit::of_client && call_.timeout_ms == 0)
+            *this = Outcome(Status::timeout, "the time of the call was over before it began");
+        return ok();
+    }
+
+    iotda_call_t call_ = IOTDA_CALL_INIT;
+    Status status_ = Status::ok;
+};
+
+/**
+ * How a call ended, and what it returned if it succeeded.
+ *
+ * The value of a failed call must not be asked for: that ends the program, by std::abort.
+ */
+template <class T> class [[nodiscard]] Result : public Outcome {
+  public:
+    [[nodiscard]] T &operator*() & {
+        return checked();
+    }
+    [[nodiscard]] const T &operator*() const & {
+        return checked();
+    }
+    [[nodiscard]] T &&operator*() && {
+        return std::move(checked());
+    }
+    [[nodiscard]] T *operator->() {
+        return &checked();
+    }
+    [[nodiscard]] const T *operator->() const {
+        return &checked();
+    }
+    /** As operator*. */
+    [[nodiscard]] T &value() & {
+        return checked();
+    }
+    [[nodiscard]] const T &value() const & {
+        return checked();
+    }
+    [[nodiscard]] T &&value() && {
+        return std::move(checked());
+    }
+
+  private:
+    friend class Client;
+
+    explicit Result(const Outcome &outcome) noexcept : Outcome(outcome) {}
+    Result(const Outcome &outcome, T &&value) noexcept(std::is_nothrow_move_constructible_v<T>)
+        : Outcome(outcome), value_(std::move(value)) {}
+
+    const T &checked() const {
+        if (!value_)
+            std::abort();
+        return *value_;
+    }
+    T &checked() {
+        if (!value_)
+            std::abort();
+        return *value_;
+    }
+
+    std::optional<T> value_;
+};
+
+/** How a batch ended, for the whole and for each child. */
+class [[nodiscard]] BatchOutcome : public Outcome {
+  public:
+    /** The number of children that were given. */
+    [[nodiscard]] std::size_t size() const noexcept {
+        return child_status_.size();
+    }
+    /** Status::ok if the child of this index was delivered, and otherwise why not. The index is below size(). */
+    [[nodiscard]] Status child_status(std::size_t index) const noexcept {
+        return Status{child_status_[index]};
+    }
+
+  private:
+    friend class Client;
+
+    BatchOutcome(const Outcome &outcome, std::vector<iotda_status_t> &&child_status) noexcept
+        : Outcome(outcome), child_status_(std::move(child_status)) {}
+
+    std::vector<iotda_status_t> child_status_;
+};
+
+/**
+ * A JSON object of properties, built member by member. Numbers are written as JSON demands, whatever the
+ * locale; text is escaped. It can be cleared and filled again, which keeps its memory.
+ *
+ * Integers are of any type up to 64 bits, signed or not. A float is widened to a double first. NaN and
+ * infinities are refused: JSON cannot say them.
+ */
+class Props {
+    template <class T> using Number = std::enable_if_t<detail::IsNumber<T>::value, int>;
+
+  public:
+    Props() noexcept : handle_(iotda_props_new()) {}
+
+    /**
+     * Adds a member. A member that is refused is left out and remembered: failed() tells its name, and a report
+     * of these properties fails with Status::invalid_argument, until clear() is called. Never blocks.
+     */
+    template <class T, Number<T> = 0> Props &add(const TextArgument &name, T value) {
+        return remember(name, try_add(name, value));
+    }
+    /** Adds text. A std::string_view is copied. */
+    Props &add(const TextArgument &name, const TextArgument &value) {
+        return remember(name, try_add(name, value));
+    }
+    /** Adds any JSON value, checked and otherwise as it is written. A std::string_view is copied. */
+    Props &add_json(const TextArgument &name, const TextArgument &json) {
+        return remember(name, try_add_json(name, json));
+    }
+
+    /** As add and add_json, but a failure is returned and not remembered. */
+    template <class T, Number<T> = 0>
+    [[nodiscard]] Status try_add(const TextArgument &name, T value) noexcept {
+        if constexpr (std::is_same_v<T, bool>) {
+            return Status{iotda_props_add_boolean(handle_.get(), name.c_str(), value)};
+        } else if constexpr (std::is_floating_point_v<T>) {
+            const auto widened = static_cast<double>(value);
+            return Status{iotda_props_add_double(handle_.get(), name.c_str(), widened)};
+        } else if constexpr (std::is_unsigned_v<T> && sizeof(T) >= sizeof(std::int64_t)) {
+            /* Beyond the integers of iotda.h, and not beyond those of JSON. */
+            char digits[24] = "";
+            std::to_chars(digits, digits + sizeof digits - 1, value);
+            return Status{iotda_props_add_json(handle_.get(), name.c_str(), digits)};
+        } else {
+            return Status{iotda_props_add_integer(handle_.get(), name.c_str(), value)};
+        }
+    }
+    [[nodiscard]] Status try_add(const TextArgument &name, const TextArgument &value) noexcept {
+        return Status{iotda_props_add_string(handle_.get(), name.c_str(), value.c_str())};
+    }
+    [[nodiscard]] Status try_add_json(const TextArgument &name, const TextArgument &json) noexcept {
+        return Status{iotda_props_add_json(handle_.get(), name.c_str(), json.c_str())};
+    }
+
+    /** Removes all members, and forgets a failure. */
+    void clear() noexcept {
+        iotda_props_clear(handle_.get());
+        failure_ = Status::ok;
+        failed_.clear();
+    }
+
+    /** Why the first member was refused that was; Status::ok if none was. */
+    [[nodiscard]] Status status() const noexcept {
+        return failure_;
+    }
+    /** The name of the first member that was refused; "" if none was. Valid until this is changed. */
+    [[nodiscard]] const std::string &failed() const noexcept {
+        return failed_;
+    }
+
+    /** The object, with the members that were not refused. It belongs to this builder; valid until that is changed. */
+    [[nodiscard]] CStringView json() const noexcept {
+        return iotda_props_json(handle_.get());
+    }
+
+    /** The handle for functions of iotda.h; it stays this object's. */
+    [[nodiscard]] iotda_props_t *native_handle() const noexcept {
+        return handle_.get();
+    }
+
+  private:
+    Props &remember(const TextArgument &name, Status status) {
+        if (status != Status::ok && failure_ == Status::ok) {
+            failure_ = status;
+            failed_ = name.c_str() == nullptr ? "" : name.c_str();
+        }
+        return *this;
+    }
+
+    detail::Handle<iotda_props_t> handle_;
+    Status failure_ = Status::ok;
+    std::string failed_;
+};
+
+/**
+ * The properties of one service of a device: iotda_service_t with constructors. It refers to the id and the
+ * properties and copies neither, however large they are; both must outlive it unchanged.
+ *
+ * Properties are a JSON object, which is checked and then sent byte for byte. They are a const char*, a
+ * std::string or a Props; of a std::string_view make a std::string, or use Client::report_props_json,
+ * which needs no end. The event time is when the values were measured, in the years 1970 to 9999; without
+ * one, the platform takes the time at which it receives the report.
+ */
+struct Service : iotda_service_t {
+    Service(CStringView id, CStringView object) noexcept
+        : iotda_service_t{id.c_str(), object.c_str(), IOTDA_TIME_NONE} {}
+    template <class Duration>
+    Service(CStringView id, CStringView object,
+            std::chrono::time_point<std::chrono::system_clock, Duration> time) noexcept
+        : iotda_service_t{id.c_str(), object.c_str(), detail::unix_ms(time)} {}
+    /** Where a member was refused (see Props::add), the report is. */
+    Service(CStringView id, const Props &object) noexcept
+        : iotda_service_t{id.c_str(), usable(object), IOTDA_TIME_NONE} {}
+    template <class Duration>
+    Service(CStringView id, const Props &object,
+            std::chrono::time_point<std::chrono::system_clock, Duration> time) noexcept
+        : iotda_service_t{id.c_str(), usable(object), detail::unix_ms(time)} {}
+    Service(CStringView, Props &&) = delete;
+    template <class Duration>
+    Service(CStringView, Props &&,
+            std::chrono::time_point<std::chrono::system_clock, Duration>) = delete;
+
+  private:
+    static const char *usable(const Props &object) noexcept {
+        return object.status() == Status::ok ? object.json().c_str() : nullptr;
+    }
+};
+
+/**
+ * What a gateway reports for one of its child devices: iotda_child_t with constructors. It refers to the id
+ * and the services, which must outlive it.
+ */
+struct Child : iotda_child_t {
+    Child(CStringView id, Span<const Service> list) noexcept
+        : iotda_child_t{id.c_str(), list.data(), list.size()} {}
+    Child(CStringView id, const Service &one) noexcept : iotda_child_t{id.c_str(), &one, 1} {}
+    Child(CStringView, std::vector<Service> &&) = delete;
+    Child(CStringView, Service &&) = delete;
+};
+
+/* The library takes arrays of the structs of iotda.h. */
+static_assert(sizeof(Service) == sizeof(iotda_service_t) && std::is_standard_layout_v<Service>);
+static_assert(sizeof(Child) == sizeof(iotda_child_t) && std::is_standard_layout_v<Child>);
+
+/** What send and receive of a Connection did. */
+class [[nodiscard]] IoResult {
+  public:
+    /** So many bytes were moved. */
+    [[nodiscard]] static constexpr IoResult moved(std::size_t bytes) noexcept {
+        return IoResult(static_cast<std::int64_t>(bytes));
+    }
+    /** The other side sends no more. For receive. */
+    [[nodiscard]] static constexpr IoResult end() noexcept {
+        return IoResult(0);
+    }
+    /** The time was over before anything could be done. */
+    [[nodiscard]] static constexpr IoResult timeout() noexcept {
+        return IoResult(IOTDA_IO_TIMEOUT);
+    }
+    /** The connection is broken. */
+    [[nodiscard]] static constexpr IoResult failed() noexcept {
+        return IoResult(IOTDA_IO_FAILED);
+    }
+    /** As iotda_transport_t has it. */
+    [[nodiscard]] constexpr std::int64_t native() const noexcept {
+        return value_;
+    }
+
+  private:
+    explicit constexpr IoResult(std::int64_t value) noexcept : value_(value) {}
+    std::int64_t value_;
+};
+
+/**
+ * A connection of a Transport. Used by one thread at a time, not always the same; closed by its destructor. Its
+ * functions must not call the library.
+ */
+class Connection {
+  public:
+    virtual ~Connection() = default;
+    /** Sends some of the bytes, at least one, within the timeout. */
+    virtual IoResult send(Span<const std::byte> data,
+                          std::chrono::milliseconds timeout) noexcept = 0;
+    /** Receives some bytes, at least one, within the timeout. With a timeout of zero it must not wait. */
+    virtual IoResult receive(Span<std::byte> buffer,
+                             std::chrono::milliseconds timeout) noexcept = 0;
+};
+
+/** The program's own way to the network: a modem's sockets, or a TLS stack that the device has. */
+class Transport {
+  public:
+    virtual ~Transport() = default;
+    /**
+     * Whether the connections are encrypted, and the server's certificate and name verified, by the transport
+     * itself. false: the library does it, by TLS on top. Asked once.
+     */
+    [[nodiscard]] virtual bool is_secure() const noexcept = 0;
+    /**
+     * Opens a connection within the timeout; nullptr if that fails. The host is terminated. Called in the threads
+     * that make the calls, at the same time in several of them; must not call the library.
+     */
+    [[nodiscard]] virtual std::unique_ptr<Connection>
+    connect(const char *host, std::uint16_t port, std::chrono::milliseconds timeout) noexcept = 0;
+};
+
+namespace detail {
+
+/* A Transport as the table of functions that the library takes. */
+inline void *connect(void *transport, const char *host, std::uint16_t port,
+                     std::uint32_t timeout_ms) noexcept {
+    const std::chrono::milliseconds timeout(timeout_ms);
+    return static_cast<Transport *>(transport)->connect(host, port, timeout).release();
+}
+inline std::int64_t send(void *connection, const void *data, std::size_t len,
+                         std::uint32_t timeout_ms) noexcept {
+    const Span<const std::byte> bytes(static_cast<const std::byte *>(data), len);
+    const std::chrono::milliseconds timeout(timeout_ms);
+    return static_cast<Connection *>(connection)->send(bytes, timeout).native();
+}
+inline std::int64_t receive(void *connection, void *buffer, std::size_t size,
+                            std::uint32_t timeout_ms) noexcept {
+    const Span<std::byte> bytes(static_cast<std::byte *>(buffer), size);
+    const std::chrono::milliseconds timeout(timeout_ms);
+    return static_cast<Connection *>(connection)->receive(bytes, timeout).native();
+}
+
+} // namespace detail
+
+/**
+ * The settings of a client. Every setter checks its value and copies it; text is a const char*, a std::string
+ * or a std::string_view, which is copied once more.
+ *
+ * Setters are chained. One that fails keeps the old value and is remembered: Client::make then fails with its
+ * message, until the same thing is set rightly. last_status() tells at once. None blocks, but for those that
+ * read a file. For defaults and units see the function of the same name in iotda.h.
+ */
+class Config {
+  public:
+    Config() noexcept : handle_(iotda_config_new()) {}
+
+    /** How the setter that was called last ended. */
+    [[nodiscard]] Status last_status() const noexcept {
+        return last_status_;
+    }
+    /** The handle for functions of iotda.h; it stays this object's. */
+    [[nodiscard]] iotda_config_t *native_handle() const noexcept {
+        return handle_.get();
+    }
+
+    /** Required. The platform's address, "https://host" or "https://host:port". */
+    Config &set_endpoint(const TextArgument &url) noexcept {
+        return after(iotda_config_set_endpoint(handle_.get(), url.c_str()));
+    }
+    /** Required. The device's id, and its secret: any bytes, at least one. */
+    Config &set_device(const TextArgument &device_id, Bytes secret) noexcept {
+        return after(iotda_config_set_device(handle_.get(), device_id.c_str(), secret.data(),
+                                             secret.size()));
+    }
+    /** 0 (default): the device's clock does not matter. 1: the platform compares it with its own. */
+    Config &set_sign_type(std::int32_t sign_type) noexcept {
+        return after(iotda_config_set_sign_type(handle_.get(), sign_type));
+    }
+    /** The most that a whole call may take, if it says nothing else. Default: 30 s. */
+    template <class Rep, class Period>
+    Config &set_timeout(std::chrono::duration<Rep, Period> total) noexcept {
+        return after(iotda_config_set_timeout_ms(handle_.get(), detail::milliseconds(total)));
+    }
+    /** The most that connecting may take, TCP and TLS together. Default: 10 s. */
+    template <class Rep, class Period>
+    Config &set_connect_timeout(std::chrono::duration<Rep, Period> connect) noexcept {
+        const auto ms = detail::milliseconds(connect);
+        return after(iotda_config_set_connect_timeout_ms(handle_.get(), ms));
+    }
+    /** The most that one attempt of a call may take, connecting included. Default: 10 s. */
+    template <class Rep, class Period>
+    Config &set_attempt_timeout(std::chrono::duration<Rep, Period> attempt) noexcept {
+        const auto ms = detail::milliseconds(attempt);
+        return after(iotda_config_set_attempt_timeout_ms(handle_.get(), ms));
+    }
+    /** How often a call is tried in all, and the pauses between. Default: 10 times, 500 ms, 10 s. */
+    template <class Rep1, class Period1, class Rep2, class Period2>
+    Config &set_retry(std::uint32_t max_attempts, std::chrono::duration<Rep1, Period1> base,
+                      std::chrono::duration<Rep2, Period2> max) noexcept {
+        return after(iotda_config_set_retry(handle_.get(), max_attempts, detail::milliseconds(base),
+                                            detail::milliseconds(max)));
+    }
+    /** The platform's rates where they are known, in reports per second; 0 (default): not known. */
+    Config &set_rates(double device_per_second, double tenant_per_second) noexcept {
+        return after(iotda_config_set_rates(handle_.get(), device_per_second, tenant_per_second));
+    }
+    /** How many connections are kept open unused, and for how long. Default: 8, for 55 s. */
+    template <class Rep, class Period>
+    Config &set_pool(std::uint32_t kept_connections,
+                     std::chrono::duration<Rep, Period> kept) noexcept {
+        const auto ms = detail::milliseconds(kept);
+        return after(iotda_config_set_pool(handle_.get(), kept_connections, ms));
+    }
+    /** TCP keep-alive after so long without traffic, in whole seconds, rounded up; 0 (default): never. */
+    template <class Rep, class Period>
+    Config &set_tcp_keepalive(std::chrono::duration<Rep, Period> idle) noexcept {
+        const auto ms = detail::milliseconds(idle);
+        return after(
+            iotda_config_set_tcp_keepalive_s(handle_.get(), ms / 1000 + (ms % 1000 != 0 ? 1 : 0)));
+    }
+    /** An access token that Client::export_token gave before a restart; "" (default): none. */
+    Config &set_token(const TextArgument &token) noexcept {
+        return after(iotda_config_set_token(handle_.get(), token.c_str()));
+    }
+
+    /** The certificate authorities to trust, in the place of those that are built in: PEM text. */
+    Config &set_ca_pem(Bytes pem) noexcept {
+        return after(iotda_config_set_ca_pem(handle_.get(), pem.data(), pem.size()));
+    }
+    /** As set_ca_pem, from a file, which is read at once. May block on the file system. */
+    Config &set_ca_file(const TextArgument &path) noexcept {
+        return after(iotda_config_set_ca_file(handle_.get(), path.c_str()));
+    }
+    /** Certificate authorities to trust beside those that are trusted already: PEM text. */
+    Config &add_ca_pem(Bytes pem) noexcept {
+        return after(iotda_config_add_ca_pem(handle_.get(), pem.data(), pem.size()));
+    }
+    /** As add_ca_pem, from a file, which is read at once. May block on the file system. */
+    Config &add_ca_file(const TextArgument &path) noexcept {
+        return after(iotda_config_add_ca_file(handle_.get(), path.c_str()));
+    }
+    /** The device's own certificate chain and private key, both PEM text. */
+    Config &set_client_certificate(Bytes chain_pem, Bytes key_pem) noexcept {
+        return after(iotda_config_set_client_certificate(
+            handle_.get(), chain_pem.data(), chain_pem.size(), key_pem.data(), key_pem.size()));
+    }
+    /** A key that the server must have: the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. */
+    Config &add_pinned_key(Bytes sha256) noexcept {
+        return after(iotda_config_add_pinned_key(handle_.get(), sha256.data(), sha256.size()));
+    }
+    /** Whether TLS 1.3 is offered beside 1.2. Default: false. */
+    Config &set_tls_1_3(bool offer) noexcept {
+        return after(iotda_config_set_tls_1_3(handle_.get(), offer));
+    }
+
+    /** The proxy, "http://host:port" or "http://user:password@host:port"; "" (default): none. */
+    Config &set_proxy(const TextArgument &url) noexcept {
+        return after(iotda_config_set_proxy(handle_.get(), url.c_str()));
+    }
+    /** Takes the proxy from the environment, now; the endpoint must have been set. */
+    Config &set_proxy_from_environment() noexcept {
+        return after(iotda_config_set_proxy_from_environment(handle_.get()));
+    }
+    /**
+     * The program's own way to the network. It is owned from now on, and destroyed, in any thread, when the
+     * config and all clients made of it are gone.
+     */
+    Config &set_transport(std::unique_ptr<Transport> transport) noexcept {
+        if (transport == nullptr)
+            return after(iotda_config_set_transport(handle_.get(), nullptr));
+        iotda_transport_t table{};
+        table.struct_size = sizeof table;
+        table.is_secure = transport->is_secure();
+        table.connect = detail::connect;
+        table.send = detail::send;
+        table.receive = detail::receive;
+        table.close = detail::destroy<Connection>;
+        table.destroy = detail::destroy<Transport>;
+        table.user_data = transport.release();
+        return after(iotda_config_set_transport(handle_.get(), &table));
+    }
+
+    /**
+     * Where the time comes from: a callable that returns a time of std::chrono::system_clock. It is copied or
+     * moved to memory of its own, called in the threads that make the calls, at the same time in several of
+     * them, and destroyed, in any thread, when the config and all clients made of it are gone. It must not call
+     * the library; if it throws, the program ends. An empty std::function, or nullptr: the system's clock.
+     */
+    template <class Clock> Config &set_clock(Clock clock) {
+        if constexpr (std::is_null_pointer_v<Clock>) {
+            return after(iotda_config_set_clock(handle_.get(), nullptr, nullptr, nullptr));
+        } else {
+            if constexpr (detail::CanBeEmpty<Clock>::value) {
+                if (clock == nullptr)
+                    return set_clock(nullptr);
+            }
+            const iotda_clock_t read = [](void *callable) noexcept {
+                return detail::unix_ms((*static_cast<Clock *>(callable))());
+            };
+            auto *callable = new Clock(std::move(clock));
+            return after(
+                iotda_config_set_clock(handle_.get(), read, callable, detail::destroy<Clock>));
+        }
+    }
+    /**
+     * Receives log lines up to a level: a callable that takes a LogLevel and a std::string_view, which is
+     * valid during the call alone. It is kept, called and destroyed as that of set_clock. No line holds a
+     * secret, a password or a token. An empty std::function, or nullptr: no log.
+     */
+    template <class Log> Config &set_log(LogLevel level, Log log) {
+        const auto number = static_cast<std::int32_t>(level);
+        if constexpr (std::is_null_pointer_v<Log>) {
+            return after(iotda_config_set_log(handle_.get(), number, nullptr, nullptr, nullptr));
+        } else {
+            if constexpr (detail::CanBeEmpty<Log>::value) {
+                if (log == nullptr)
+                    return set_log(level, nullptr);
+            }
+            const iotda_log_t write = [](void *callable, std::int32_t line_level,
+                                         const char *line) noexcept {
+                (*static_cast<Log *>(callable))(LogLevel{line_level}, std::string_view(line));
+            };
+            auto *callable = new Log(std::move(log));
+            return after(
+                iotda_config_set_log(handle_.get(), number, write, callable, detail::destroy<Log>));
+        }
+    }
+
+  private:
+    Config &after(iotda_status_t status) noexcept {
+        last_status_ = Status{status};
+        return *this;
+    }
+
+    detail::Handle<iotda_config_t> handle_;
+    Status last_status_ = Status::ok;
+};
+
+/**
+ * Reports to the platform for one device.
+ *
+ * The functions that take CallOptions block until the platform has answered, at most for the call's time; no
+ * other touches the network. Any number of threads may call them at the same time.
+ */
+class Client {
+  public:
+    /** No client: every call is refused. To be assigned one. */
+    Client() noexcept = default;
+
+    /**
+     * Makes a client of a config, which can then go, or be changed and used again. Uses no network. Fails also if
+     * the program was compiled with a header of another binary interface than the library it runs with.
+     */
+    [[nodiscard]] static Result<Client> make(const Config &config) noexcept {
+        if (iotda_abi_version() != IOTDA_ABI_VERSION)
+            return Result<Client>(Outcome(Status::internal,
+                                          "this program was compiled with the header of "
+                                          "another version of libiotda than it runs with"));
+        iotda_client_t *client = nullptr;
+        const auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
+            return iotda_init(config.native_handle(), &client, call);
+        });
+        return made(outcome, client);
+    }
+
+    /**
+     * Makes a client for another device. It shares connections, TLS sessions and addresses with this one, and
+     * its other settings; either may go first. Uses no network.
+     */
+    [[nodiscard]] Result<Client> open_device(const TextArgument &device_id, Bytes secret) noexcept {
+        iotda_client_t *device = nullptr;
+        const auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
+            return iotda_open_device(handle_.get(), device_id.c_str(), secret.data(), secret.size(),
+                                     &device, call);
+        });
+        return made(outcome, device);
+    }
+
+    /** Authenticates, unless a valid access token is at hand. Optional: it tells early whether the settings are right. */
+    Outcome auth(const CallOptions &options = {}) noexcept {
+        return Outcome::of(options,
+                           [&](iotda_call_t *call) { return iotda_auth(handle_.get(), call); });
+    }
+
+    /** Reports properties of the device: services, at least one. At least once, not exactly once. */
+    Outcome report_props(Span<const Service> services, const CallOptions &options = {}) noexcept {
+        return Outcome::of(options, [&](iotda_call_t *call) {
+            return iotda_report_props(handle_.get(), services.data(), services.size(), call);
+        });
+    }
+    /** The same for one service. */
+    Outcome report_props(const Service &service, const CallOptions &options = {}) noexcept {
+        return report_props(Span<const Service>(&service, 1), options);
+    }
+    /** Reports properties by a request body that the program made itself. It is checked, and sent as it is, without a copy here. */
+    Outcome report_props_json(std::string_view json, const CallOptions &options = {}) noexcept {
+        return Outcome::of(options, [&](iotda_call_t *call) {
+            return iotda_report_props_json(handle_.get(), json.data(), json.size(), call);
+        });
+    }
+
+    /** Reports a message of the device: any bytes, also none. */
+    Outcome report_message(Bytes data, const CallOptions &options = {}) noexcept {
+        return Outcome::of(options, [&](iotda_call_t *call) {
+            return iotda_report_message(handle_.get(), data.data(), data.size(), call);
+        });
+    }
+
+    /**
+     * Reports properties of child devices of this gateway, any number from one up, in as many requests as the
+     * platform's limits ask for. Status::partial if some were delivered and others were not. Allocates room for
+     * a status for each child.
+     */
+    BatchOutcome gateway_batch(Span<const Child> children, const CallOptions &options = {}) {
+        std::vector<iotda_status_t> child_status(children.size());
+        const auto outcome = gateway_batch(children, child_status, options);
+        return BatchOutcome(outcome, std::move(child_status));
+    }
+    /** The same into room of the caller's, which must be as many as the children. Always written, if it is. */
+    Outcome gateway_batch(Span<const Child> children, Span<iotda_status_t> child_status,
+                          const CallOptions &options = {}) noexcept {
+        if (child_status.size() != children.size())
+            return Outcome(Status::invalid_argument, "child_status and children differ in number");
+        /* What is no status: it shows where the library wrote none, since the call did not come that far. */
+        constexpr iotda_status_t unwritten = -1;
+        for (auto &status : child_status)
+            status = unwritten;
+        const auto outcome = Outcome::of(options, [&](iotda_call_t *call) {
+            return iotda_gateway_batch(handle_.get(), children.data(), children.size(),
+                                       child_status.data(), call);
+        });
+        for (auto &status : child_status)
+            if (status == unwritten)
+                status = static_cast<iotda_status_t>(outcome.status());
+        return outcome;
+    }
+    /** Reports a batch by a request body that the program made itself, with any number of children. Without a copy here. */
+    Outcome gateway_batch_json(std::string_view json, const CallOptions &options = {}) noexcept {
+        return Outcome::of(options, [&](iotda_call_t *call) {
+            return iotda_gateway_batch_json(handle_.get(), json.data(), json.size(), call);
+        });
+    }
+
+    /** Counters since the client was made, over all devices that share its connections. Never blocks. */
+    [[nodiscard]] Result<iotda_stats_t> stats() const noexcept {
+        iotda_stats_t stats{};
+        stats.struct_size = sizeof stats;
+        const Outcome outcome(::iotda_stats(handle_.get(), &stats));
+        return outcome ? Result<iotda_stats_t>(outcome, std::move(stats))
+                       : Result<iotda_stats_t>(outcome);
+    }
+
+    /** The platform's time, to the second; nothing if no answer told it yet. Never blocks. */
+    [[nodiscard]] std::optional<SystemTime> server_time() const noexcept {
+        const auto ms = iotda_server_time_ms(handle_.get());
+        if (ms == 0)
+            return std::nullopt;
+        return SystemTime(std::chrono::milliseconds(ms));
+    }
+
+    /**
+     * The access token and its expiry as text, for Config::set_token after a restart; "" if there is no valid
+     * token. Keep it as secret as the device's secret: the string is not wiped. Never blocks.
+     */
+    [[nodiscard]] Result<std::string> export_token() {
+        std::string token(512, '\0');
+        auto length = export_token(Span<char>(token.data(), token.size()));
+        if (!length)
+            return Result<std::string>(length);
+        token.resize(*length);
+        return Result<std::string>(length, std::move(token));
+    }
+    /** The same into room of the caller's, 512 bytes of which are always enough; terminated. Returns the length. */
+    [[nodiscard]] Result<std::size_t> export_token(Span<char> out) noexcept {
+        std::size_t length = 0;
+        const auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
+            return iotda_token_export(handle_.get(), out.data(), out.size(), &length, call);
+        });
+        return outcome ? Result<std::size_t>(outcome, std::move(length))
+                       : Result<std::size_t>(outcome);
+    }
+
+    /** Closes the client now instead of when it is destroyed. No other call on it may be running. */
+    void close() noexcept {
+        handle_.reset();
+    }
+    /** Whether there is a client, whatever state it is in. */
+    explicit operator bool() const noexcept {
+        return handle_ != nullptr;
+    }
+    /** The handle for functions of iotda.h; it stays this object's. */
+    [[nodiscard]] iotda_client_t *native_handle() const noexcept {
+        return handle_.get();
+    }
+
+  private:
+    explicit Client(iotda_client_t *client) noexcept : handle_(client) {}
+
+    static Result<Client> made(const Outcome &outcome, iotda_client_t *client) noexcept {
+        return outcome ? Result<Client>(outcome, Client(client)) : Result<Client>(outcome);
+    }
+
+    detail::Handle<iotda_client_t> handle_;
+};
+
+} // namespace iotda
+
+#endif /* IOTDA_HPP */
