@@ -1,131 +1,198 @@
 /*
- * A gateway that reports what its child devices measure. It reads lines from standard input, one for
- * each reading,
+ * A gateway: it collects the readings of its child devices and reports them in batches.
  *
- *   CHILD_ID SERVICE_ID NAME=VALUE NAME=VALUE ...
+ *   gateway                                 reads from standard input
+ *   gateway --simulate CHILDREN ROUNDS      makes readings up
  *
- * and reports them in batches: at an empty line, at the end, and whenever MAX_READINGS are there. What
- * could not be delivered for a reason that may pass stays for the next batch.
+ * A line of the input is a reading; an empty line, or the end, has what came so far reported:
  *
- *   gateway ENDPOINT GATEWAY_ID SECRET [CA_FILE] < readings
+ *   meter_1 power Voltage=230.4 Phases=3 Closed=true
+ *   door_7 lock State=open
+ *
+ * Who the gateway is comes from the environment: IOTDA_ENDPOINT, IOTDA_DEVICE_ID, IOTDA_DEVICE_SECRET and,
+ * unless a public authority signed the platform's certificate, IOTDA_CA_FILE.
+ *
+ * Each reading keeps the time at which it was taken. One that could not be delivered, and may be later, goes
+ * with the next batch; one that the platform will never take is dropped, and said so. The exit status is 0
+ * if all were delivered.
  */
 #define _POSIX_C_SOURCE 200809L
+
 #include <iotda.h>
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { MAX_READINGS = 1000 };
+enum { MAX_READINGS = 1000, CALL_TIMEOUT_MS = 20000, LAST_TRIES = 3, LONGEST_PAUSE_MS = 5000 };
 
-/* One line of input. The library borrows all of it for the time of a call, and nothing for longer. */
-typedef struct reading {
-    char *line; /* the child's and the service's id point into it */
-    iotda_props_t *props;
-    iotda_service_t service;
-} reading_t;
+struct reading {
+    char child[129];
+    char service[65];
+    iotda_props_t *properties;
+    int64_t time_ms;
+};
 
-static reading_t readings[MAX_READINGS];
-static iotda_child_t children[MAX_READINGS];
-static iotda_status_t outcomes[MAX_READINGS];
+static struct reading readings[MAX_READINGS];
 static size_t count;
-static unsigned long delivered, lost;
+static size_t delivered, lost;
 
-/* A value that is JSON (a number, true, an array ...) is passed on as it is; all else is a string. */
-static bool add_property(iotda_props_t *props, char *assignment) {
-    char *value = strchr(assignment, '=');
-    if (value == NULL)
-        return false;
-    *value++ = '\0';
-    return iotda_props_add_json(props, assignment, value) == IOTDA_OK ||
-           iotda_props_add_string(props, assignment, value) == IOTDA_OK;
-}
-
-static void take(const char *text) {
+static int64_t now_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    char *line = strdup(text);
-    iotda_props_t *props = iotda_props_new();
-    char *rest = line, *child = NULL, *service = NULL;
-    bool is_good = line != NULL && props != NULL &&
-                   (child = strtok_r(rest, " \t\n", &rest)) != NULL &&
-                   (service = strtok_r(NULL, " \t\n", &rest)) != NULL;
-    for (char *word; is_good && (word = strtok_r(NULL, " \t\n", &rest)) != NULL;)
-        is_good = add_property(props, word);
-    if (!is_good) {
-        fprintf(stderr, "gateway: not \"CHILD_ID SERVICE_ID NAME=VALUE ...\": %s", text);
-        iotda_props_free(props);
-        free(line);
-        lost++;
-        return;
-    }
-    reading_t *reading = &readings[count];
-    *reading = (reading_t){.line = line, .props = props};
-    reading->service = (iotda_service_t){service, iotda_props_json(props),
-                                         (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000};
-    children[count++] = (iotda_child_t){child, &reading->service, 1};
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Whether the next batch may have more luck. */
-static bool may_pass(iotda_status_t status) {
+static void pause_ms(uint32_t ms) {
+    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&time, NULL);
+}
+
+static void lose(const struct reading *reading, const char *why) {
+    fprintf(stderr, "gateway: a reading of %s is lost: %s\n", reading->child, why);
+    iotda_props_free(reading->properties);
+    lost++;
+}
+
+/* Whether a later batch may deliver what this one did not. */
+static bool may_heal(iotda_status_t status) {
     switch (status) {
-    case IOTDA_E_DNS:
-    case IOTDA_E_CONNECT:
-    case IOTDA_E_TIMEOUT:
-    case IOTDA_E_RATE_LIMITED:
-    case IOTDA_E_SERVER:
-        return true;
-    default:
+    case IOTDA_E_INVALID_ARGUMENT:
+    case IOTDA_E_TOO_LARGE:
+    case IOTDA_E_REJECTED:
+    case IOTDA_E_UNKNOWN_CHILD: /* register the device on the platform, below this gateway */
         return false;
+    default:
+        return true;
     }
 }
 
-static void report(iotda_client_t *client) {
+/* Reports all readings in one call. Those that are to be reported again stay. Returns how long to wait. */
+static uint32_t report(iotda_client_t *client) {
+    static iotda_service_t services[MAX_READINGS];
+    static iotda_child_t children[MAX_READINGS];
+    static iotda_status_t statuses[MAX_READINGS];
     if (count == 0)
-        return;
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct reading *reading = &readings[i];
+        services[i].service_id = reading->service;
+        services[i].properties = iotda_props_json(reading->properties);
+        services[i].event_time_ms = reading->time_ms;
+        children[i].device_id = reading->child;
+        children[i].services = &services[i];
+        children[i].service_count = 1;
+    }
     iotda_call_t call = IOTDA_CALL_INIT;
-    iotda_status_t status = iotda_gateway_batch(client, children, count, outcomes, &call);
+    call.timeout_ms = CALL_TIMEOUT_MS;
+    iotda_status_t status = iotda_gateway_batch(client, children, count, statuses, &call);
     if (status != IOTDA_OK)
         fprintf(stderr, "gateway: %s: %s\n", iotda_status_name(status), call.message);
 
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        if (may_pass(outcomes[i])) {
-            readings[kept] = readings[i];
-            children[kept] = (iotda_child_t){children[i].device_id, &readings[kept].service, 1};
-            kept++;
-            continue;
-        }
-        if (outcomes[i] == IOTDA_OK) {
+        if (statuses[i] == IOTDA_OK) {
+            iotda_props_free(readings[i].properties);
             delivered++;
+        } else if (may_heal(statuses[i])) {
+            readings[kept++] = readings[i];
         } else {
-            fprintf(stderr, "gateway: %s: %s\n", children[i].device_id,
-                    iotda_status_text(outcomes[i]));
-            lost++;
+            lose(&readings[i], iotda_status_name(statuses[i]));
         }
-        iotda_props_free(readings[i].props);
-        free(readings[i].line);
     }
     count = kept;
-    if (call.retry_after_ms > 0 && kept > 0) {
-        struct timespec pause = {call.retry_after_ms / 1000,
-                                 (long)(call.retry_after_ms % 1000) * 1000000};
-        nanosleep(&pause, NULL);
+    return call.retry_after_ms;
+}
+
+/* The place for the next reading. If nothing can be delivered, the oldest one makes room. */
+static struct reading *next_reading(iotda_client_t *client) {
+    if (count == MAX_READINGS)
+        report(client);
+    if (count == MAX_READINGS) {
+        lose(&readings[0], "there is no room for more");
+        memmove(readings, readings + 1, --count * sizeof readings[0]);
+    }
+    struct reading *reading = &readings[count];
+    reading->time_ms = now_ms();
+    reading->properties = iotda_props_new();
+    return reading;
+}
+
+/* NAME=VALUE. The value is JSON, which is passed on as it is written, or else a text. */
+static bool add_value(iotda_props_t *properties, char *assignment) {
+    char *value = strchr(assignment, '=');
+    if (value == NULL)
+        return false;
+    *value++ = '\0';
+    return iotda_props_add_json(properties, assignment, value) == IOTDA_OK ||
+           iotda_props_add_string(properties, assignment, value) == IOTDA_OK;
+}
+
+/* One wrong reading would have the whole batch refused: so it is looked at here. */
+static void take_line(iotda_client_t *client, char *line) {
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    struct reading *reading = next_reading(client);
+    char *rest = NULL;
+    char *child = strtok_r(line, " ", &rest), *service = strtok_r(NULL, " ", &rest);
+    bool good = child != NULL && child[strspn(child, allowed)] == '\0' &&
+                strlen(child) < sizeof reading->child && service != NULL &&
+                service[strspn(service, allowed)] == '\0' &&
+                strlen(service) < sizeof reading->service;
+    size_t values = 0;
+    for (char *word; good && (word = strtok_r(NULL, " ", &rest)) != NULL; values++)
+        good = add_value(reading->properties, word);
+    if (!good || values == 0) {
+        fprintf(stderr, "gateway: this is no reading: %s ...\n", child != NULL ? child : "");
+        iotda_props_free(reading->properties);
+        lost++;
+        return;
+    }
+    strcpy(reading->child, child);
+    strcpy(reading->service, service);
+    count++;
+}
+
+static void read_input(iotda_client_t *client) {
+    char *line = NULL;
+    size_t room = 0;
+    while (getline(&line, &room, stdin) >= 0) {
+        line[strcspn(line, "\r\n")] = '\0';
+        if (*line == '\0')
+            report(client);
+        else
+            take_line(client, line);
+    }
+    free(line);
+}
+
+static void simulate(iotda_client_t *client, int children, int rounds) {
+    for (int round = 0; round < rounds; round++) {
+        for (int child = 0; child < children; child++) {
+            char line[128];
+            snprintf(line, sizeof line, "simulated_%d climate Temperature=%d.5 Round=%d", child,
+                     15 + (child + round) % 10, round);
+            take_line(client, line);
+        }
+        report(client);
     }
 }
 
 int main(int argc, char **argv) {
-    if (argc < 4) {
-        fprintf(stderr, "usage: gateway ENDPOINT GATEWAY_ID SECRET [CA_FILE] < readings\n");
+    const char *endpoint = getenv("IOTDA_ENDPOINT"), *id = getenv("IOTDA_DEVICE_ID");
+    const char *secret = getenv("IOTDA_DEVICE_SECRET"), *ca_file = getenv("IOTDA_CA_FILE");
+    bool simulated = argc == 4 && strcmp(argv[1], "--simulate") == 0;
+    if (endpoint == NULL || id == NULL || secret == NULL || (argc != 1 && !simulated)) {
+        fprintf(stderr, "usage: gateway [--simulate CHILDREN ROUNDS]\n"
+                        "with IOTDA_ENDPOINT, IOTDA_DEVICE_ID and IOTDA_DEVICE_SECRET set\n");
         return EXIT_FAILURE;
     }
     iotda_config_t *config = iotda_config_new();
-    iotda_config_set_endpoint(config, argv[1]);
-    iotda_config_set_device(config, argv[2], argv[3], strlen(argv[3]));
-    if (argc > 4)
-        iotda_config_set_ca_file(config, argv[4]);
+    iotda_config_set_endpoint(config, endpoint);
+    iotda_config_set_device(config, id, secret, strlen(secret));
+    if (ca_file != NULL)
+        iotda_config_set_ca_file(config, ca_file);
     iotda_client_t *client = NULL;
     iotda_call_t call = IOTDA_CALL_INIT;
     iotda_status_t status = iotda_init(config, &client, &call);
@@ -135,35 +202,19 @@ int main(int argc, char **argv) {
         return EXIT_FAILURE;
     }
 
-    char line[4096];
-    while (fgets(line, sizeof line, stdin) != NULL) {
-        if (strcmp(line, "\n") != 0)
-            take(line);
-        else
-            report(client);
-        /* What waits for better times makes no room: the oldest goes. */
-        if (count == MAX_READINGS)
-            report(client);
-        if (count == MAX_READINGS) {
-            iotda_props_free(readings[0].props);
-            free(readings[0].line);
-            for (size_t i = 1; i < count; i++) {
-                readings[i - 1] = readings[i];
-                children[i - 1] =
-                    (iotda_child_t){children[i].device_id, &readings[i - 1].service, 1};
-            }
-            count--;
-            lost++;
-        }
+    if (simulated)
+        simulate(client, atoi(argv[2]), atoi(argv[3]));
+    else
+        read_input(client);
+    for (int tries = 1; count > 0; tries++) {
+        uint32_t wait_ms = report(client);
+        if (count == 0 || tries == LAST_TRIES)
+            break;
+        pause_ms(wait_ms < LONGEST_PAUSE_MS ? wait_ms : LONGEST_PAUSE_MS);
     }
-    for (int attempt = 0; count > 0 && attempt < 3; attempt++)
-        report(client);
-    lost += count;
-    while (count > 0) {
-        iotda_props_free(readings[--count].props);
-        free(readings[count].line);
-    }
+    while (count > 0)
+        lose(&readings[--count], "the platform could not be reached");
     iotda_close(client);
-    printf("gateway: delivered %lu readings, lost %lu\n", delivered, lost);
+    printf("delivered %zu readings, lost %zu\n", delivered, lost);
     return lost == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

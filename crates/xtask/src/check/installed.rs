@@ -42,11 +42,18 @@ pub(super) fn install_moved(project: &Project, dir: &str, options: &[&str]) -> R
 
 /// A copy of a directory below crates/iotda-dist/tests, to be built as a user's project is.
 pub(super) fn copy_of(project: &Project, tests: &str, dir: &str) -> Result<PathBuf> {
+    copy_files(project, &format!("crates/iotda-dist/tests/{tests}"), dir)
+}
+
+/// A copy of the files of a directory of the repository, without the directories in it.
+pub(super) fn copy_files(project: &Project, from: &str, dir: &str) -> Result<PathBuf> {
     let to = project.empty_dir(dir)?;
-    let from = project.path("crates/iotda-dist/tests").join(tests);
+    let from = project.path(from);
     for entry in fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))? {
         let entry = entry?;
-        fs::copy(entry.path(), to.join(entry.file_name()))?;
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
     }
     Ok(to)
 }
