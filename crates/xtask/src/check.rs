@@ -12,6 +12,7 @@ mod failures;
 mod go;
 mod installed;
 mod panics;
+mod snippets;
 mod source_tree;
 mod sources;
 mod stand;
@@ -36,7 +37,8 @@ const STEPS: &[Step] = &[
     ("the C sources are formatted", sources::c_format),
     ("include/iotda.h is up to date", sources::header),
     ("the headers compile alone, as C and as C++", sources::headers_compile),
-    ("the README is true to the example and the header", sources::readme),
+    ("include/iotda.hpp has all that include/iotda.h has", sources::cpp_header_is_complete),
+    ("the README is true to the headers and the files", sources::readme),
     ("clippy has nothing to say", sources::clippy),
     ("the Rust documentation builds", sources::documentation),
     ("the Rust tests pass", sources::rust_tests),
@@ -51,6 +53,7 @@ const STEPS: &[Step] = &[
     ("the C++ interface keeps its contract", cpp::check),
     ("... and valgrind finds no fault in it", cpp::check_with_valgrind),
     ("the examples build as their users build them, and report", examples::check),
+    ("what the documentation shows compiles and runs", snippets::check),
     ("transports of a program's own carry reports", transports::check),
     ("failures are told as what they are", failures::check),
     ("a thousand reports cost a thousand sends", steady::check),

@@ -44,7 +44,9 @@ const PROGRAMS: &[Program] = &[
 pub(super) fn check(project: &Project) -> Result<()> {
     let source = installed::copy_of(project, "cpp", DIR)?;
     let flags = flags(&installed::prefix(project))?;
-    for compiler in ["g++", "clang++"] {
+    const COMPILERS: [&str; 2] = ["g++", "clang++"];
+    ensure!(COMPILERS.iter().any(|compiler| provision::find(compiler)), "neither of {COMPILERS:?} is installed");
+    for compiler in COMPILERS {
         if !provision::find(compiler) {
             println!("   {compiler} is not installed: left out");
             continue;
@@ -79,7 +81,8 @@ pub(super) fn check_with_valgrind(project: &Project) -> Result<()> {
     Ok(())
 }
 
-fn flags(prefix: &Path) -> Result<Vec<String>> {
+/// What a compiler is told to link the static library of a package.
+pub(super) fn flags(prefix: &Path) -> Result<Vec<String>> {
     let mut pkg_config = Command::new("pkg-config");
     pkg_config.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).args(["--cflags", "--libs", "iotda-static"]);
     Ok(process::output(&mut pkg_config)?.split_whitespace().map(String::from).collect())

@@ -1,8 +1,10 @@
 //! What can be said of the sources alone: format, lints, documentation, the Rust tests, the C header.
 
+use crate::abi::declared_function;
 use crate::project::Project;
 use crate::{header, process};
 use anyhow::{Context, Result, ensure};
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,14 +64,31 @@ pub(super) fn headers_compile(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// The README shows the example as it is, and names nothing that the header does not have.
+/// include/iotda.hpp calls every function of include/iotda.h, and has a name for every constant.
+pub(super) fn cpp_header_is_complete(project: &Project) -> Result<()> {
+    let read = |path: &str| fs::read_to_string(project.path(path)).with_context(|| format!("cannot read {path}"));
+    let (c, cpp) = (read("include/iotda.h")?, read("include/iotda.hpp")?);
+    let used: HashSet<&str> = cpp.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let functions = c.lines().filter_map(declared_function);
+    let constants = c.lines().filter_map(|line| line.strip_prefix("#define ")?.split([' ', '(']).next());
+    let lacking: Vec<&str> =
+        functions.chain(constants.filter(|name| *name != "IOTDA_H")).filter(|name| !used.contains(name)).collect();
+    ensure!(lacking.is_empty(), "include/iotda.hpp lacks what include/iotda.h has: {lacking:?}");
+    Ok(())
+}
+
+/// The README names nothing that the headers do not have, and refers to no file that is not there. Its programs and
+/// commands are tried out by `snippets`.
 pub(super) fn readme(project: &Project) -> Result<()> {
     let read = |path: &str| fs::read_to_string(project.path(path)).with_context(|| format!("cannot read {path}"));
-    let (readme, header) = (read("README.md")?, read("include/iotda.h")?);
-    let example = format!("```c\n{}```\n", read("examples/c/host_monitor.c")?);
-    ensure!(readme.contains(&example), "the program in README.md is not examples/c/host_monitor.c: copy it");
-    let unknown: Vec<&str> = names(&readme).filter(|name| !header.contains(name)).collect();
-    ensure!(unknown.is_empty(), "README.md names what include/iotda.h does not have: {unknown:?}");
+    let readme = read("README.md")?;
+    let headers = read("include/iotda.h")? + &read("include/iotda.hpp")?;
+    let unknown: Vec<&str> = names(&readme).filter(|name| !headers.contains(name)).collect();
+    ensure!(unknown.is_empty(), "README.md names what the headers do not have: {unknown:?}");
+    let links = readme.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let files = links.map(|(link, _)| link).filter(|link| !link.contains("://") && !link.starts_with('#'));
+    let missing: Vec<&str> = files.filter(|file| !project.path(file).exists()).collect();
+    ensure!(missing.is_empty(), "README.md refers to what is not there: {missing:?}");
     Ok(())
 }
 
