@@ -8,7 +8,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::error::{Answered, Error, ErrorKind, Refusal, Result};
-use crate::http::exchange::Answer;
+use crate::http::stream::Answer;
+use crate::token::is_token;
 
 /// An access token as the platform issued it.
 #[derive(Debug)]
@@ -120,8 +121,7 @@ pub(crate) fn issued(answer: &Answer) -> Result<Issued> {
         Some(Value::String(token)) => Zeroizing::new(token),
         _ => return Err(fault("holds no access_token")),
     };
-    // It becomes the value of a header.
-    if token.is_empty() || !token.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
+    if !is_token(&token) {
         return Err(fault("holds an access_token that is no header value"));
     }
     match body.get("expires_in").and_then(Value::as_u64) {

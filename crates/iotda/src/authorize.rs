@@ -14,11 +14,15 @@ use crate::cancel::Interrupt;
 use crate::client::{Client, Device};
 use crate::config::SignType;
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::request::Post;
 use crate::json::write;
 use crate::monitor::{Count, Level};
 use crate::password;
 use crate::retry::random_fraction;
-use crate::token::{Flight, Lease, Token, header_value};
+use crate::token::{Flight, Lease, Token};
+
+/// Where a device authenticates.
+const AUTHENTICATION: [&str; 3] = ["/v5/device-auth", "", ""];
 
 impl Client {
     /// A token that is valid now, from memory or by an authentication, this call's or another's.
@@ -61,15 +65,16 @@ impl Client {
         let unix_ms = self.shared.clock.unix_ms();
         let body = self.device.authentication(unix_ms);
         let context = call.attempt()?;
+        let post = Post { path: AUTHENTICATION, token: None, body: &body };
         self.shared.monitor.add(Count::Authentications, 1);
-        let answer = self.shared.exchange.post(&self.shared.auth_uri, None, &body, &context, &mut 0)?;
+        let answer = self.shared.exchange.post(&post, &context, &mut 0)?;
         let issued = answer::issued(&answer).map_err(|error| match answer.server_time_ms {
             Some(server_ms) if self.device.sign_type == SignType::PasswordAndTime => {
                 clock_hint(error, server_ms, unix_ms)
             }
             _ => error,
         })?;
-        Ok(Token::new(header_value(issued.token)?, asked, issued.lifetime, random_fraction()))
+        Ok(Token::new(issued.token, asked, issued.lifetime, random_fraction()))
     }
 }
 

@@ -104,13 +104,13 @@ pub(crate) fn is_event_time(text: &[u8]) -> bool {
 pub(crate) fn http_date_ms(text: &[u8]) -> Option<i64> {
     const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
     let text: &[u8; 29] = text.try_into().ok()?;
-    let number = |range: std::ops::Range<usize>| {
-        let digits = std::str::from_utf8(&text[range]).ok()?;
-        digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse::<i64>().ok())?
+    let two = |at: usize| {
+        let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
+        (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
     };
-    let month = MONTHS.chunks(3).position(|name| name == &text[8..11])? as i64 + 1;
-    let (year, day) = (number(12..16)?, number(5..7)?);
-    let (hour, minute, second) = (number(17..19)?, number(20..22)?, number(23..25)?);
+    let month = MONTHS.chunks_exact(3).position(|name| name == &text[8..11])? as i64 + 1;
+    let (year, day) = (two(12)? * 100 + two(14)?, two(5)?);
+    let (hour, minute, second) = (two(17)?, two(20)?, two(23)?);
     let possible = year >= 1970
         && (1..=days_in_month(year, month)).contains(&day)
         && hour < 24

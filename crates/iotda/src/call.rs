@@ -57,8 +57,9 @@ pub(crate) struct Rules {
 impl<'a> Call<'a> {
     /// Starts a call: its deadline runs from here.
     pub(crate) fn start(options: CallOptions, rules: &'a Rules, monitor: &'a Monitor) -> Result<Self> {
+        let now = Instant::now();
         let call = Call {
-            deadline: Instant::now().checked_add(options.timeout.unwrap_or(rules.timeout)),
+            deadline: now.checked_add(options.timeout.unwrap_or(rules.timeout)),
             cancel: options.cancel,
             attempts: 0,
             authenticated: false,
@@ -67,14 +68,15 @@ impl<'a> Call<'a> {
             rules,
             monitor,
         };
-        call.check()?;
+        call.check(now)?;
         Ok(call)
     }
 
     /// The bounds of one attempt that begins now.
     pub(crate) fn attempt(&self) -> Result<Context> {
-        self.check()?;
-        let attempt_ends = Instant::now().checked_add(self.rules.attempt_timeout);
+        let now = Instant::now();
+        self.check(now)?;
+        let attempt_ends = now.checked_add(self.rules.attempt_timeout);
         let deadline = match (self.deadline, attempt_ends) {
             (Some(call), Some(attempt)) => Some(call.min(attempt)),
             (call, attempt) => call.or(attempt),
@@ -90,7 +92,7 @@ impl<'a> Call<'a> {
     /// Waits for `duration`, which must be in the call's time.
     pub(crate) fn pause(&self, duration: Duration) -> Result<()> {
         cancel::pause(duration, self.cancel.as_ref());
-        self.check()
+        self.check(Instant::now())
     }
 
     /// After a failed attempt: waits until it is time for the next, or gives the error back if there is
@@ -111,11 +113,11 @@ impl<'a> Call<'a> {
         self.pause(delay)
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, now: Instant) -> Result<()> {
         if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
             return Err(cancelled());
         }
-        if self.time_left().is_zero() {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
             return Err(Error::new(
                 ErrorKind::Timeout,
                 "the time for this call was over before a request could be sent",

@@ -8,9 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use iotda_sys::fork::ForkMark;
-use once_cell::sync::OnceCell;
 use rustls::RootCertStore;
-use ureq::http::Uri;
 
 use crate::call::{Call, CallOptions, Delivery, Rules};
 use crate::cancel::Interrupt;
@@ -45,7 +43,6 @@ pub struct Client {
 pub(crate) struct Shared {
     pub(crate) exchange: Exchange,
     pub(crate) origin: String,
-    pub(crate) auth_uri: Uri,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) monitor: Arc<Monitor>,
     pub(crate) rules: Rules,
@@ -61,7 +58,6 @@ pub(crate) struct Device {
     pub(crate) sign_type: SignType,
     pub(crate) token: TokenCell,
     pub(crate) pace: Pace,
-    pub(crate) uris: [OnceCell<Uri>; 3],
 }
 
 impl Client {
@@ -105,7 +101,6 @@ impl Client {
             kept_for: config.kept_for,
         })?;
         let shared = Shared {
-            auth_uri: uri(format!("{origin}/v5/device-auth"))?,
             origin,
             exchange,
             clock: Arc::clone(&config.clock),
@@ -238,13 +233,8 @@ impl Interrupt for Device {
 
 impl Device {
     pub(crate) fn new(identity: Identity, sign_type: SignType, rate: Option<f64>) -> Self {
-        Device { identity, sign_type, token: TokenCell::default(), pace: Pace::new(rate), uris: Default::default() }
+        Device { identity, sign_type, token: TokenCell::default(), pace: Pace::new(rate) }
     }
-}
-
-pub(crate) fn uri(text: String) -> Result<Uri> {
-    Uri::try_from(text.as_str())
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("\"{text}\" is no address: {error}")))
 }
 
 #[cfg(test)]

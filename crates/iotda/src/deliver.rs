@@ -3,12 +3,11 @@
 //! Whether and when to try again is decided by [`crate::call`]; where tokens come from, by
 //! [`crate::authorize`]; what an answer means, by [`crate::answer`].
 
-use ureq::http::Uri;
-
 use crate::answer;
 use crate::call::Call;
-use crate::client::{Client, uri};
+use crate::client::Client;
 use crate::error::{Error, ErrorKind, Refusal, Result};
+use crate::http::request::Post;
 use crate::monitor::Count;
 use crate::pace;
 
@@ -21,11 +20,12 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    /// The end of the path, after the device's id.
     fn path(self) -> &'static str {
         match self {
-            Target::Properties => "properties/report",
-            Target::Message => "messages/up",
-            Target::Batch => "gateway/sub-devices/properties/report",
+            Target::Properties => "/sys/properties/report",
+            Target::Message => "/sys/messages/up",
+            Target::Batch => "/sys/gateway/sub-devices/properties/report",
         }
     }
 
@@ -69,8 +69,8 @@ impl Client {
         self.keep_pace(units, call)?;
         let before = call.attempts;
         let context = call.attempt()?;
-        let answer =
-            self.shared.exchange.post(self.uri(target)?, Some(&token.header), body, &context, &mut call.attempts);
+        let post = Post { path: self.path(target), token: Some(token.text()), body };
+        let answer = self.shared.exchange.post(&post, &context, &mut call.attempts);
         self.shared.monitor.add(Count::Requests, u64::from(call.attempts - before));
         let accepted = answer.and_then(|answer| answer::accepted(&answer, target.what()).map(|()| answer.status));
         let error = match accepted {
@@ -79,7 +79,7 @@ impl Client {
                 self.shared.pace.accepted(units);
                 return Ok(Attempt::Delivered(status));
             }
-            Err(error) => error.without(token.header.as_bytes()),
+            Err(error) => error.without(token.text()),
         };
         match error.kind() {
             ErrorKind::TokenRejected => {
@@ -102,8 +102,9 @@ impl Client {
 
     /// Waits until a report of `units` is due.
     fn keep_pace(&self, units: f64, call: &Call<'_>) -> Result<()> {
+        let mut now = self.shared.clock.monotonic();
         for pace in [&self.device.pace, &self.shared.pace] {
-            let wait = pace.reserve(self.shared.clock.monotonic(), units, call.time_left()).map_err(|wait| {
+            let wait = pace.reserve(now, units, || call.time_left()).map_err(|wait| {
                 Error::new(
                     ErrorKind::RateLimited,
                     format!(
@@ -116,15 +117,14 @@ impl Client {
             if !wait.is_zero() {
                 self.shared.monitor.add(Count::PacingWaits, 1);
                 call.pause(wait)?;
+                now = self.shared.clock.monotonic();
             }
         }
         Ok(())
     }
 
-    fn uri(&self, target: Target) -> Result<&Uri> {
-        self.device.uris[target as usize].get_or_try_init(|| {
-            uri(format!("{}/v5/devices/{}/sys/{}", self.shared.origin, self.device_id(), target.path()))
-        })
+    fn path(&self, target: Target) -> [&str; 3] {
+        ["/v5/devices/", self.device_id(), target.path()]
     }
 }
 
@@ -134,17 +134,16 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn the_addresses_of_the_four_calls() {
+    fn the_paths_of_the_three_reports() {
         let mut config = Config::new();
         config.endpoint("https://iot.example:8943").unwrap().device("deviceId_0001", b"secret").unwrap();
         let client = Client::new(&config).unwrap();
-        assert_eq!(client.shared.auth_uri, "https://iot.example:8943/v5/device-auth");
         for (target, path) in [
             (Target::Properties, "/v5/devices/deviceId_0001/sys/properties/report"),
             (Target::Message, "/v5/devices/deviceId_0001/sys/messages/up"),
             (Target::Batch, "/v5/devices/deviceId_0001/sys/gateway/sub-devices/properties/report"),
         ] {
-            assert_eq!(client.uri(target).unwrap().path(), path);
+            assert_eq!(client.path(target).concat(), path);
         }
     }
 }

@@ -129,11 +129,9 @@ impl Error {
     }
 
     /// The same error without `secret`, should an answer have repeated it.
-    pub(crate) fn without(mut self, secret: &[u8]) -> Self {
-        if let Ok(secret) = std::str::from_utf8(secret) {
-            if !secret.is_empty() && self.message.contains(secret) {
-                self.message = self.message.replace(secret, "***");
-            }
+    pub(crate) fn without(mut self, secret: &str) -> Self {
+        if !secret.is_empty() && self.message.contains(secret) {
+            self.message = self.message.replace(secret, "***");
         }
         self
     }

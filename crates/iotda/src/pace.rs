@@ -57,15 +57,20 @@ impl Pace {
     }
 
     /// How long to wait before a report of `units` is sent; the place is taken. `Err`: the wait would be
-    /// longer than `longest`, and no place was taken.
-    pub(crate) fn reserve(&self, now: Duration, units: f64, longest: Duration) -> Result<Duration, Duration> {
+    /// longer than `longest`, which is only asked for if there is a wait, and no place was taken.
+    pub(crate) fn reserve(
+        &self,
+        now: Duration,
+        units: f64,
+        longest: impl FnOnce() -> Duration,
+    ) -> Result<Duration, Duration> {
         let mut state = self.lock();
         let Some(rate) = state.rate else {
             state.count(now, units);
             return Ok(Duration::ZERO);
         };
         let wait = state.next.saturating_sub(now);
-        if wait > longest {
+        if !wait.is_zero() && wait > longest() {
             return Err(wait);
         }
         state.next = state.next.max(now) + seconds(units / rate);
@@ -142,41 +147,41 @@ mod tests {
     fn nothing_is_held_back_before_a_limit_is_met() {
         let pace = Pace::new(None);
         for _ in 0..1000 {
-            assert_eq!(pace.reserve(at(5), 1.0, Duration::ZERO), Ok(Duration::ZERO));
+            assert_eq!(pace.reserve(at(5), 1.0, || Duration::ZERO), Ok(Duration::ZERO));
         }
     }
 
     #[test]
     fn a_known_rate_spaces_reports() {
         let pace = Pace::new(Some(10.0));
-        let waits: Vec<_> = (0..4).map(|_| pace.reserve(at(1000), 1.0, LONG).unwrap().as_millis()).collect();
+        let waits: Vec<_> = (0..4).map(|_| pace.reserve(at(1000), 1.0, || LONG).unwrap().as_millis()).collect();
         assert_eq!(waits, [0, 100, 200, 300]);
         // A large report takes the places of several.
-        assert_eq!(pace.reserve(at(1400), 5.0, LONG), Ok(Duration::ZERO));
-        assert_eq!(pace.reserve(at(1400), 1.0, LONG), Ok(at(500)));
+        assert_eq!(pace.reserve(at(1400), 5.0, || LONG), Ok(Duration::ZERO));
+        assert_eq!(pace.reserve(at(1400), 1.0, || LONG), Ok(at(500)));
     }
 
     #[test]
     fn a_place_that_comes_too_late_is_not_taken() {
         let pace = Pace::new(Some(1.0));
-        pace.reserve(at(0), 1.0, LONG).unwrap();
+        pace.reserve(at(0), 1.0, || LONG).unwrap();
         for _ in 0..3 {
-            assert_eq!(pace.reserve(at(0), 1.0, at(999)), Err(at(1000)));
+            assert_eq!(pace.reserve(at(0), 1.0, || at(999)), Err(at(1000)));
         }
-        assert_eq!(pace.reserve(at(0), 1.0, at(1000)), Ok(at(1000)));
+        assert_eq!(pace.reserve(at(0), 1.0, || at(1000)), Ok(at(1000)));
     }
 
     #[test]
     fn a_limit_halves_the_rate_at_which_it_was_met_and_success_raises_it() {
         let pace = Pace::new(None);
         for _ in 0..20 {
-            pace.reserve(at(100), 1.0, LONG).unwrap();
+            pace.reserve(at(100), 1.0, || LONG).unwrap();
         }
         // Fifty refusals at once are one.
         for _ in 0..50 {
             pace.limited(at(200));
         }
-        assert_eq!(pace.reserve(at(200), 1.0, LONG), Ok(at(100)), "10 a second");
+        assert_eq!(pace.reserve(at(200), 1.0, || LONG), Ok(at(100)), "10 a second");
         for _ in 0..10 {
             pace.accepted(1.0);
         }

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use ureq::http::HeaderValue;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::token::{Token, TokenCell, header_value};
+use crate::token::{Token, TokenCell, is_token};
 
 /// A token and its expiry, which is a Unix time, since a monotonic clock begins anew.
-#[derive(Debug)]
 pub(crate) struct SavedToken {
-    pub(crate) header: HeaderValue,
+    pub(crate) token: Zeroizing<String>,
     pub(crate) expires_unix_ms: i64,
 }
 
@@ -32,11 +30,10 @@ impl SavedToken {
             return Err(fault(&format!("belongs to device \"{owner}\" and not to \"{device_id}\"")));
         }
         let expires_unix_ms = expires.parse().map_err(|_| fault("does not say when it expires"))?;
-        let header = header_value(Zeroizing::new((*token).to_owned())).map_err(|_| fault("is damaged"))?;
-        if token.is_empty() {
+        if !is_token(token) {
             return Err(fault("is damaged"));
         }
-        Ok(SavedToken { header, expires_unix_ms })
+        Ok(SavedToken { token: Zeroizing::new((*token).to_owned()), expires_unix_ms })
     }
 }
 
@@ -44,7 +41,7 @@ impl SavedToken {
 pub(crate) fn restore(cell: &TokenCell, saved: SavedToken, unix_ms: i64, now: Duration) {
     let left = u64::try_from(saved.expires_unix_ms.saturating_sub(unix_ms)).unwrap_or(0);
     if left > 0 {
-        cell.set(Token::new(saved.header, now, Duration::from_millis(left), 0.0));
+        cell.set(Token::new(saved.token, now, Duration::from_millis(left), 0.0));
     }
 }
 
@@ -52,7 +49,7 @@ pub(crate) fn restore(cell: &TokenCell, saved: SavedToken, unix_ms: i64, now: Du
 pub(crate) fn save(cell: &TokenCell, device_id: &str, unix_ms: i64, now: Duration) -> Option<String> {
     let (token, left) = cell.valid(now)?;
     let expires = unix_ms.saturating_add(i64::try_from(left.as_millis()).ok()?);
-    Some(format!("{SAVED_FORM} {device_id} {expires} {}", token.header.to_str().ok()?))
+    Some(format!("{SAVED_FORM} {device_id} {expires} {}", token.text()))
 }
 
 #[cfg(test)]
@@ -65,12 +62,12 @@ mod tests {
 
     fn with_token() -> TokenCell {
         let cell = TokenCell::default();
-        cell.set(Token::new(header_value("t0k3n".to_owned().into()).unwrap(), Duration::ZERO, HOUR, 0.0));
+        cell.set(Token::new("t0k3n".to_owned().into(), Duration::ZERO, HOUR, 0.0));
         cell
     }
 
     fn is_held(cell: &TokenCell, now: Duration) -> bool {
-        matches!(cell.acquire(now, None, None).unwrap(), Lease::Token(token) if token.header == "t0k3n")
+        matches!(cell.acquire(now, None, None).unwrap(), Lease::Token(token) if token.text() == "t0k3n")
     }
 
     #[test]
@@ -99,7 +96,7 @@ mod tests {
             "iotda-token-1 d 1 ",
             "iotda-token-1 d 1 hunter2\n",
         ] {
-            let error = SavedToken::parse(text, "d").unwrap_err();
+            let error = SavedToken::parse(text, "d").map(drop).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(!error.message().contains("hunter2"), "{error}");
         }

@@ -3,11 +3,10 @@
 //! Times are on the client's monotonic clock. Nothing here sends anything: [`TokenCell::acquire`] tells
 //! one caller to authenticate ([`Lease::Authenticate`]) and lets the others wait for it (single flight).
 
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use ureq::http::HeaderValue;
 use zeroize::Zeroizing;
 
 use crate::cancel::{CancelToken, Interrupt};
@@ -21,39 +20,35 @@ const REFRESH_AHEAD: Duration = Duration::from_secs(300);
 /// After a refresh that failed, the old token serves this long before the next is tried, while it lasts.
 const REFRESH_PAUSE: Duration = Duration::from_secs(30);
 
-/// A token as requests carry it.
-#[derive(Debug)]
+/// A token and how long it lasts. `Debug` shows nothing of its text, which is wiped when it is dropped.
 pub(crate) struct Token {
-    /// From [`header_value`]: marked sensitive, so that `Debug` shows nothing of it.
-    pub(crate) header: HeaderValue,
+    text: Zeroizing<String>,
     expires: Duration,
     refresh: Duration,
 }
 
 impl Token {
     /// A token that was asked for at `asked` and is valid for `lifetime`; `jitter` is random, from 0 up to 1.
-    pub(crate) fn new(header: HeaderValue, asked: Duration, lifetime: Duration, jitter: f64) -> Self {
+    pub(crate) fn new(text: Zeroizing<String>, asked: Duration, lifetime: Duration, jitter: f64) -> Self {
         let ahead = REFRESH_AHEAD.min(lifetime / 10).mul_f64(1.0 + jitter.clamp(0.0, 1.0));
-        Token { header, expires: asked.saturating_add(lifetime), refresh: asked.saturating_add(lifetime - ahead) }
+        Token { text, expires: asked.saturating_add(lifetime), refresh: asked.saturating_add(lifetime - ahead) }
+    }
+
+    /// As requests carry it.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 }
 
-/// Makes a token the value of a header, without a copy; its memory is wiped when the last request lets it go.
-pub(crate) fn header_value(token: Zeroizing<String>) -> Result<HeaderValue> {
-    let bytes = Bytes::from_owner(Wiped(token));
-    let mut value = HeaderValue::from_maybe_shared(bytes)
-        .map_err(|_| Error::new(ErrorKind::Protocol, "the access token cannot be the value of a header"))?;
-    value.set_sensitive(true);
-    Ok(value)
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("expires", &self.expires).finish_non_exhaustive()
+    }
 }
 
-/// Wiped when it is dropped.
-struct Wiped(Zeroizing<String>);
-
-impl AsRef<[u8]> for Wiped {
-    fn as_ref(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
+/// Whether `text` can be a token: it becomes the value of a header.
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
 }
 
 /// The token of one device, shared by all threads that report for it.
@@ -235,7 +230,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn token(asked: Duration, lifetime: Duration) -> Token {
-        Token::new(header_value("t0k3n".to_owned().into()).unwrap(), asked, lifetime, 0.0)
+        Token::new("t0k3n".to_owned().into(), asked, lifetime, 0.0)
     }
 
     fn flight(cell: &TokenCell, now: Duration) -> Flight<'_> {
@@ -287,7 +282,7 @@ mod tests {
 
     #[test]
     fn jitter_spreads_refreshes() {
-        let refresh = |jitter| Token::new(HeaderValue::from_static("t"), Duration::ZERO, 24 * HOUR, jitter).refresh;
+        let refresh = |jitter| Token::new("t".to_owned().into(), Duration::ZERO, 24 * HOUR, jitter).refresh;
         assert_eq!(refresh(0.0), 24 * HOUR - REFRESH_AHEAD);
         assert_eq!(refresh(1.0), 24 * HOUR - 2 * REFRESH_AHEAD);
     }

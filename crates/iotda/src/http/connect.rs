@@ -1,6 +1,6 @@
-//! Opens connections for `ureq`: addresses, TCP, TLS, all before one deadline.
+//! Opens connections: addresses, TCP, TLS, all before one deadline.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -10,17 +10,15 @@ use iotda_sys::socket::{IN_PROGRESS, Interest, poll};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 use socket2::{Domain, Protocol, Socket as RawSocket, TcpKeepalive, Type};
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
 use crate::cancel::{CancelToken, Interrupt};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::context::{self, Context};
+use crate::http::context::Context;
 use crate::http::failure::{Failure, io_failure};
 use crate::http::proxy::Proxy;
 use crate::http::resolve::Addresses;
-use crate::http::socket::Socket;
+use crate::http::socket::{Bounded, Socket};
 use crate::http::stream::Stream;
 use crate::http::tls;
 use crate::monitor::{Count, Level, Monitor};
@@ -30,9 +28,9 @@ use crate::transport::Transport;
 /// certificate checked against it would be accepted or refused at random.
 pub(crate) const RELEASED_MS: i64 = 1_793_491_200_000;
 
-/// Opens TLS connections to one server.
+/// Opens connections to one server.
 #[derive(Debug)]
-pub(crate) struct TlsConnector {
+pub(crate) struct Connector {
     /// The program's own way to the network, in the place of the system's sockets.
     pub(crate) transport: Option<Arc<dyn Transport>>,
     pub(crate) proxy: Option<Proxy>,
@@ -48,7 +46,7 @@ pub(crate) struct TlsConnector {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) monitor: Arc<Monitor>,
     /// `host:port`, for messages.
-    pub(crate) peer: String,
+    pub(crate) peer: Arc<str>,
     pub(crate) timing: Timing,
 }
 
@@ -70,43 +68,30 @@ pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>> {
     })
 }
 
-impl Connector for TlsConnector {
-    type Out = Stream;
-
-    fn connect(&self, _details: &ConnectionDetails, _chained: Option<()>) -> Result<Option<Stream>, ureq::Error> {
-        let mut context = context::current();
-        let connect_ends = Instant::now().checked_add(self.timing.connect);
-        context.deadline = match (connect_ends, context.deadline) {
-            (Some(connect), Some(call)) => Some(connect.min(call)),
-            (connect, call) => connect.or(call),
-        };
-        Ok(Some(self.open(&context)?))
-    }
-}
-
-impl TlsConnector {
-    fn open(&self, context: &Context) -> Result<Stream, Failure> {
+impl Connector {
+    /// Opens a connection within the bounds of `context`.
+    pub(crate) fn open(&self, context: &Context) -> Result<Stream, Failure> {
+        let context = &context.within(self.timing.connect);
         if self.config.is_some() {
             self.check_clock()?;
         }
         let mut socket = self.open_socket(context)?;
-        socket.set_bounds(context.clone());
         let _attached = socket.interruptible().and_then(|target| attach(context.cancel.as_ref(), target));
         context.check().map_err(|error| self.handshake_broke(&error))?;
         if let Some(proxy) = &self.proxy {
-            proxy.tunnel(&mut socket, &self.authority)?;
+            proxy.tunnel(&mut socket.within(context), &self.authority)?;
         }
         let Some(config) = &self.config else {
             self.monitor.log(Level::Info, || format!("connected to {} by the program's own transport", self.peer));
-            return Ok(Stream::new(None, socket, self.peer.clone()));
+            return Ok(Stream::new(None, socket, Arc::clone(&self.peer)));
         };
-        let tls = self.handshake(config, &mut socket)?;
+        let tls = self.handshake(config, &mut socket.within(context))?;
         let resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
         self.monitor.add(if resumed { Count::HandshakesResumed } else { Count::HandshakesFull }, 1);
         self.monitor.log(Level::Info, || {
             format!("connected to {} ({} TLS handshake)", self.peer, if resumed { "resumed" } else { "full" })
         });
-        Ok(Stream::new(Some(tls), socket, self.peer.clone()))
+        Ok(Stream::new(Some(tls), socket, Arc::clone(&self.peer)))
     }
 
     fn open_socket(&self, context: &Context) -> Result<Socket, Failure> {
@@ -170,7 +155,7 @@ impl TlsConnector {
     }
 
     fn target(&self) -> String {
-        self.proxy.as_ref().map_or_else(|| self.peer.clone(), Proxy::name)
+        self.proxy.as_ref().map_or_else(|| self.peer.to_string(), Proxy::name)
     }
 
     fn connect_within(
@@ -204,7 +189,7 @@ impl TlsConnector {
         Ok(socket.into())
     }
 
-    fn handshake(&self, config: &Arc<ClientConfig>, socket: &mut Socket) -> Result<ClientConnection, Failure> {
+    fn handshake(&self, config: &Arc<ClientConfig>, socket: &mut Bounded<'_>) -> Result<ClientConnection, Failure> {
         let explain = |error: &rustls::Error| tls::explain(error, &self.peer);
         let mut tls =
             ClientConnection::new(Arc::clone(config), self.server_name.clone()).map_err(|error| explain(&error))?;
@@ -214,7 +199,7 @@ impl TlsConnector {
             while tls.wants_write() {
                 tls.write_tls(socket).map_err(|error| self.handshake_broke(&error))?;
             }
-            match tls.read_tls(&mut socket.by_ref()) {
+            match tls.read_tls(socket) {
                 Ok(0) => return Err(self.handshake_broke(&io::ErrorKind::UnexpectedEof.into())),
                 Ok(_) => {}
                 Err(error) => return Err(self.handshake_broke(&error)),
@@ -266,21 +251,5 @@ fn wait_for_connection(socket: &RawSocket, left: Option<Duration>) -> io::Result
         Some(error) => Err(error),
         // An interrupt while connecting leaves a socket that is writable and not connected.
         None => socket.peer_addr().map(drop),
-    }
-}
-
-/// `ureq` resolves before each request, also when it then takes a kept connection; the connector does it
-/// when it connects. So this finds nothing, at no cost.
-#[derive(Debug)]
-pub(crate) struct NoResolver;
-
-impl Resolver for NoResolver {
-    fn resolve(
-        &self,
-        _uri: &ureq::http::Uri,
-        _config: &ureq::config::Config,
-        _timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        Ok(self.empty())
     }
 }

@@ -1,39 +1,15 @@
-//! What the call that runs on this thread has told: its deadline, and its cancel token.
-//!
-//! `ureq` runs a request on the caller's thread, but hands nothing of the caller's to the connector and the
-//! transport, where the waiting happens. So the exchange leaves it here for the time of the request. (Its
-//! own timeouts would cost a copy of the whole configuration for each request.)
+//! What bounds the work of one request: its deadline, and its cancel token.
 
-use std::cell::RefCell;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cancel::CancelToken;
 
-/// What bounds one request.
+/// Handed down from the call to every place that waits.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Context {
     pub(crate) deadline: Option<Instant>,
     pub(crate) cancel: Option<CancelToken>,
-}
-
-thread_local! {
-    static CURRENT: RefCell<Context> = const { RefCell::new(Context { deadline: None, cancel: None }) };
-}
-
-/// Takes its context back when dropped.
-pub(crate) struct Entered {
-    before: Context,
-}
-
-/// Makes `context` the current one of this thread.
-pub(crate) fn enter(context: Context) -> Entered {
-    Entered { before: CURRENT.replace(context) }
-}
-
-/// The current context.
-pub(crate) fn current() -> Context {
-    CURRENT.with_borrow(Clone::clone)
 }
 
 impl Context {
@@ -44,10 +20,23 @@ impl Context {
             _ => Ok(()),
         }
     }
-}
 
-impl Drop for Entered {
-    fn drop(&mut self) {
-        CURRENT.set(std::mem::take(&mut self.before));
+    /// The time left, `None` if there is no end; an error if it is over.
+    pub(crate) fn remaining(&self) -> io::Result<Option<Duration>> {
+        let Some(deadline) = self.deadline else { return Ok(None) };
+        match deadline.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
+            remaining => Ok(Some(remaining)),
+        }
+    }
+
+    /// The same, but for `most` from now on.
+    pub(crate) fn within(&self, most: Duration) -> Self {
+        let ends = Instant::now().checked_add(most);
+        let deadline = match (ends, self.deadline) {
+            (Some(ends), Some(deadline)) => Some(ends.min(deadline)),
+            (ends, deadline) => ends.or(deadline),
+        };
+        Context { deadline, cancel: self.cancel.clone() }
     }
 }

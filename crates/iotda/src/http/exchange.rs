@@ -2,47 +2,22 @@
 //!
 //! What a status or a body means is decided in [`crate::answer`].
 
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::Agent;
-use ureq::http::header::{CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
-use ureq::http::{HeaderValue, Method, Request, Uri};
-use zeroize::Zeroizing;
-
-use crate::calendar;
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::connect::{NoResolver, Timing, TlsConnector, server_name};
-use crate::http::context::{self, Context};
-use crate::http::failure::explain;
+use crate::http::connect::{Connector, Timing, server_name};
+use crate::http::context::Context;
+use crate::http::failure::Failure;
+use crate::http::pool::Pool;
 use crate::http::proxy::Proxy;
+use crate::http::request::{ContentLength, Post, fixed_fields};
 use crate::http::resolve::{Addresses, SystemLookup};
+use crate::http::stream::Answer;
 use crate::monitor::{Count, Level, Monitor};
 use crate::transport::Transport;
-
-/// Answers are small (a token, an error text); more than this is not read.
-const ANSWER_MAX: u64 = 64 * 1024;
-
-/// Headers longer than this are no answer of the platform's.
-const HEADER_MAX: usize = 8 * 1024;
-
-/// The header that carries the token; with an underscore, as the platform has it.
-const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access_token");
-
-/// What came back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    /// As much of it as came, at most [`ANSWER_MAX`] bytes. It may hold a token.
-    pub(crate) body: Zeroizing<Vec<u8>>,
-    /// From the `Retry-After` header, where it is a number of seconds.
-    pub(crate) retry_after: Option<Duration>,
-    /// From the `Date` header, in Unix milliseconds.
-    pub(crate) server_time_ms: Option<i64>,
-}
 
 /// What the connections of a client are made of.
 pub(crate) struct Settings {
@@ -62,9 +37,10 @@ pub(crate) struct Settings {
 /// Posts to one server over connections that are kept.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    agent: Agent,
-    /// `host:port`, for messages.
-    peer: String,
+    connector: Connector,
+    pool: Pool,
+    /// What all requests have in common.
+    fixed_fields: String,
     clock: Arc<dyn Clock>,
     monitor: Arc<Monitor>,
 }
@@ -77,7 +53,8 @@ impl Exchange {
             Some(proxy) => (proxy.host.clone(), proxy.port),
             None => (endpoint.host.clone(), endpoint.port),
         };
-        let connector = TlsConnector {
+        let fixed_fields = fixed_fields(&peer);
+        let connector = Connector {
             transport,
             proxy,
             addresses: Addresses::new(&host, port, Arc::new(SystemLookup)),
@@ -88,57 +65,31 @@ impl Exchange {
             config: tls,
             clock: Arc::clone(&clock),
             monitor: Arc::clone(&monitor),
-            peer: peer.clone(),
+            peer: peer.into(),
             timing,
         };
-        let config = Agent::config_builder()
-            .https_only(true)
-            .http_status_as_error(false)
-            // A redirect would carry the token to another server.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            // Neither proxies from the environment nor headers that nobody asked for.
-            .proxy(None)
-            .user_agent("")
-            .accept("")
-            .accept_encoding("")
-            .max_response_header_size(HEADER_MAX)
-            .max_idle_connections(kept_connections)
-            .max_idle_connections_per_host(kept_connections)
-            .max_idle_age(kept_for)
-            .build();
-        Ok(Exchange { agent: Agent::with_parts(config, connector, NoResolver), peer, clock, monitor })
+        Ok(Exchange { connector, pool: Pool::new(kept_connections, kept_for), fixed_fields, clock, monitor })
     }
 
-    /// Posts `body` and waits for the answer within the bounds of `context`. `sent` counts the requests that
+    /// Sends `post` and waits for the answer within the bounds of `context`. `sent` counts the requests that
     /// were sent: a request that meets a kept connection which the server has closed meanwhile is sent again.
-    pub(crate) fn post(
-        &self,
-        uri: &Uri,
-        token: Option<&HeaderValue>,
-        body: &[u8],
-        context: &Context,
-        sent: &mut u32,
-    ) -> Result<Answer> {
-        let _entered = context::enter(context.clone());
+    pub(crate) fn post(&self, post: &Post<'_>, context: &Context, sent: &mut u32) -> Result<Answer> {
         loop {
             *sent += 1;
-            self.monitor.add(Count::BodyBytesSent, body.len() as u64);
-            match self.agent.run(request(uri, token, body)) {
-                Ok(response) => {
-                    let answer = read(response);
+            self.monitor.add(Count::BodyBytesSent, post.body.len() as u64);
+            match self.post_once(post, context) {
+                Ok(answer) => {
                     self.monitor.log(Level::Debug, || {
-                        format!("POST {} of {} bytes: HTTP {}", uri.path(), body.len(), answer.status)
+                        format!("POST {} of {} bytes: HTTP {}", post.path.concat(), post.body.len(), answer.status)
                     });
                     if let Some(server_time_ms) = answer.server_time_ms {
                         self.monitor.server_told(server_time_ms, monotonic_ms(&*self.clock));
                     }
                     return Ok(answer);
                 }
-                Err(error) => {
+                Err(failure) => {
                     context.check().map_err(|_| cancelled())?;
-                    let failure = explain(error, &self.peer);
-                    self.monitor.log(Level::Debug, || format!("POST {}: {failure}", uri.path()));
+                    self.monitor.log(Level::Debug, || format!("POST {}: {failure}", post.path.concat()));
                     // Each time one kept connection is gone, so this ends.
                     if !failure.stale {
                         return Err(failure.into());
@@ -146,6 +97,19 @@ impl Exchange {
                 }
             }
         }
+    }
+
+    fn post_once(&self, post: &Post<'_>, context: &Context) -> Result<Answer, Failure> {
+        let mut stream = match self.pool.take() {
+            Some(stream) => stream,
+            None => Box::new(self.connector.open(context)?),
+        };
+        let length = ContentLength::new(post.body.len());
+        let (answer, keep) = stream.exchange(&post.head(&self.fixed_fields, &length), post.body, context)?;
+        if keep {
+            self.pool.keep(stream);
+        }
+        Ok(answer)
     }
 }
 
@@ -157,34 +121,4 @@ pub(crate) fn cancelled() -> Error {
 /// The clock's monotonic time in the unit of Unix times.
 pub(crate) fn monotonic_ms(clock: &dyn Clock) -> i64 {
     i64::try_from(clock.monotonic().as_millis()).unwrap_or(i64::MAX)
-}
-
-fn request<'a>(uri: &Uri, token: Option<&HeaderValue>, body: &'a [u8]) -> Request<&'a [u8]> {
-    let mut request = Request::new(body);
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = uri.clone();
-    let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(token) = token {
-        headers.insert(ACCESS_TOKEN, token.clone());
-    }
-    request
-}
-
-/// The status counts once it has come: a body that breaks off leaves less to explain, no more.
-fn read(response: ureq::http::Response<ureq::Body>) -> Answer {
-    let (parts, mut body) = response.into_parts();
-    let mut answer = Answer {
-        status: parts.status.as_u16(),
-        body: Zeroizing::default(),
-        retry_after: parts.headers.get(RETRY_AFTER).and_then(seconds),
-        server_time_ms: parts.headers.get(DATE).and_then(|date| calendar::http_date_ms(date.as_bytes())),
-    };
-    // One byte more, so that the end of a body of just this length is seen and the connection kept.
-    let _ = body.as_reader().take(ANSWER_MAX + 1).read_to_end(&mut answer.body);
-    answer
-}
-
-fn seconds(value: &HeaderValue) -> Option<Duration> {
-    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }

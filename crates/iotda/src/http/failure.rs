@@ -1,11 +1,11 @@
-//! How a fault found in the connector or the transport travels through `ureq` and becomes an [`Error`].
+//! What goes wrong on the way to the platform and back, before it becomes an [`Error`].
 
 use std::fmt;
 use std::io;
 
 use crate::error::{Error, ErrorKind};
 
-/// A fault with its kind and its sentence, carried in [`ureq::Error::Other`].
+/// A fault with its kind and its sentence.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,
@@ -27,14 +27,6 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
-
-impl From<Failure> for ureq::Error {
-    fn from(failure: Failure) -> Self {
-        ureq::Error::Other(Box::new(failure))
-    }
-}
-
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Error::new(failure.kind, failure.message)
@@ -44,24 +36,6 @@ impl From<Failure> for Error {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Failure::new(error.kind(), error.message())
-    }
-}
-
-/// What an error of `ureq` means; `peer` names the other side.
-pub(crate) fn explain(error: ureq::Error, peer: &str) -> Failure {
-    match error {
-        ureq::Error::Other(other) => match other.downcast::<Failure>() {
-            Ok(failure) => *failure,
-            Err(other) => Failure::new(ErrorKind::Internal, format!("{peer}: {other}")),
-        },
-        ureq::Error::Io(error) => io_failure(&error, peer),
-        ureq::Error::Protocol(error) => {
-            Failure::new(ErrorKind::Protocol, format!("{peer} did not answer in HTTP: {error}"))
-        }
-        ureq::Error::LargeResponseHeader(_, limit) => {
-            Failure::new(ErrorKind::Protocol, format!("{peer} answered with a header of more than {limit} bytes"))
-        }
-        other => Failure::new(ErrorKind::Internal, format!("the request to {peer} failed: {other}")),
     }
 }
 

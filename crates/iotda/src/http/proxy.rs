@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::failure::{Failure, io_failure};
-use crate::http::socket::Socket;
+use crate::http::socket::Bounded;
 
 /// A proxy's answer longer than this is none.
 const ANSWER_MAX: usize = 8 * 1024;
@@ -59,7 +59,7 @@ impl Proxy {
     }
 
     /// Lets the proxy pass this connection on to `authority`, which names a port.
-    pub(crate) fn tunnel(&self, socket: &mut Socket, authority: &str) -> Result<(), Failure> {
+    pub(crate) fn tunnel(&self, socket: &mut Bounded<'_>, authority: &str) -> Result<(), Failure> {
         let broken = |error: &io::Error| io_failure(error, &self.name());
         let mut request = Zeroizing::new(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n"));
         if let Some(credentials) = &self.credentials {
@@ -101,7 +101,7 @@ pub(crate) fn is_exempt(no_proxy: &str, host: &str) -> bool {
 
 /// The status of the answer, once all of its header has been read; `None` if it is no HTTP. What follows the
 /// header belongs to the tunnel, so it is read byte by byte.
-fn read_status(socket: &mut Socket) -> io::Result<Option<u16>> {
+fn read_status(socket: &mut Bounded<'_>) -> io::Result<Option<u16>> {
     let mut header = Vec::new();
     while !header.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

@@ -8,7 +8,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use iotda_sys::socket::{Interest, Wait, poll, receive, send};
 
@@ -26,11 +26,10 @@ const CANCEL_CHECK: Duration = Duration::from_millis(50);
 /// Where a transport of the program's is told to wait without end.
 const VERY_LONG: Duration = Duration::from_secs(86_400);
 
-/// A connected socket; reads and writes end with [`io::ErrorKind::TimedOut`] at the deadline.
+/// A connected socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
     link: Link,
-    bounds: Context,
     monitor: Arc<Monitor>,
 }
 
@@ -40,6 +39,13 @@ enum Link {
     System(Arc<Interruptible>, Duration),
     /// A connection of the program's own transport.
     Program(Box<dyn Connection>),
+}
+
+/// A socket whose reads and writes end with [`io::ErrorKind::TimedOut`] at a deadline.
+#[derive(Debug)]
+pub(crate) struct Bounded<'a> {
+    socket: &'a mut Socket,
+    bounds: &'a Context,
 }
 
 /// The part of a socket that another thread may touch: it can end the connection.
@@ -61,21 +67,17 @@ impl Socket {
         // A report is one small write: it must not wait for the acknowledgement of an earlier one.
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(plain_wait))?;
-        Ok(Socket {
-            link: Link::System(Arc::new(Interruptible(stream)), plain_wait),
-            bounds: Context::default(),
-            monitor,
-        })
+        Ok(Socket { link: Link::System(Arc::new(Interruptible(stream)), plain_wait), monitor })
     }
 
     /// Takes over a connection of the program's own transport.
     pub(crate) fn of_program(connection: Box<dyn Connection>, monitor: Arc<Monitor>) -> Self {
-        Socket { link: Link::Program(connection), bounds: Context::default(), monitor }
+        Socket { link: Link::Program(connection), monitor }
     }
 
-    /// What bounds reads and writes from now on.
-    pub(crate) fn set_bounds(&mut self, bounds: Context) {
-        self.bounds = bounds;
+    /// The socket with what bounds reads and writes.
+    pub(crate) fn within<'a>(&'a mut self, bounds: &'a Context) -> Bounded<'a> {
+        Bounded { socket: self, bounds }
     }
 
     /// What a cancelled call interrupts, if it can be interrupted.
@@ -96,17 +98,6 @@ impl Socket {
                     _ => error,
                 })
             }
-        }
-    }
-}
-
-impl Context {
-    /// The time left, `None` if there is no end; an error if it is over.
-    fn remaining(&self) -> io::Result<Option<Duration>> {
-        let Some(deadline) = self.deadline else { return Ok(None) };
-        match deadline.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-            remaining => Ok(Some(remaining)),
         }
     }
 }
@@ -164,31 +155,31 @@ fn in_parts<T>(bounds: &Context, mut work: impl FnMut(Duration) -> io::Result<T>
     }
 }
 
-impl Read for Socket {
+impl Read for Bounded<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let amount = match &mut self.link {
-            Link::System(stream, plain_wait) => read_system(stream, *plain_wait, &self.bounds, buffer)?,
-            Link::Program(connection) => in_parts(&self.bounds, |timeout| connection.receive(buffer, timeout))?,
+        let amount = match &mut self.socket.link {
+            Link::System(stream, plain_wait) => read_system(stream, *plain_wait, self.bounds, buffer)?,
+            Link::Program(connection) => in_parts(self.bounds, |timeout| connection.receive(buffer, timeout))?,
         };
-        self.monitor.add(Count::BytesReceived, amount as u64);
+        self.socket.monitor.add(Count::BytesReceived, amount as u64);
         Ok(amount)
     }
 }
 
-impl Write for Socket {
+impl Write for Bounded<'_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         self.write_vectored(&[IoSlice::new(buffer)])
     }
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let amount = match &mut self.link {
-            Link::System(stream, _) => write_system(stream, &self.bounds, parts)?,
+        let amount = match &mut self.socket.link {
+            Link::System(stream, _) => write_system(stream, self.bounds, parts)?,
             Link::Program(connection) => {
                 let first = parts.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| part);
-                in_parts(&self.bounds, |timeout| connection.send(first, timeout))?
+                in_parts(self.bounds, |timeout| connection.send(first, timeout))?
             }
         };
-        self.monitor.add(Count::BytesSent, amount as u64);
+        self.socket.monitor.add(Count::BytesSent, amount as u64);
         Ok(amount)
     }
 
@@ -201,6 +192,7 @@ impl Write for Socket {
 mod tests {
     use super::*;
     use std::net::TcpListener;
+    use std::time::Instant;
 
     fn pair(usual_timeout: Duration) -> (Socket, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -216,9 +208,9 @@ mod tests {
     fn a_deadline_that_passed_is_timed_out_without_waiting() {
         let (mut socket, mut peer) = pair(Duration::from_secs(30));
         peer.write_all(b"late").unwrap();
-        socket.set_bounds(until(Instant::now()));
-        assert_eq!(socket.read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert_eq!(socket.write(b"x").unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let bounds = until(Instant::now());
+        assert_eq!(socket.within(&bounds).read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(socket.within(&bounds).write(b"x").unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]
@@ -226,8 +218,8 @@ mod tests {
         // The plain wait is 50 ms and nothing comes: only the deadline may end the read.
         let (mut socket, _peer) = pair(Duration::ZERO);
         let start = Instant::now();
-        socket.set_bounds(until(start + Duration::from_millis(200)));
-        assert_eq!(socket.read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let bounds = until(start + Duration::from_millis(200));
+        assert_eq!(socket.within(&bounds).read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(start.elapsed() >= Duration::from_millis(200));
     }
 
@@ -236,7 +228,7 @@ mod tests {
         let (mut socket, _peer) = pair(Duration::from_secs(86_400));
         let other_thread = socket.interruptible().unwrap();
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| socket.read(&mut [0; 4]));
+            let waiting = scope.spawn(|| socket.within(&Context::default()).read(&mut [0; 4]));
             other_thread.interrupt();
             assert_eq!(waiting.join().unwrap().unwrap(), 0);
         });
@@ -248,8 +240,8 @@ mod tests {
         let mut buffer = [0; 2];
         for deadline in [Some(Instant::now() + Duration::from_secs(5)), None] {
             peer.write_all(b"ok").unwrap();
-            socket.set_bounds(Context { deadline, cancel: None });
-            socket.read_exact(&mut buffer).unwrap();
+            let bounds = Context { deadline, cancel: None };
+            socket.within(&bounds).read_exact(&mut buffer).unwrap();
             assert_eq!(&buffer, b"ok");
         }
     }
@@ -257,8 +249,8 @@ mod tests {
     #[test]
     fn a_full_socket_is_waited_for_until_the_deadline() {
         let (mut socket, _peer) = pair(Duration::from_secs(30));
-        socket.set_bounds(until(Instant::now() + Duration::from_millis(50)));
-        let error = socket.write_all(&vec![0; 64 << 20]).unwrap_err();
+        let bounds = until(Instant::now() + Duration::from_millis(50));
+        let error = socket.within(&bounds).write_all(&vec![0; 64 << 20]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

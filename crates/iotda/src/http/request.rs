@@ -1,0 +1,104 @@
+//! The bytes of a request (RFC 9112 section 3), as pieces that lie where they are: nothing is joined
+//! before it is encrypted.
+
+/// One request: where to, as whom, and what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Post<'a> {
+    /// The path, in pieces.
+    pub(crate) path: [&'a str; 3],
+    /// The access token, if the request carries one.
+    pub(crate) token: Option<&'a str>,
+    pub(crate) body: &'a [u8],
+}
+
+/// How many pieces the head of a request has.
+pub(crate) const HEAD_PIECES: usize = 10;
+
+impl<'a> Post<'a> {
+    /// Everything before the body. `fixed` is from [`fixed_fields`], `length` is the body's.
+    pub(crate) fn head(&self, fixed: &'a str, length: &'a ContentLength) -> [&'a [u8]; HEAD_PIECES] {
+        let [first, second, third] = self.path;
+        // The name has an underscore, as the platform has it.
+        let (name, value, end) = match self.token {
+            Some(token) => ("access_token: ", token, "\r\n"),
+            None => ("", "", ""),
+        };
+        let [first, second, third, name, value, end] = [first, second, third, name, value, end].map(str::as_bytes);
+        [b"POST ", first, second, third, fixed.as_bytes(), name, value, end, length.bytes(), b"\r\n\r\n"]
+    }
+}
+
+/// What all requests to `authority` (`host[:port]`) have in common, from the end of the path to the last field.
+pub(crate) fn fixed_fields(authority: &str) -> String {
+    format!(" HTTP/1.1\r\nhost: {authority}\r\ncontent-type: application/json\r\n")
+}
+
+/// The field of the body's length, without its end.
+#[derive(Debug)]
+pub(crate) struct ContentLength {
+    text: [u8; NAME.len() + 20],
+    length: usize,
+}
+
+const NAME: &[u8; 16] = b"content-length: ";
+
+impl ContentLength {
+    pub(crate) fn new(mut value: usize) -> Self {
+        // 2^64 has 20 digits. They come last first.
+        let mut digits = [0; 20];
+        let mut first = digits.len();
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (value % 10) as u8;
+            value /= 10;
+            if value == 0 {
+                break;
+            }
+        }
+        let digits = &digits[first..];
+        let mut text = [0; NAME.len() + 20];
+        let length = NAME.len() + digits.len();
+        text[..NAME.len()].copy_from_slice(NAME);
+        text[NAME.len()..length].copy_from_slice(digits);
+        ContentLength { text, length }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(post: &Post<'_>) -> String {
+        let fixed = fixed_fields("iot.example:8943");
+        let length = ContentLength::new(post.body.len());
+        let mut bytes = post.head(&fixed, &length).concat();
+        bytes.extend_from_slice(post.body);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_request_with_a_token_and_one_without() {
+        let path = ["/v5/devices/", "d-1", "/sys/messages/up"];
+        assert_eq!(
+            text(&Post { path, token: Some("t0k3n"), body: b"hello" }),
+            "POST /v5/devices/d-1/sys/messages/up HTTP/1.1\r\nhost: iot.example:8943\r\n\
+             content-type: application/json\r\naccess_token: t0k3n\r\ncontent-length: 5\r\n\r\nhello"
+        );
+        assert_eq!(
+            text(&Post { path: ["/v5/device-auth", "", ""], token: None, body: b"" }),
+            "POST /v5/device-auth HTTP/1.1\r\nhost: iot.example:8943\r\n\
+             content-type: application/json\r\ncontent-length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn lengths_are_decimal() {
+        for length in [0, 9, 10, 123, 1_048_575, usize::MAX] {
+            assert_eq!(ContentLength::new(length).bytes(), format!("content-length: {length}").as_bytes());
+        }
+    }
+}
