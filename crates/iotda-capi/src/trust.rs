@@ -121,13 +121,14 @@ pub unsafe extern "C" fn iotda_config_add_pinned_key(
     unsafe { setter(config, "iotda_config_add_pinned_key", set) }
 }
 
-/// Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone.
+/// Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone. A library
+/// that was built without TLS 1.3 refuses true (IOTDA_E_CONFIG).
 ///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_tls_1_3(config: *mut iotda_config_t, offer: bool) -> iotda_status_t {
     let set = |config: &mut Config| {
-        config.tls_1_3(offer);
+        config.tls_1_3(offer)?;
         Ok(())
     };
     // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.

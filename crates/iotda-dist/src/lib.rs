@@ -4,5 +4,3 @@
 
 // Named so that the linker is given its functions: a dependency that nothing uses is left out.
 pub use iotda_capi::*;
-// Its feature is what is wanted of it; see Cargo.toml.
-use log as _;

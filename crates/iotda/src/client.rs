@@ -244,6 +244,7 @@ mod tests {
     fn config() -> Config {
         let mut config = Config::new();
         config.endpoint("https://iot.example:8943").unwrap().device("deviceId_0001", b"secret").unwrap();
+        config.ca_pem(crate::http::roots::tests::authority().as_bytes()).unwrap();
         config
     }
 

@@ -207,10 +207,14 @@ impl Config {
         self
     }
 
-    /// Offers TLS 1.3 beside 1.2. Default: it does not; the platform documents TLS 1.2 alone.
-    pub fn tls_1_3(&mut self, offer: bool) -> &mut Self {
+    /// Offers TLS 1.3 beside 1.2. Default: it does not; the platform documents TLS 1.2 alone. To ask for it is an
+    /// error where this crate was built without its feature `tls13`.
+    pub fn tls_1_3(&mut self, offer: bool) -> Result<&mut Self> {
+        if offer && !cfg!(feature = "tls13") {
+            return Err(Error::config("this library was built without TLS 1.3: use TLS 1.2, or a build that has it"));
+        }
         self.tls_1_3 = offer;
-        self
+        Ok(self)
     }
 
     /// The proxy to connect through, `http://[user:password@]host[:port]`; empty: none, which is the default.
@@ -404,6 +408,28 @@ mod tests {
         assert!(error.message().contains("/nonexistent/ca.pem"), "{error}");
         let error = Config::new().ca_file("/dev/null").map(drop).unwrap_err();
         assert!(error.message().contains("/dev/null") && error.message().contains("no certificate"), "{error}");
+    }
+
+    #[test]
+    fn tls_1_3_is_there_if_it_was_built_in() {
+        let mut config = Config::new();
+        config.tls_1_3(false).unwrap();
+        let refused = config.tls_1_3(true).map(drop).err();
+        assert_eq!((refused.is_none(), config.tls_1_3), (cfg!(feature = "tls13"), cfg!(feature = "tls13")));
+        if let Some(error) = refused {
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.message().contains("built without TLS 1.3"), "{error}");
+        }
+    }
+
+    #[cfg(not(feature = "public-roots"))]
+    #[test]
+    fn without_public_authorities_one_must_be_configured() {
+        let mut config = Config::new();
+        config.endpoint("https://a.example").unwrap().device("d", b"s").unwrap();
+        let error = crate::Client::new(&config).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains("configure the platform's CA"), "{error}");
     }
 
     #[test]

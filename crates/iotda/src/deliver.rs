@@ -137,6 +137,7 @@ mod tests {
     fn the_paths_of_the_three_reports() {
         let mut config = Config::new();
         config.endpoint("https://iot.example:8943").unwrap().device("deviceId_0001", b"secret").unwrap();
+        config.ca_pem(crate::http::roots::tests::authority().as_bytes()).unwrap();
         let client = Client::new(&config).unwrap();
         for (target, path) in [
             (Target::Properties, "/v5/devices/deviceId_0001/sys/properties/report"),

@@ -44,11 +44,12 @@ pub(crate) fn public() -> Result<RootCertStore> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    fn authority() -> String {
+    /// A certificate authority, as PEM.
+    pub(crate) fn authority() -> String {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);

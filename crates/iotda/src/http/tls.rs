@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -54,21 +55,41 @@ impl ClientIdentity {
         }
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|error| Error::config(format!("the client certificate's private key cannot be read: {error}")))?;
-        let certified =
-            CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(|error| {
-                Error::config(format!("the client certificate cannot be used with its private key: {error}"))
-            })?;
+        let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| {
+            Error::config(format!("the client certificate cannot be used with its private key: {error}"))
+        })?;
         Ok(ClientIdentity(Arc::new(certified)))
     }
 }
 
+/// The cryptography, which is `ring`'s.
+fn provider() -> CryptoProvider {
+    #[cfg_attr(feature = "tls13", allow(unused_mut))]
+    let mut provider = rustls::crypto::ring::default_provider();
+    #[cfg(not(feature = "tls13"))]
+    {
+        use rustls::crypto::ring::cipher_suite as suite;
+        // In rustls's own order.
+        provider.cipher_suites = vec![
+            suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+            suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+            suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        ];
+    }
+    provider
+}
+
 /// TLS as `settings` say, with certificates checked at the time of `clock`.
 pub(crate) fn client_config(settings: TlsSettings, clock: Arc<dyn Clock>) -> Result<Arc<ClientConfig>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(provider());
     let fault = |why: String| Error::new(ErrorKind::Internal, format!("TLS could not be set up: {why}"));
     let versions: &[&rustls::SupportedProtocolVersion] = match settings.tls_1_3 {
+        #[cfg(feature = "tls13")]
         true => &[&rustls::version::TLS13, &rustls::version::TLS12],
-        false => &[&rustls::version::TLS12],
+        _ => &[&rustls::version::TLS12],
     };
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(settings.roots), Arc::clone(&provider))
         .build()

@@ -221,6 +221,7 @@ fn a_client_certificate_is_checked_with_its_key_before_it_is_used() {
     }
 }
 
+#[cfg(feature = "tls13")]
 #[test]
 fn tls_1_3_is_spoken_only_where_it_is_asked_for() {
     let newest = Tls { version: &rustls::version::TLS13, demands_certificate: false };
@@ -232,7 +233,7 @@ fn tls_1_3_is_spoken_only_where_it_is_asked_for() {
     let error = failure(&config);
     assert_eq!(error.kind(), ErrorKind::Tls);
     assert!(error.message().contains("does not speak TLS 1.2"), "{error}");
-    config.tls_1_3(true);
+    config.tls_1_3(true).unwrap();
     let client = Client::new(&config).unwrap();
     for _ in 0..3 {
         client.report_message(b"x", OPTIONS).unwrap();
