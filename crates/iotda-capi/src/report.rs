@@ -59,7 +59,7 @@ pub unsafe extern "C" fn iotda_report_props(
     let run = |client: &Client, options| {
         let mut converted = Vec::new();
         // SAFETY: NULL or count services, as the caller promises.
-        unsafe { convert_services(services, count, "services", &mut converted) }?;
+        unsafe { convert_services(services, count, || "services".to_owned(), &mut converted) }?;
         Ok(client.report_properties(&converted, options)?)
     };
     // SAFETY: NULL or a client that lives for the call; NULL or a call struct of ours, as the caller promises.
@@ -181,18 +181,19 @@ pub unsafe extern "C" fn iotda_gateway_batch_json(
 unsafe fn convert_services(
     services: *const iotda_service_t,
     count: usize,
-    place: &str,
+    place: impl Fn() -> String,
     out: &mut Vec<Service<'_>>,
 ) -> Outcome {
     // SAFETY: as the caller promises.
-    let services = unsafe { array(services, count, || place.to_owned()) }?;
-    out.try_reserve(services.len()).map_err(|_| Stop::Argument(format!("there is no memory for {count} {place}")))?;
+    let services = unsafe { array(services, count, &place) }?;
+    out.try_reserve(services.len())
+        .map_err(|_| Stop::Argument(format!("there is no memory for {count} {}", place())))?;
     for (index, service) in services.iter().enumerate() {
         out.push(Service {
             // SAFETY: as the caller promises.
-            service_id: unsafe { text(service.service_id, || format!("{place}[{index}].service_id")) }?,
+            service_id: unsafe { text(service.service_id, || format!("{}[{index}].service_id", place())) }?,
             // SAFETY: as the caller promises.
-            properties: unsafe { text(service.properties, || format!("{place}[{index}].properties")) }?,
+            properties: unsafe { text(service.properties, || format!("{}[{index}].properties", place())) }?,
             event_time_ms: (service.event_time_ms != IOTDA_TIME_NONE).then_some(service.event_time_ms),
         });
     }
@@ -212,9 +213,9 @@ unsafe fn convert_children<'a>(
         // SAFETY: as the caller promises.
         let device_id = unsafe { text(child.device_id, || format!("children[{index}].device_id")) }?;
         let before = services.len();
-        let place = format!("children[{index}].services");
+        let place = || format!("children[{index}].services");
         // SAFETY: as the caller promises.
-        unsafe { convert_services(child.services, child.service_count, &place, services) }?;
+        unsafe { convert_services(child.services, child.service_count, place, services) }?;
         Ok((device_id, before..services.len()))
     };
     children.iter().enumerate().map(convert).collect()

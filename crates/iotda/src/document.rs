@@ -4,6 +4,8 @@
 //! Members that the page does not name are refused. The platform ignores what it does not know, so a
 //! misspelt `event_time` would silently lose the time of a measurement.
 
+use std::fmt;
+
 use crate::calendar;
 use crate::error::{Error, Result};
 use crate::identifier::check_device_id;
@@ -13,11 +15,11 @@ use crate::json::scan::{Fault, Kind, Scanner};
 pub(crate) fn check_properties(text: &str) -> Result<()> {
     let mut walk = Walk { scanner: Scanner::new(text) };
     let mut members = Members::default();
-    walk.object("the body", |walk, name| {
-        members.first(name, &["services"], "the body")?;
-        walk.services("services")
+    walk.object(Place::BODY, |walk, name| {
+        members.first(name, &["services"], Place::BODY)?;
+        walk.services(Place::BODY)
     })?;
-    members.require(0, "services", "the body")?;
+    members.require(0, "services", Place::BODY)?;
     walk.scanner.end().map_err(not_json)
 }
 
@@ -26,22 +28,57 @@ pub(crate) fn children(text: &str) -> Result<Vec<&str>> {
     let mut children = Vec::new();
     let mut walk = Walk { scanner: Scanner::new(text) };
     let mut members = Members::default();
-    walk.object("the body", |walk, name| {
-        members.first(name, &["devices"], "the body")?;
-        walk.array("devices", |walk, index| {
+    walk.object(Place::BODY, |walk, name| {
+        members.first(name, &["devices"], Place::BODY)?;
+        walk.array(Place::BODY.member("devices"), |walk, index| {
             let before = walk.scanner.at();
-            walk.child(&format!("devices[{index}]"))?;
+            walk.child(Place { child: Some(index), ..Place::BODY })?;
             children.push(&text[before..walk.scanner.at()]);
             Ok(())
         })
     })?;
-    members.require(0, "devices", "the body")?;
+    members.require(0, "devices", Place::BODY)?;
     walk.scanner.end().map_err(not_json)?;
     Ok(children)
 }
 
 fn not_json(fault: Fault) -> Error {
     Error::invalid(format!("the body is not valid JSON: {} at byte {}", fault.what, fault.at))
+}
+
+/// Where something stands, for messages; no text is made before one is needed.
+#[derive(Clone, Copy)]
+struct Place {
+    child: Option<usize>,
+    service: Option<usize>,
+    member: &'static str,
+}
+
+impl Place {
+    const BODY: Place = Place { child: None, service: None, member: "" };
+
+    fn member(self, member: &'static str) -> Self {
+        Place { member, ..self }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut dot = "";
+        if let Some(child) = self.child {
+            write!(f, "devices[{child}]")?;
+            dot = ".";
+        }
+        if let Some(service) = self.service {
+            write!(f, "{dot}services[{service}]")?;
+            dot = ".";
+        }
+        match (self.member, dot) {
+            ("", "") => f.write_str("the body"),
+            ("", _) => Ok(()),
+            (member, dot) => write!(f, "{dot}{member}"),
+        }
+    }
 }
 
 /// Which of the documented members an object has shown, as a bit each.
@@ -52,7 +89,7 @@ struct Members {
 
 impl Members {
     /// The number of `name` among `known`; unknown names and second appearances are refused.
-    fn first(&mut self, name: &str, known: &[&str], place: &str) -> Result<usize> {
+    fn first(&mut self, name: &str, known: &[&str], place: Place) -> Result<usize> {
         let Some(number) = known.iter().position(|known| *known == name) else {
             return Err(Error::invalid(format!(
                 "{place} has the member \"{}\", which the platform does not document: it knows {}",
@@ -67,7 +104,7 @@ impl Members {
         Ok(number)
     }
 
-    fn require(&self, number: usize, name: &str, place: &str) -> Result<()> {
+    fn require(&self, number: usize, name: &str, place: Place) -> Result<()> {
         if self.seen & (1 << number) == 0 {
             return Err(Error::invalid(format!("{place} lacks the member \"{name}\"")));
         }
@@ -80,37 +117,39 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn child(&mut self, place: &str) -> Result<()> {
+    fn child(&mut self, place: Place) -> Result<()> {
         let mut members = Members::default();
         self.object(place, |walk, name| match members.first(name, &["device_id", "services"], place)? {
             0 => {
-                let id = walk.text(&format!("{place}.device_id"))?;
-                check_device_id(id, || format!("{place}.device_id"))
+                let place = place.member("device_id");
+                let id = walk.text(place)?;
+                check_device_id(id, || place.to_string())
             }
-            _ => walk.services(&format!("{place}.services")),
+            _ => walk.services(place),
         })?;
         members.require(0, "device_id", place)?;
         members.require(1, "services", place)
     }
 
-    fn services(&mut self, place: &str) -> Result<()> {
-        self.array(place, |walk, index| walk.service(&format!("{place}[{index}]")))
+    /// The services of `place`.
+    fn services(&mut self, place: Place) -> Result<()> {
+        self.array(place.member("services"), |walk, index| walk.service(Place { service: Some(index), ..place }))
     }
 
-    fn service(&mut self, place: &str) -> Result<()> {
+    fn service(&mut self, place: Place) -> Result<()> {
         let known = ["service_id", "properties", "event_time"];
         let mut members = Members::default();
         self.object(place, |walk, name| match members.first(name, &known, place)? {
-            0 if walk.text(&format!("{place}.service_id"))?.is_empty() => Err(Error::invalid(format!(
+            0 if walk.text(place.member("service_id"))?.is_empty() => Err(Error::invalid(format!(
                 "{place}.service_id is empty: it takes the service's id in the product model"
             ))),
             0 => Ok(()),
             1 => {
-                walk.expect(Kind::Object, &format!("{place}.properties"))?;
+                walk.expect(Kind::Object, place.member("properties"))?;
                 walk.scanner.value().map(drop).map_err(not_json)
             }
             _ => {
-                let text = walk.text(&format!("{place}.event_time"))?;
+                let text = walk.text(place.member("event_time"))?;
                 if calendar::is_event_time(text.as_bytes()) {
                     return Ok(());
                 }
@@ -126,14 +165,14 @@ impl<'a> Walk<'a> {
     }
 
     /// A string, as written between its quotes.
-    fn text(&mut self, place: &str) -> Result<&'a str> {
+    fn text(&mut self, place: Place) -> Result<&'a str> {
         self.expect(Kind::String, place)?;
         let quoted = self.scanner.value().map_err(not_json)?;
         Ok(&quoted[1..quoted.len() - 1])
     }
 
     /// An array with at least one element.
-    fn array(&mut self, place: &str, mut element: impl FnMut(&mut Self, usize) -> Result<()>) -> Result<()> {
+    fn array(&mut self, place: Place, mut element: impl FnMut(&mut Self, usize) -> Result<()>) -> Result<()> {
         self.expect(Kind::Array, place)?;
         self.scanner.enter();
         let mut count = 0;
@@ -147,7 +186,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn object(&mut self, place: &str, mut member: impl FnMut(&mut Self, &'a str) -> Result<()>) -> Result<()> {
+    fn object(&mut self, place: Place, mut member: impl FnMut(&mut Self, &'a str) -> Result<()>) -> Result<()> {
         self.expect(Kind::Object, place)?;
         self.scanner.enter();
         let mut first = true;
@@ -159,7 +198,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn expect(&self, wanted: Kind, place: &str) -> Result<()> {
+    fn expect(&self, wanted: Kind, place: Place) -> Result<()> {
         match self.scanner.kind().map_err(not_json)? {
             kind if kind == wanted => Ok(()),
             other => Err(Error::invalid(format!("{place} is {}: it takes {}", other.name(), wanted.name()))),

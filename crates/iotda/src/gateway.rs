@@ -10,7 +10,7 @@ use crate::deliver::Target;
 use crate::document;
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::limits::BATCH_BODY_MAX;
-use crate::report::{Child, payload, write_child};
+use crate::report::{Child, check_child, write_child};
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -25,9 +25,10 @@ pub struct BatchReport {
 /// Children that can be written into a request, each any number of times.
 trait Source {
     fn count(&self) -> usize;
-    fn write(&self, index: usize, out: &mut Vec<u8>) -> Result<()>;
-    /// About how much that writes, so that room can be made for it.
-    fn about(&self, index: usize) -> usize;
+    /// Checks a child, and returns how many bytes it takes.
+    fn check(&self, index: usize) -> Result<usize>;
+    /// Writes a child that has been checked.
+    fn write(&self, index: usize, out: &mut Vec<u8>);
     /// The body of a request with all children, where the caller wrote it.
     fn whole(&self) -> Option<&str> {
         None
@@ -39,12 +40,12 @@ impl Source for &[Child<'_>] {
         self.len()
     }
 
-    fn write(&self, index: usize, out: &mut Vec<u8>) -> Result<()> {
-        write_child(out, &self[index], index)
+    fn check(&self, index: usize) -> Result<usize> {
+        check_child(&self[index], index)
     }
 
-    fn about(&self, index: usize) -> usize {
-        self[index].device_id.len() + payload(self[index].services)
+    fn write(&self, index: usize, out: &mut Vec<u8>) {
+        write_child(out, &self[index]);
     }
 }
 
@@ -59,13 +60,12 @@ impl Source for Document<'_> {
         self.children.len()
     }
 
-    fn write(&self, index: usize, out: &mut Vec<u8>) -> Result<()> {
-        out.extend_from_slice(self.children[index].as_bytes());
-        Ok(())
+    fn check(&self, index: usize) -> Result<usize> {
+        Ok(self.children[index].len())
     }
 
-    fn about(&self, index: usize) -> usize {
-        self.children[index].len()
+    fn write(&self, index: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.children[index].as_bytes());
     }
 
     fn whole(&self) -> Option<&str> {
@@ -153,16 +153,7 @@ fn sizes(source: &dyn Source) -> Result<Vec<usize>> {
     if source.count() == 0 {
         return Err(Error::invalid("children is empty: a batch holds at least one child device"));
     }
-    let mut scratch: Vec<u8> = Vec::new();
-    (0..source.count())
-        .map(|index| {
-            scratch.clear();
-            let about = source.about(index);
-            scratch.try_reserve(about).map_err(|_| Error::no_memory(about))?;
-            source.write(index, &mut scratch)?;
-            Ok(scratch.len())
-        })
-        .collect()
+    (0..source.count()).map(|index| source.check(index)).collect()
 }
 
 /// The body of a request with `children`, which take `bytes` together.
@@ -182,7 +173,7 @@ fn body(source: &dyn Source, children: &[usize], bytes: usize) -> Result<Vec<u8>
         if position > 0 {
             body.push(b',');
         }
-        source.write(child, &mut body)?;
+        source.write(child, &mut body);
     }
     body.extend_from_slice(FRAME.1);
     Ok(body)

@@ -10,6 +10,9 @@ pub const DEVICE_ID_MAX: usize = 128;
 ///
 /// The field is a closure so that no text is made for the ids that are right.
 pub(crate) fn check_device_id(id: &str, field: impl FnOnce() -> String) -> Result<()> {
+    if (1..=DEVICE_ID_MAX).contains(&id.len()) && id.bytes().all(|byte| is_allowed(char::from(byte))) {
+        return Ok(());
+    }
     if id.is_empty() {
         return Err(Error::invalid(format!("{} is empty: it takes the id that the platform gave the device", field())));
     }

@@ -1,4 +1,4 @@
-//! Property reports as a caller describes them, and their JSON: validated and encoded in one step.
+//! Property reports as a caller describes them, and their JSON: checked and measured, then written.
 //!
 //! The shape is that of the HTTPS access page, tables "ServiceProperty" and "DeviceProperty". Bodies
 //! that a caller wrote as JSON are checked in [`crate::document`]; how a batch is cut into requests is
@@ -50,47 +50,56 @@ impl fmt::Display for Place {
 
 /// The body of a property report.
 pub(crate) fn properties_body(services: &[Service<'_>]) -> Result<Vec<u8>> {
-    let payload = payload(services);
+    let size = check_services(services, Place::Device)? + 2;
     let mut body = Vec::new();
-    body.try_reserve(payload + 16).map_err(|_| Error::no_memory(payload))?;
+    body.try_reserve_exact(size).map_err(|_| Error::no_memory(size))?;
     body.push(b'{');
-    write_services(&mut body, services, Place::Device)?;
+    write_services(&mut body, services);
     body.push(b'}');
     Ok(body)
 }
 
-/// About what `services` take in a request: their texts, and what is written around them.
-pub(crate) fn payload(services: &[Service<'_>]) -> usize {
-    services.iter().map(|service| service.service_id.len() + service.properties.len() + 90).sum()
-}
-
-/// One element of a batch's `devices`, appended to `out`.
-pub(crate) fn write_child(out: &mut Vec<u8>, child: &Child<'_>, index: usize) -> Result<()> {
+/// Checks one element of a batch's `devices`, and returns how many bytes [`write_child`] makes of it.
+pub(crate) fn check_child(child: &Child<'_>, index: usize) -> Result<usize> {
     check_device_id(child.device_id, || format!("children[{index}].device_id"))?;
-    out.extend_from_slice(b"{\"device_id\":\"");
-    out.extend_from_slice(child.device_id.as_bytes());
-    out.extend_from_slice(b"\",");
-    write_services(out, child.services, Place::Child(index))?;
-    out.push(b'}');
-    Ok(())
+    let services = check_services(child.services, Place::Child(index))?;
+    Ok(CHILD.0.len() + child.device_id.len() + CHILD.1.len() + services + 1)
 }
 
-fn write_services(out: &mut Vec<u8>, services: &[Service<'_>], place: Place) -> Result<()> {
+/// Appends one element of a batch's `devices`, which has been checked, to `out`.
+pub(crate) fn write_child(out: &mut Vec<u8>, child: &Child<'_>) {
+    out.extend_from_slice(CHILD.0);
+    out.extend_from_slice(child.device_id.as_bytes());
+    out.extend_from_slice(CHILD.1);
+    write_services(out, child.services);
+    out.push(b'}');
+}
+
+// What is written around the texts.
+const CHILD: (&[u8], &[u8]) = (b"{\"device_id\":\"", b"\",");
+const SERVICES: &[u8] = b"\"services\":[";
+const SERVICE: (&[u8], &[u8]) = (b"{\"service_id\":", b",\"properties\":");
+const EVENT_TIME: &[u8] = b",\"event_time\":\"";
+
+/// Checks a list of services, and returns how many bytes [`write_services`] makes of it.
+fn check_services(services: &[Service<'_>], place: Place) -> Result<usize> {
     if services.is_empty() {
         return Err(Error::invalid(format!("{place} is empty: a report holds at least one service")));
     }
-    out.extend_from_slice(b"\"services\":[");
+    // A bracket at the end, and a comma before each service but the first.
+    let mut size = SERVICES.len() + services.len();
     for (index, service) in services.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
+        check_service(service, place, index)?;
+        size += SERVICE.0.len() + write::string_length(service.service_id);
+        size += SERVICE.1.len() + service.properties.len() + 1;
+        if service.event_time_ms.is_some() {
+            size += EVENT_TIME.len() + calendar::EVENT_TIME_LEN + 1;
         }
-        write_service(out, service, place, index)?;
     }
-    out.push(b']');
-    Ok(())
+    Ok(size)
 }
 
-fn write_service(out: &mut Vec<u8>, service: &Service<'_>, place: Place, index: usize) -> Result<()> {
+fn check_service(service: &Service<'_>, place: Place, index: usize) -> Result<()> {
     if service.service_id.is_empty() {
         return Err(Error::invalid(format!(
             "{place}[{index}].service_id is empty: it takes the service's id in the product model"
@@ -111,18 +120,30 @@ fn write_service(out: &mut Vec<u8>, service: &Service<'_>, place: Place, index: 
             )));
         }
     }
-    out.extend_from_slice(b"{\"service_id\":");
-    write::string(out, service.service_id);
-    out.extend_from_slice(b",\"properties\":");
-    out.extend_from_slice(service.properties.as_bytes());
-    if let Some(unix_ms) = service.event_time_ms {
-        calendar::check_event_time_ms(unix_ms, || format!("{place}[{index}].event_time_ms"))?;
-        out.extend_from_slice(b",\"event_time\":\"");
-        out.extend_from_slice(&calendar::event_time(unix_ms));
-        out.push(b'"');
+    match service.event_time_ms {
+        Some(unix_ms) => calendar::check_event_time_ms(unix_ms, || format!("{place}[{index}].event_time_ms")),
+        None => Ok(()),
     }
-    out.push(b'}');
-    Ok(())
+}
+
+fn write_services(out: &mut Vec<u8>, services: &[Service<'_>]) {
+    out.extend_from_slice(SERVICES);
+    for (index, service) in services.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(SERVICE.0);
+        write::string(out, service.service_id);
+        out.extend_from_slice(SERVICE.1);
+        out.extend_from_slice(service.properties.as_bytes());
+        if let Some(unix_ms) = service.event_time_ms {
+            out.extend_from_slice(EVENT_TIME);
+            out.extend_from_slice(&calendar::event_time(unix_ms));
+            out.push(b'"');
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
 }
 
 #[cfg(test)]
@@ -175,6 +196,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_as_long_as_was_reckoned() {
+        let timed = Service { event_time_ms: Some(0), ..service("a\"\\\n\u{1}\u{e9}", "{ }") };
+        for services in [&[timed][..], &[timed, service("b", "{}")], &[service("b", "{}"), timed, timed]] {
+            let body = properties_body(services).unwrap();
+            assert_eq!(body.len(), check_services(services, Place::Device).unwrap() + 2);
+        }
+    }
+
+    #[test]
     fn refusals_name_the_field_and_the_index() {
         assert!(refusal(&[]).starts_with("services is empty"));
         assert!(refusal(&[service("a", "{}"), service("", "{}")]).starts_with("services[1].service_id is empty"));
@@ -188,8 +218,10 @@ mod tests {
     #[test]
     fn a_child_is_written_and_refused_with_its_index() {
         let services = [service("s", r#"{"a":1}"#)];
+        let child = Child { device_id: "deviceId_0001", services: &services };
         let mut out = Vec::new();
-        write_child(&mut out, &Child { device_id: "deviceId_0001", services: &services }, 0).unwrap();
+        write_child(&mut out, &child);
+        assert_eq!(check_child(&child, 0).unwrap(), out.len());
         assert_eq!(
             String::from_utf8(out).unwrap(),
             r#"{"device_id":"deviceId_0001","services":[{"service_id":"s","properties":{"a":1}}]}"#
@@ -203,7 +235,7 @@ mod tests {
                 "children[7].services[0].properties is a number",
             ),
         ] {
-            let error = write_child(&mut Vec::new(), &child, 7).unwrap_err();
+            let error = check_child(&child, 7).unwrap_err();
             assert!(error.message().starts_with(start), "{error}");
         }
     }

@@ -30,6 +30,16 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// How many bytes [`string`] makes of `text`.
+pub(crate) fn string_length(text: &str) -> usize {
+    let escape = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+        0..=0x1f => 5,
+        _ => 0,
+    };
+    2 + text.len() + text.bytes().map(escape).sum::<usize>()
+}
+
 /// Writes an integer.
 pub(crate) fn integer(out: &mut Vec<u8>, value: i64) {
     let mut digits = [0; 20];
