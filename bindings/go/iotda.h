@@ -562,9 +562,10 @@ iotda_status_t iotda_config_set_client_certificate(iotda_config_t *config,
 iotda_status_t iotda_config_add_pinned_key(iotda_config_t *config, const void *sha256, size_t sha256_len);
 
 /**
- * Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone.
+ * Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone. A library
+ * that was built without TLS 1.3 refuses true (IOTDA_E_CONFIG).
  *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_config_set_tls_1_3(iotda_config_t *config, bool offer);
 

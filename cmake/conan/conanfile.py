@@ -22,10 +22,12 @@ class Libiotda(ConanFile):
         "shared": [True, False],
         # Without them a program must name the certificate authorities that it trusts.
         "public_roots": [True, False],
+        # Programs may ask for TLS 1.3 beside 1.2.
+        "tls13": [True, False],
     }
     # cargo builds in a directory of its own.
     no_copy_source = True
-    default_options = {"shared": False, "public_roots": True}
+    default_options = {"shared": False, "public_roots": True, "tls13": True}
 
     def set_version(self):
         manifest = load(self, os.path.join(self.recipe_folder, "..", "..", "Cargo.toml"))
@@ -59,6 +61,7 @@ class Libiotda(ConanFile):
     def generate(self):
         toolchain = CMakeToolchain(self)
         toolchain.cache_variables["IOTDA_PUBLIC_ROOTS"] = bool(self.options.public_roots)
+        toolchain.cache_variables["IOTDA_TLS13"] = bool(self.options.tls13)
         toolchain.generate()
 
     def build(self):

@@ -20,6 +20,7 @@ mod steady;
 mod suite;
 mod transports;
 mod two_archives;
+mod variants;
 
 use crate::demo;
 use crate::project::Project;
@@ -42,6 +43,7 @@ const STEPS: &[Step] = &[
     ("clippy has nothing to say", sources::clippy),
     ("the Rust documentation builds", sources::documentation),
     ("the Rust tests pass", sources::rust_tests),
+    ("... also without the features that can be left out", variants::rust_tests),
     ("the package installs", installed::install),
     ("the package holds what it should, and nothing of this machine", contents::check),
     ("the binary interface is the one that was promised", contents::interface),
@@ -62,6 +64,7 @@ const STEPS: &[Step] = &[
     ("... with the race detector and all of cgo's checks", go::tests_with_checks),
     ("Go programs outside the repository build and report", go::programs),
     ("the demonstration works", demo::run),
+    ("smaller libraries say what they lack, and report", variants::check),
     // Last, since it builds the library once more, with another feature.
     ("a panic inside is an error outside", panics::check),
     ("a second Rust library fits into the same program", two_archives::check),

@@ -1,0 +1,38 @@
+//! The library without one or the other of its features: it says what it lacks, and reports all the same.
+
+use super::installed::{self, cmake};
+use super::stand::Stand;
+use crate::process;
+use crate::project::Project;
+use anyhow::{Result, ensure};
+use std::process::Command;
+
+/// CMake's option, and the features that are left.
+const VARIANTS: &[(&str, &[&str])] = &[("-DIOTDA_PUBLIC_ROOTS=OFF", &["tls13"]), ("-DIOTDA_TLS13=OFF", &["roots"])];
+
+pub(super) fn check(project: &Project) -> Result<()> {
+    for (option, features) in VARIANTS {
+        let name = option.trim_start_matches("-D").replace('=', "-");
+        let prefix = installed::install_moved(project, &format!("check/variant/{name}"), &[option])?;
+        reports(project, &prefix, &name, features)?;
+        println!("   {name}");
+    }
+    // With both, so that each message above is one of its own feature.
+    reports(project, &installed::prefix(project), "all", &["roots", "tls13"])
+}
+
+fn reports(project: &Project, prefix: &std::path::Path, name: &str, features: &[&str]) -> Result<()> {
+    let source = installed::copy_of(project, "c", &format!("check/variant-{name}"))?;
+    let build = source.join("build");
+    cmake(&source, &build, prefix, &["-DCMAKE_BUILD_TYPE=Release"])?;
+    let stand = Stand::start(&source)?;
+    let requests = stand.run(Command::new(build.join("variant")).args(features))?;
+    let messages = requests.iter().filter(|request| request.body == b"of a variant").count();
+    ensure!(messages == 1, "{messages} messages instead of one");
+    Ok(())
+}
+
+/// The tests of the core, as far as they are about what is left.
+pub(super) fn rust_tests(project: &Project) -> Result<()> {
+    process::run(project.cargo("test").args(["--locked", "--package", "iotda", "--no-default-features"]))
+}
