@@ -68,8 +68,10 @@ impl Client {
         let post = Post { path: AUTHENTICATION, token: None, body: &body };
         self.shared.monitor.add(Count::Authentications, 1);
         let answer = self.shared.exchange.post(&post, &context, &mut 0)?;
-        let issued = answer::issued(&answer).map_err(|error| match answer.server_time_ms {
-            Some(server_ms) if self.device.sign_type == SignType::PasswordAndTime => {
+        let issued = answer::issued(&answer).map_err(|error| match (&answer.broken, answer.server_time_ms) {
+            // Half a token is no fault of the protocol: it may come whole the next time.
+            (Some(failure), _) if error.kind() == ErrorKind::Protocol => failure.clone().into(),
+            (_, Some(server_ms)) if self.device.sign_type == SignType::PasswordAndTime => {
                 clock_hint(error, server_ms, unix_ms)
             }
             _ => error,

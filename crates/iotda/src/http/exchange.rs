@@ -78,7 +78,10 @@ impl Exchange {
             *sent += 1;
             self.monitor.add(Count::BodyBytesSent, post.body.len() as u64);
             match self.post_once(post, context) {
-                Ok(answer) => {
+                Ok(mut answer) => {
+                    if answer.broken.is_some() && context.check().is_err() {
+                        answer.broken = Some(cancelled().into());
+                    }
                     self.monitor.log(Level::Debug, || {
                         format!("POST {} of {} bytes: HTTP {}", post.path.concat(), post.body.len(), answer.status)
                     });

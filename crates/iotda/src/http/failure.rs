@@ -6,7 +6,7 @@ use std::io;
 use crate::error::{Error, ErrorKind};
 
 /// A fault with its kind and its sentence.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,
     pub(crate) message: String,

@@ -12,6 +12,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::cancel::Interrupt;
 use crate::error::ErrorKind;
+use crate::http::body::Framing;
 use crate::http::context::Context;
 use crate::http::failure::{Failure, io_failure};
 use crate::http::request::HEAD_PIECES;
@@ -38,6 +39,8 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<Duration>,
     /// From the `Date` header, in Unix milliseconds.
     pub(crate) server_time_ms: Option<i64>,
+    /// Why the body did not come whole. It matters where the body does: the status has come.
+    pub(crate) broken: Option<Failure>,
 }
 
 /// An open connection with its buffer.
@@ -83,9 +86,16 @@ impl Stream {
             body: Zeroizing::default(),
             retry_after: head.retry_after,
             server_time_ms: head.server_time_ms,
+            broken: None,
         };
         // The status counts once it has come: a body that breaks off leaves less to explain, no more.
-        let is_whole = self.read_body(&head, &mut answer.body, context).unwrap_or(false);
+        let is_whole = match self.read_body(&head, &mut answer.body, context) {
+            Ok(is_whole) => is_whole,
+            Err(failure) => {
+                answer.broken = Some(failure);
+                false
+            }
+        };
         self.answered += 1;
         Ok((answer, is_whole && head.persistent && self.input.is_empty() && self.write_error.is_none()))
     }
@@ -191,8 +201,14 @@ impl Stream {
                 break;
             }
             // A line that does not fit is none.
-            if self.input.is_full() || self.receive(context)? == 0 {
+            if self.input.is_full() {
                 return Ok(false);
+            }
+            if self.receive(context)? == 0 {
+                return match framing {
+                    Framing::UntilClose => Ok(false),
+                    _ => Err(io_failure(&io::ErrorKind::UnexpectedEof.into(), &self.peer)),
+                };
             }
         }
         Ok(true)

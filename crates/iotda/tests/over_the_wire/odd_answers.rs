@@ -1,9 +1,12 @@
 //! Answers that no correct platform gives, but proxies, overloaded servers and broken networks do: each
 //! has a defined outcome, and none is taken for a success.
 
-use iotda::{CallOptions, ErrorKind};
+use std::time::Duration;
 
-use crate::scripted::{Reply, answer, authenticated};
+use iotda::{CallOptions, Client, ErrorKind};
+
+use crate::device::at_once;
+use crate::scripted::{Reply, Scripted, answer, authenticated, token};
 
 const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
 
@@ -91,14 +94,15 @@ fn a_body_without_end_is_not_read_to_its_end() {
 fn a_server_that_answers_no_authentication_is_told_apart() {
     for (bytes, kind) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", ErrorKind::Protocol),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"access_token\":\"abc\"", ErrorKind::Protocol),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"access_token\":\"abc\"", ErrorKind::Connect),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n{\"access_token\":\"abc\"", ErrorKind::Protocol),
         ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", ErrorKind::Rejected),
         (
             "HTTP/1.1 403 Forbidden\r\n\r\n{\"error_code\":\"IOTDA.021102\",\"error_msg\":\"limit 10.\"}",
             ErrorKind::RateLimited,
         ),
     ] {
-        let server = crate::scripted::Scripted::start(move |_| Reply::SendAndClose(bytes.as_bytes().to_vec()));
+        let server = Scripted::start(move |_| Reply::SendAndClose(bytes.as_bytes().to_vec()));
         let error = server.client().report_message(b"x", OPTIONS).unwrap_err();
         assert_eq!((error.kind(), error.attempts()), (kind, 0), "{bytes}");
         assert_eq!(server.requests().len(), 1, "no loop");
@@ -139,4 +143,27 @@ fn a_new_connection_that_ends_under_the_request_is_an_error() {
     let error = client.report_message(b"1", OPTIONS).unwrap_err();
     // The connection had served the authentication, so one more was tried; that one was new.
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 2));
+}
+
+/// An answer to an authentication that says how long it is and ends in the middle of the token.
+const HALF_A_TOKEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 80\r\n\r\n{\"access_token\":\"tttt";
+
+#[test]
+fn half_a_token_is_asked_for_again() {
+    let server = Scripted::start(|request| match request.number {
+        0 => Reply::SendAndClose(HALF_A_TOKEN.to_vec()),
+        _ => token(),
+    });
+    let mut config = server.config();
+    config.retry(at_once(2)).unwrap();
+    Client::new(&config).unwrap().authenticate(OPTIONS).unwrap();
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn half_a_token_that_goes_no_further_ends_with_the_call() {
+    let server = Scripted::start(|_| Reply::Send(HALF_A_TOKEN.to_vec()));
+    let options = CallOptions { timeout: Some(Duration::from_millis(300)), cancel: None };
+    let error = server.client().authenticate(options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
 }
