@@ -67,8 +67,8 @@ struct State {
     no_refresh_before: Duration,
     /// Counts flights that ended, so that a waiter knows its own from an earlier one.
     flights: u64,
-    /// Why the last flight failed.
-    failure: Option<Error>,
+    /// Why the last flight failed. In a box, since most devices have none.
+    failure: Option<Box<Error>>,
 }
 
 /// What a caller has to do for a token.
@@ -124,7 +124,7 @@ impl TokenCell {
             if let Some(failure) = &state.failure {
                 // Another caller's deadline is no reason for this one to give up.
                 if !matches!(failure.kind(), ErrorKind::Timeout | ErrorKind::Cancelled) {
-                    return Err(failure.clone());
+                    return Err(Error::clone(failure));
                 }
             }
         }
@@ -177,7 +177,7 @@ impl TokenCell {
                 state.failure = None;
             }
             Err(error) => {
-                state.failure = Some(error);
+                state.failure = Some(Box::new(error));
                 state.no_refresh_before = started.saturating_add(REFRESH_PAUSE);
             }
         }

@@ -248,3 +248,20 @@ fn localhost_and_secrets_with_any_bytes() {
     config.device("binary", "\u{1}\u{7f} \"é".as_bytes()).unwrap();
     Client::new(&config).unwrap().authenticate(OPTIONS).unwrap();
 }
+
+#[test]
+fn calls_of_one_client_do_not_wait_for_one_another() {
+    // No report is answered before all have arrived.
+    let together = std::sync::Barrier::new(6);
+    let server = authenticated(move |_| {
+        together.wait();
+        answer(200, "")
+    });
+    let client = server.client();
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| client.report_message(b"x", CallOptions::default()).unwrap());
+        }
+    });
+    assert_eq!(server.connections(), 6);
+}
