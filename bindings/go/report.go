@@ -3,18 +3,23 @@
 package iotda
 
 /*
-#include "iotda.h"
+#include "flat.h"
 
 // Bytes that Go passes as what they are, and not as an unknown pointer, which cgo would look through for others.
 static inline iotda_status_t report_message(iotda_client_t *client, const char *data, size_t len, iotda_call_t *call) {
     return iotda_report_message(client, data, len, call);
 }
 
-// One service, put together here: what Go memory points to would have to be pinned, which takes longer than all the rest.
-static inline iotda_status_t report_service(iotda_client_t *client, const char *text, size_t id, size_t properties,
-                                            int64_t event_time_ms, iotda_call_t *call) {
-    iotda_service_t service = {text + id, text + properties, event_time_ms};
-    return iotda_report_props(client, &service, 1, call);
+static inline iotda_status_t report_services(iotda_client_t *client, const char *text, flat_service_t *services,
+                                             size_t count, iotda_call_t *call) {
+    return iotda_report_props(client, services_of(services, count, text), count, call);
+}
+
+static inline iotda_status_t report_batch(iotda_client_t *client, const char *text, flat_child_t *children, size_t count,
+                                          flat_service_t *services, size_t service_count, iotda_status_t *statuses,
+                                          iotda_call_t *call) {
+    const iotda_service_t *all = services_of(services, service_count, text);
+    return iotda_gateway_batch(client, children_of(children, count, all, text), count, statuses, call);
 }
 */
 import "C"
@@ -22,6 +27,7 @@ import "C"
 import (
 	"context"
 	"time"
+	"unsafe"
 )
 
 // Service holds the properties of one service of a device.
@@ -71,18 +77,8 @@ func (c *Client) ReportProperties(ctx context.Context, services ...Service) erro
 	if err := w.begin(ctx, c, op); err != nil {
 		return err
 	}
-	var status C.iotda_status_t
-	switch len(services) {
-	case 0:
-		status = C.iotda_report_props(c.handle.client, nil, 0, &w.call)
-	case 1:
-		place := w.places[0]
-		status = C.report_service(c.handle.client, view(w.text), C.size_t(place.id), C.size_t(place.properties),
-			w.services[0].event_time_ms, &w.call)
-	default:
-		w.point()
-		status = C.iotda_report_props(c.handle.client, &w.services[0], C.size_t(len(w.services)), &w.call)
-	}
+	status := C.report_services(c.handle.client, view(w.text), unsafe.SliceData(w.services), C.size_t(len(w.services)),
+		&w.call)
 	return orNil(w.end(c, status))
 }
 
@@ -137,12 +133,8 @@ func (c *Client) ReportBatch(ctx context.Context, children []Child) error {
 		}
 		return err
 	}
-	var status C.iotda_status_t
-	if len(children) == 0 {
-		status = C.iotda_gateway_batch(c.handle.client, nil, 0, nil, &w.call)
-	} else {
-		status = C.iotda_gateway_batch(c.handle.client, &w.children[0], C.size_t(len(w.children)), &w.statuses[0], &w.call)
-	}
+	status := C.report_batch(c.handle.client, view(w.text), unsafe.SliceData(w.children), C.size_t(len(w.children)),
+		unsafe.SliceData(w.services), C.size_t(len(w.services)), unsafe.SliceData(w.statuses), &w.call)
 	return orNil(w.end(c, status))
 }
 

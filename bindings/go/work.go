@@ -2,7 +2,7 @@
 
 package iotda
 
-// #include "iotda.h"
+// #include "flat.h"
 import "C"
 
 import (
@@ -10,11 +10,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
-	"unsafe"
 )
 
 // work is used by one call at a time.
@@ -28,21 +26,14 @@ type work struct {
 	cancel     *cancel
 	unwatch    func() bool
 
-	// Terminated texts, one after the other. What follows has pointers into it, set when it has ceased to grow.
+	// Terminated texts, one after the other. What follows says where in it they are; see flat.h.
 	text     []byte
-	places   []place
-	ids      []int
-	services []C.iotda_service_t
-	children []C.iotda_child_t
+	services []C.flat_service_t
+	children []C.flat_child_t
 	statuses []C.iotda_status_t
 	given    []Child
-	// Pins text and services, to which Go memory points that is passed to C.
-	pinner  runtime.Pinner
-	encoder *json.Encoder
+	encoder  *json.Encoder
 }
-
-// place is where the texts of a service are.
-type place struct{ id, properties int }
 
 // What is larger is not kept.
 const (
@@ -62,16 +53,11 @@ func takeWork() *work { return works.Get().(*work) }
 
 // done gives the memory back.
 func (w *work) done() {
-	w.pinner.Unpin()
 	w.ctx, w.given = nil, nil
 	if cap(w.text) > keptText || cap(w.services) > keptServices || cap(w.children) > keptServices {
 		return
 	}
-	w.text, w.places, w.ids = w.text[:0], w.places[:0], w.ids[:0]
-	// cgo looks at the pointers up to the capacity of a slice: none may be left there.
-	clear(w.services)
-	clear(w.children)
-	w.services, w.children, w.statuses = w.services[:0], w.children[:0], w.statuses[:0]
+	w.text, w.services, w.children, w.statuses = w.text[:0], w.services[:0], w.children[:0], w.statuses[:0]
 	works.Put(w)
 }
 
@@ -91,26 +77,15 @@ func (w *work) setChildren(children []Child) *Error {
 		if strings.IndexByte(child.DeviceID, 0) >= 0 {
 			return argument(nil, "children[%d].DeviceID holds a zero byte", index)
 		}
-		w.ids = append(w.ids, w.add(child.DeviceID))
+		id, first := w.add(child.DeviceID), len(w.services)
 		if err := w.addServices(child.Services, index); err != nil {
 			return err
 		}
-		w.children = append(w.children, C.iotda_child_t{service_count: C.size_t(len(child.Services))})
+		w.children = append(w.children, C.flat_child_t{
+			device_id: C.uintptr_t(id), services: C.uintptr_t(first), service_count: C.size_t(len(child.Services)),
+		})
 		// Not IOTDA_OK: only the library says that a child was delivered.
 		w.statuses = append(w.statuses, C.IOTDA_E_INTERNAL)
-	}
-	w.point()
-	first := 0
-	for index := range w.children {
-		child := &w.children[index]
-		child.device_id = w.at(w.ids[index])
-		if child.service_count > 0 {
-			child.services = &w.services[first]
-			first += int(child.service_count)
-		}
-	}
-	if len(w.services) > 0 {
-		w.pinner.Pin(&w.services[0])
 	}
 	return nil
 }
@@ -146,8 +121,9 @@ func (w *work) addServices(services []Service, child int) *Error {
 		if !ok {
 			return argument(nil, "%s is the beginning of 1970, which cannot be told from no time", where("EventTime"))
 		}
-		w.places = append(w.places, place{id, properties})
-		w.services = append(w.services, C.iotda_service_t{event_time_ms: time})
+		w.services = append(w.services, C.flat_service_t{
+			service_id: C.uintptr_t(id), properties: C.uintptr_t(properties), event_time_ms: time,
+		})
 	}
 	return nil
 }
@@ -171,20 +147,6 @@ func (w *work) add(s string) int {
 	w.text = append(w.text, s...)
 	w.text = append(w.text, 0)
 	return at
-}
-
-// at is the text at a place, for C.
-func (w *work) at(place int) *C.char { return (*C.char)(unsafe.Pointer(&w.text[place])) }
-
-// point sets the pointers of the services into the text.
-func (w *work) point() {
-	for index, place := range w.places {
-		w.services[index].service_id = w.at(place.id)
-		w.services[index].properties = w.at(place.properties)
-	}
-	if len(w.text) > 0 {
-		w.pinner.Pin(&w.text[0])
-	}
 }
 
 // undelivered are the children that were not delivered.
