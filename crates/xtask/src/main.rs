@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod abi;
+mod bench;
 mod cargo;
 mod check;
 mod demo;
@@ -35,6 +36,9 @@ Usage: cargo xtask COMMAND
   test [--from N]
         Check everything that must hold before a change is merged. `.ci/run` calls this. With --from,
         begin at step N, after a run that has come so far.
+  bench [--write]
+        Compare what a report costs with what one would use in libiotda's place. With --write, put the tables
+        into examples/bench/README.md.
   package --prefix DIR [-DNAME=VALUE ...]
         Install headers, libraries, CMake package and pkg-config files below DIR. The result may be
         moved. The options are CMake's own and those in cmake/CMakeLists.txt.
@@ -52,12 +56,13 @@ Usage: cargo xtask COMMAND
   help
         Show this text.
 
-demo and test install the tools they lack (CMake, a C++ compiler, ...) where they may: as root on a
+demo, test and bench install the tools they lack (CMake, a C++ compiler, ...) where they may: as root on a
 machine with apt-get. Elsewhere they say what to install. Nothing is written outside target/.
 ";
 
 enum Command {
     Demo,
+    Bench { write: bool },
     Test { from: usize },
     Package(Request),
     Dist,
@@ -86,6 +91,7 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Test { from } => return Ok(check::run(&project, from)),
         Command::Demo => demo::run(&project)?,
+        Command::Bench { write } => bench::run(&project, write)?,
         Command::Package(request) => {
             package::install(&project, &request)?;
             println!("libiotda is installed in {}", request.prefix.display());
@@ -122,7 +128,7 @@ fn command_line() -> Result<Command> {
         match (command.as_str(), argument) {
             (_, Short('h') | Long("help")) => return Ok(Command::Help),
             ("header", Long("check")) => check_only = true,
-            ("abi", Long("write")) => write = true,
+            ("abi" | "bench", Long("write")) => write = true,
             ("test", Long("from")) => from = arguments.value()?.parse()?,
             ("package", Long("prefix")) => prefix = Some(PathBuf::from(arguments.value()?)),
             ("package", Short('D')) => options.push(format!("-D{}", arguments.value()?.string()?)),
@@ -132,6 +138,7 @@ fn command_line() -> Result<Command> {
     }
     Ok(match command.as_str() {
         "demo" => Command::Demo,
+        "bench" => Command::Bench { write },
         "test" => Command::Test { from },
         "header" => Command::Header { check_only },
         "dist" => Command::Dist,

@@ -13,7 +13,7 @@ use std::process::Command;
 /// A tool, and what brings it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tool {
-    /// Any one of these programs will do; for a library, its name for pkg-config.
+    /// Any one of these programs will do; for a library, its name for pkg-config, or a file of it.
     programs: &'static [&'static str],
     is_library: bool,
     /// The Debian package.
@@ -74,6 +74,29 @@ pub(crate) const FOR_TEST: &[Tool] = &[
     Tool { programs: &["cargo-clippy"], is_library: false, package: "rust-clippy", component: Some("clippy") },
 ];
 
+/// What `bench` cannot do without.
+pub(crate) const FOR_BENCH: &[Tool] = &[
+    BINUTILS,
+    Tool::new(&["cc"], "gcc"),
+    Tool::new(&["pkg-config"], "pkg-config"),
+    Tool::new(&["valgrind"], "valgrind"),
+    Tool::new(&["strace"], "strace"),
+    Tool::new(&["nginx"], "nginx-light"),
+];
+
+/// What the programs that `bench` compares with are built of.
+pub(crate) const FOR_BENCH_PEERS: &[Tool] = &[
+    CMAKE,
+    Tool::new(&["ninja"], "ninja-build"),
+    Tool::new(&["patch"], "patch"),
+    Tool::new(&["xz"], "xz-utils"),
+    Tool::new(&["go"], "golang-go"),
+    Tool::library(&["openssl"], "libssl-dev"),
+    Tool::library(&["libcurl"], "libcurl4-openssl-dev"),
+    Tool::library(&["libcjson"], "libcjson-dev"),
+    Tool::new(&["/usr/include/mbedtls/md.h"], "libmbedtls-dev"),
+];
+
 /// Makes sure that every tool is there.
 pub(crate) fn ensure(project: &Project, tools: &[Tool]) -> Result<()> {
     let missing = missing(project, tools);
@@ -128,6 +151,7 @@ fn missing(project: &Project, tools: &[Tool]) -> Vec<Tool> {
         [library] if tool.is_library => {
             find("pkg-config") && process::succeeds(Command::new("pkg-config").args(["--exists", library]))
         }
+        [file] if file.starts_with('/') => Path::new(file).exists(),
         programs => programs.iter().any(|program| find(program)),
     };
     tools.iter().filter(|tool| !there(tool)).copied().collect()

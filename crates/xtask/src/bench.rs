@@ -1,0 +1,63 @@
+//! `cargo xtask bench`: the same reports by libiotda and by what one would use instead, to the same server, by turns.
+//! This file holds the order of things, and the tables.
+
+mod counts;
+mod curl;
+mod document;
+mod job;
+mod machine;
+mod measure;
+mod peers;
+mod relay;
+mod same;
+mod scaling;
+mod server;
+mod table;
+
+use crate::project::Project;
+use crate::provision::{self, FOR_BENCH, FOR_BENCH_PEERS};
+use anyhow::{Context, Result, anyhow};
+use job::Target;
+use measure::Figures;
+use server::Server;
+use std::fs;
+
+const ROUNDS: usize = 7;
+/// Where `--write` puts the tables.
+const DOCUMENT: &str = "examples/bench/README.md";
+
+pub(crate) fn run(project: &Project, write: bool) -> Result<()> {
+    provision::ensure(project, FOR_BENCH)?;
+    if let Err(error) = provision::ensure(project, FOR_BENCH_PEERS) {
+        println!("Without some of the peers: {error:#}");
+    }
+    let dir = project.target().join("bench");
+    fs::create_dir_all(&dir)?;
+    println!("Building ...");
+    let prefix = peers::install(project)?;
+    let mut peers = peers::build(project, &prefix, &dir);
+    for peer in &mut peers {
+        let checked = peer.program.as_ref().map_or(Ok(()), |program| same::check(peer, program, &dir));
+        if let Err(error) = checked {
+            peer.program = Err(error);
+        }
+    }
+    let server_dir = project.empty_dir("bench/server")?;
+    let server = Server::start(&server_dir)?;
+    let target = Target::new(server.keeping, &server.ca_file);
+    let mut figures: Vec<Figures> = peers.iter().map(|_| Figures::default()).collect();
+    measure::timed(&peers, &mut figures, &target, ROUNDS)?;
+    for (peer, figures) in peers.iter().zip(&mut figures) {
+        measure::counted(peer, figures, &server, &dir).with_context(|| peer.name.clone())?;
+    }
+    let program = peers[1].program.as_ref().map_err(|error| anyhow!("libiotda's own program: {error:#}"))?;
+    println!("Scaling ...");
+    let scaling = [
+        scaling::threads(&target, program)?,
+        scaling::devices(&target, program)?,
+        scaling::children(&target, program, &dir)?,
+    ];
+    let text = document::text(&peers, &figures, &scaling, &prefix)?;
+    println!("\n{text}");
+    if write { document::write(&project.path(DOCUMENT), &text) } else { Ok(()) }
+}

@@ -1,0 +1,105 @@
+/*
+ * The least that a report over TLS can cost with OpenSSL: the request is made once, and then it is one
+ * write and one read for each report. No time limit, no second attempt, no parsing beyond what tells
+ * where the answer ends. Only the job "text".
+ */
+#include "device_auth.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static SSL *ssl;
+static char answer[16384];
+
+/* Splits https://host:port. */
+static void split(const char *url, char host[256], char port[8]) {
+    bench_must(sscanf(url, "https://%255[^:/]:%7[0-9]", host, port) == 2, "not https://host:port");
+}
+
+static int connect_to(const char *host, const char *port) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *addresses;
+    bench_must(getaddrinfo(host, port, &hints, &addresses) == 0, "no such host");
+    int fd = socket(addresses->ai_family, SOCK_STREAM, 0), on = 1;
+    bench_must(fd >= 0 && connect(fd, addresses->ai_addr, addresses->ai_addrlen) == 0,
+               "no connection");
+    bench_must(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0, "no TCP_NODELAY");
+    freeaddrinfo(addresses);
+    return fd;
+}
+
+/* Reads one answer to its end, and checks that it is a success. */
+static void read_answer(void) {
+    size_t length = 0;
+    const char *body = NULL;
+    long rest = 0;
+    do {
+        int got = SSL_read(ssl, answer + length, (int)(sizeof answer - 1 - length));
+        bench_must(got > 0, "the connection ended");
+        length += (size_t)got;
+        answer[length] = '\0';
+        if (body == NULL && (body = strstr(answer, "\r\n\r\n")) != NULL) {
+            body += 4;
+            const char *header = strcasestr(answer, "\r\ncontent-length:");
+            bench_must(header != NULL && header < body, "no length");
+            rest = strtol(header + 17, NULL, 10);
+        }
+    } while (body == NULL || answer + length < body + rest);
+    bench_must(strncmp(answer, "HTTP/1.1 200", 12) == 0, answer);
+}
+
+static void exchange(const char *request, int length) {
+    bench_must(SSL_write(ssl, request, length) == length, "not sent");
+    read_answer();
+}
+
+int main(int argc, char **argv) {
+    bench_job_t job = bench_job(argc, argv);
+    bench_must(bench_is(&job, "text"), "no such job");
+    char host[256], port[8], body[512], request[2048];
+    const char *device = bench_setting("IOTDA_DEVICE_ID");
+    split(bench_setting("IOTDA_ENDPOINT"), host, port);
+
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    bench_must(context != NULL, "no TLS");
+    bench_must(SSL_CTX_load_verify_locations(context, bench_setting("IOTDA_CA_FILE"), NULL) == 1,
+               "no CA");
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_read_ahead(context, 1); /* header and content of a record in one read */
+    ssl = SSL_new(context);
+    bench_must(ssl != NULL && SSL_set1_host(ssl, host) == 1, "no host name");
+    SSL_set_tlsext_host_name(ssl, host);
+    SSL_set_fd(ssl, connect_to(host, port));
+    bench_must(SSL_connect(ssl) == 1, "no handshake");
+
+    static const char head[] =
+        "POST %s HTTP/1.1\r\nHost: %s:%s\r\nContent-Type: application/json\r\n"
+        "Content-Length: %zu\r\n";
+    device_auth_body(body, sizeof body);
+    int length =
+        snprintf(request, sizeof request, head, "/v5/device-auth", host, port, strlen(body));
+    length += snprintf(request + length, sizeof request - (size_t)length, "\r\n%s", body);
+    exchange(request, length);
+    const char *token = device_auth_token(answer);
+
+    char path[256];
+    snprintf(path, sizeof path, "/v5/devices/%s/sys/properties/report", device);
+    length = snprintf(request, sizeof request, head, path, host, port, sizeof BENCH_TEXT - 1);
+    length += snprintf(request + length, sizeof request - (size_t)length,
+                       "access_token: %s\r\n\r\n" BENCH_TEXT, token);
+    bench_must((size_t)length < sizeof request, "too long a request");
+    exchange(request, length);
+
+    bench_mark_t begin = bench_mark();
+    for (long n = 0; n < job.count; n++)
+        exchange(request, length);
+    bench_done(begin);
+    SSL_shutdown(ssl);
+    close(SSL_get_fd(ssl));
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    return EXIT_SUCCESS;
+}
