@@ -1,12 +1,14 @@
 //! `cargo xtask bench`: the same reports by libiotda and by what one would use instead, to the same server, by turns.
 //! This file holds the order of things, and the tables.
 
+pub(crate) mod budgets;
 mod counts;
 mod curl;
 mod document;
 mod job;
 mod machine;
 mod measure;
+mod own;
 mod peers;
 mod relay;
 mod same;
@@ -15,7 +17,7 @@ mod server;
 mod table;
 
 use crate::project::Project;
-use crate::provision::{self, FOR_BENCH, FOR_BENCH_PEERS};
+use crate::provision::{self, FOR_BENCH, FOR_BENCH_PEERS, FOR_BUDGETS};
 use anyhow::{Context, Result, anyhow};
 use job::Target;
 use measure::Figures;
@@ -27,7 +29,7 @@ const ROUNDS: usize = 7;
 const DOCUMENT: &str = "examples/bench/README.md";
 
 pub(crate) fn run(project: &Project, write: bool) -> Result<()> {
-    provision::ensure(project, FOR_BENCH)?;
+    provision::ensure(project, &[FOR_BUDGETS, FOR_BENCH].concat())?;
     if let Err(error) = provision::ensure(project, FOR_BENCH_PEERS) {
         println!("Without some of the peers: {error:#}");
     }

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold, step by step. The first step that fails ends it. What a
 //! step does is in the modules below; this file holds their order.
 
+mod budgets;
 mod conan;
 mod consumers;
 mod contents;
@@ -59,6 +60,7 @@ const STEPS: &[Step] = &[
     ("transports of a program's own carry reports", transports::check),
     ("failures are told as what they are", failures::check),
     ("a thousand reports cost a thousand sends", steady::check),
+    ("no report costs more than its budget", budgets::check),
     ("the Go module is complete in itself", go::sources),
     ("the Go bindings pass their tests", go::tests),
     ("... with the race detector and all of cgo's checks", go::tests_with_checks),

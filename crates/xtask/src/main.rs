@@ -36,9 +36,10 @@ Usage: cargo xtask COMMAND
   test [--from N]
         Check everything that must hold before a change is merged. `.ci/run` calls this. With --from,
         begin at step N, after a run that has come so far.
-  bench [--write]
+  bench [--write] [--budgets]
         Compare what a report costs with what one would use in libiotda's place. With --write, put the tables
-        into examples/bench/README.md.
+        into examples/bench/README.md. With --budgets, do not compare: count what libiotda's own reports cost,
+        and write it to crates/xtask/budgets.toml, to which `test` holds every change.
   package --prefix DIR [-DNAME=VALUE ...]
         Install headers, libraries, CMake package and pkg-config files below DIR. The result may be
         moved. The options are CMake's own and those in cmake/CMakeLists.txt.
@@ -62,7 +63,7 @@ machine with apt-get. Elsewhere they say what to install. Nothing is written out
 
 enum Command {
     Demo,
-    Bench { write: bool },
+    Bench { write: bool, budgets: bool },
     Test { from: usize },
     Package(Request),
     Dist,
@@ -91,7 +92,8 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Test { from } => return Ok(check::run(&project, from)),
         Command::Demo => demo::run(&project)?,
-        Command::Bench { write } => bench::run(&project, write)?,
+        Command::Bench { budgets: true, .. } => bench::budgets::write(&project)?,
+        Command::Bench { write, .. } => bench::run(&project, write)?,
         Command::Package(request) => {
             package::install(&project, &request)?;
             println!("libiotda is installed in {}", request.prefix.display());
@@ -119,7 +121,7 @@ fn command_line() -> Result<Command> {
         Some(other) => return Err(other.unexpected().into()),
     };
     let mut check_only = false;
-    let mut write = false;
+    let (mut write, mut budgets) = (false, false);
     let mut from = 1;
     let mut prefix = None;
     let mut options = Vec::new();
@@ -129,6 +131,7 @@ fn command_line() -> Result<Command> {
             (_, Short('h') | Long("help")) => return Ok(Command::Help),
             ("header", Long("check")) => check_only = true,
             ("abi" | "bench", Long("write")) => write = true,
+            ("bench", Long("budgets")) => budgets = true,
             ("test", Long("from")) => from = arguments.value()?.parse()?,
             ("package", Long("prefix")) => prefix = Some(PathBuf::from(arguments.value()?)),
             ("package", Short('D')) => options.push(format!("-D{}", arguments.value()?.string()?)),
@@ -138,7 +141,7 @@ fn command_line() -> Result<Command> {
     }
     Ok(match command.as_str() {
         "demo" => Command::Demo,
-        "bench" => Command::Bench { write },
+        "bench" => Command::Bench { write, budgets },
         "test" => Command::Test { from },
         "header" => Command::Header { check_only },
         "dist" => Command::Dist,

@@ -74,15 +74,17 @@ pub(crate) const FOR_TEST: &[Tool] = &[
     Tool { programs: &["cargo-clippy"], is_library: false, package: "rust-clippy", component: Some("clippy") },
 ];
 
-/// What `bench` cannot do without.
-pub(crate) const FOR_BENCH: &[Tool] = &[
+/// What `bench --budgets` runs, beside what `package` does.
+pub(crate) const FOR_BUDGETS: &[Tool] = &[
     BINUTILS,
-    Tool::new(&["cc"], "gcc"),
+    C_COMPILER,
     Tool::new(&["pkg-config"], "pkg-config"),
     Tool::new(&["valgrind"], "valgrind"),
     Tool::new(&["strace"], "strace"),
-    Tool::new(&["nginx"], "nginx-light"),
 ];
+
+/// What `bench` runs beside that.
+pub(crate) const FOR_BENCH: &[Tool] = &[Tool::new(&["nginx"], "nginx-light")];
 
 /// What the programs that `bench` compares with are built of.
 pub(crate) const FOR_BENCH_PEERS: &[Tool] = &[

@@ -47,8 +47,10 @@ pub(super) fn text(peers: &[Peer], figures: &[Figures], scaling: &[String], pref
     parts.push(format!("libiotda as shipped: {}.", shipped(prefix)?));
     let missing = peers.iter().filter_map(|peer| {
         let error = peer.program.as_ref().err()?;
+        // The command that failed is of this machine; what follows it says why.
         let reason = format!("{error:#}");
-        Some(format!("{}: {}", peer.name, reason.lines().next().unwrap_or_default()))
+        let lines: Vec<&str> = reason.lines().filter(|line| !line.contains("this failed")).collect();
+        Some(format!("{}: {}", peer.name, if lines.is_empty() { &reason } else { lines[0] }))
     });
     let missing: Vec<String> = missing.collect();
     if !missing.is_empty() {

@@ -6,11 +6,24 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::process::Command;
 
+/// The features by which the C library and the TLS libraries choose among variants of their code, so that counts of
+/// instructions differ where they differ. Only those that valgrind shows to the programs under it where the processor
+/// has them; it knows none that is newer.
+const FEATURES: [&str; 6] = ["sse4_2", "aes", "pclmulqdq", "avx", "avx2", "bmi2"];
+
 /// The processor, for a reader.
 pub(super) fn processor() -> String {
     let name = field_of_cpuinfo("model name").unwrap_or_else(|| "unknown processor".to_owned());
     let count = std::thread::available_parallelism().map_or(0, usize::from);
     format!("{count} cores of {name}")
+}
+
+/// Those of the features that this processor has.
+pub(super) fn features() -> String {
+    let has = field_of_cpuinfo("flags").unwrap_or_default();
+    let has: Vec<&str> = has.split(' ').collect();
+    let known: Vec<&str> = FEATURES.into_iter().filter(|feature| has.contains(feature)).collect();
+    format!("{} {}", std::env::consts::ARCH, known.join(" "))
 }
 
 fn field_of_cpuinfo(name: &str) -> Option<String> {
@@ -19,6 +32,13 @@ fn field_of_cpuinfo(name: &str) -> Option<String> {
         let (key, value) = line.split_once(':')?;
         (key.trim() == name).then(|| value.trim().to_owned())
     })
+}
+
+/// Such as `1.85`.
+pub(super) fn rustc_minor() -> Result<String> {
+    let version = rustc()?;
+    let parts: Vec<&str> = version.split('.').take(2).collect();
+    Ok(parts.join("."))
 }
 
 /// Such as `1.85.1`.
