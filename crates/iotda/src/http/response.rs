@@ -39,15 +39,16 @@ enum Field {
 
 impl Field {
     fn named(name: &str) -> Option<Self> {
-        let (field, wanted) = match name.len() {
-            4 => (Field::Date, "date"),
-            10 => (Field::Connection, "connection"),
-            11 => (Field::RetryAfter, "retry-after"),
-            14 => (Field::ContentLength, "content-length"),
-            17 => (Field::TransferEncoding, "transfer-encoding"),
+        let (field, usual) = match name.len() {
+            4 => (Field::Date, "Date"),
+            10 => (Field::Connection, "Connection"),
+            11 => (Field::RetryAfter, "Retry-After"),
+            14 => (Field::ContentLength, "Content-Length"),
+            17 => (Field::TransferEncoding, "Transfer-Encoding"),
             _ => return None,
         };
-        name.eq_ignore_ascii_case(wanted).then_some(field)
+        // Most servers write it as usual, which is cheaper to see.
+        (name == usual || name.eq_ignore_ascii_case(usual)).then_some(field)
     }
 }
 
