@@ -1,9 +1,11 @@
 /*
  * One report, then as many more as the argument says, on one client. The marks on standard output tell
- * a tracer where the steady part begins and ends.
+ * a tracer where the steady part begins and ends, and after it ten seconds in which the client is idle.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "check.h"
 
+#include <time.h>
 #include <unistd.h>
 
 static void mark(const char *text) {
@@ -21,6 +23,9 @@ int main(int argc, char **argv) {
     for (long i = 0; i < count; i++)
         CHECK_STATUS(IOTDA_OK, iotda_report_props(client, &service, 1, NULL));
     mark("END\n");
+    struct timespec idle = {10, 0};
+    CHECK(nanosleep(&idle, NULL) == 0);
+    mark("IDLE\n");
     iotda_close(client);
     return EXIT_SUCCESS;
 }

@@ -91,7 +91,8 @@ fn compile(project: &Project, source: &str, dir: &Path, name: &str, flags: &[Str
     let program = dir.join(name);
     let mut cc = Command::new("cc");
     cc.args(["-O2", "-std=c11", "-D_GNU_SOURCE"]).args(WARNINGS).arg("-o").arg(&program);
-    cc.arg(project.path("examples/bench").join(source).with_extension("c")).args(flags);
+    // As a firmware whose size matters is linked: without what nothing calls.
+    cc.arg(project.path("examples/bench").join(source).with_extension("c")).arg("-Wl,--gc-sections").args(flags);
     process::output(&mut cc)?;
     Ok(program)
 }

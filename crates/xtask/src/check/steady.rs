@@ -1,4 +1,5 @@
-//! What a report costs once a client is warm: one system call that sends, no thread, no name look-up.
+//! What a report costs once a client is warm: one system call that sends, no thread, no name look-up. And what a
+//! client costs that has nothing to send: nothing.
 
 use super::stand::Stand;
 use super::suite;
@@ -55,6 +56,13 @@ fn judge(trace: &str) -> Result<()> {
     }
     ensure!(sends == REPORTS, "{sends} sends for {REPORTS} reports");
     ensure!(on_sockets <= 3 * REPORTS, "{on_sockets} system calls on sockets for {REPORTS} reports");
+
+    let idle = position("IDLE").context("no IDLE in the trace")?;
+    let idle: Vec<&Call> = calls[end + 1..idle].iter().collect();
+    // The program's own sleep is the only call.
+    let sleeps = idle.iter().all(|call| matches!(call.name, "nanosleep" | "clock_nanosleep"));
+    ensure!(sleeps && !idle.is_empty(), "an idle client made system calls: {idle:?}");
+    println!("   idle for 10 s: none");
     Ok(())
 }
 
@@ -85,8 +93,10 @@ mod tests {
     fn trace(reports: usize, per_report: &str) -> String {
         let mut trace = "7 write(1<pipe:[1]>, \"BEGIN\\n\", 6) = 6\n".to_owned();
         trace.push_str(&per_report.repeat(reports));
-        trace + "7 write(1<pipe:[1]>, \"END\\n\", 4) = 4\n"
+        trace + "7 write(1<pipe:[1]>, \"END\\n\", 4) = 4\n" + IDLE + "7 write(1<pipe:[1]>, \"IDLE\\n\", 5) = 5\n"
     }
+
+    const IDLE: &str = "7 clock_nanosleep(CLOCK_REALTIME, 0, {tv_sec=10, tv_nsec=0}, NULL) = 0\n";
 
     const GOOD: &str =
         "7 sendto(3<TCP:[1->2]>, \"x\", 1, 0, NULL, 0) = 1\n7 recvfrom(3<TCP:[1->2]>, \"y\", 1, 0, NULL, NULL) = 1\n";
@@ -94,6 +104,12 @@ mod tests {
     #[test]
     fn a_lean_trace_passes() {
         judge(&trace(REPORTS, GOOD)).unwrap();
+    }
+
+    #[test]
+    fn a_client_that_is_not_idle_is_found() {
+        let trace = trace(REPORTS, GOOD).replace(IDLE, &format!("{IDLE}8 futex(0x7f, FUTEX_WAKE) = 1\n"));
+        assert!(judge(&trace).unwrap_err().to_string().contains("idle client"));
     }
 
     #[test]
