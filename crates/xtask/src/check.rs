@@ -70,7 +70,7 @@ const STEPS: &[Step] = &[
     // Last, since it builds the library once more, with another feature.
     ("a panic inside is an error outside", panics::check),
     ("a second Rust library fits into the same program", two_archives::check),
-    ("Debian's packages install on a bare Debian 13, and the example reports", debian::check),
+    ("the packages to hand out install on a bare Debian 13, and the example reports", debian::check),
     ("64-bit ARM keeps the contract, built by the oldest Rust", |project| cross::check(project, "aarch64")),
     ("32-bit ARM does, too", |project| cross::check(project, "armhf")),
 ];
