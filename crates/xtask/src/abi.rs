@@ -95,13 +95,17 @@ impl Current {
         let number = constants.lines().find_map(|line| line.strip_prefix("IOTDA_ABI_VERSION "));
         let number = number.context("include/iotda.h has no IOTDA_ABI_VERSION")?.to_owned();
 
-        let (source, library, description) = (dir.join("empty.c"), dir.join("libiotda.so"), dir.join("libiotda.abi"));
-        fs::write(&source, empty_functions(&header)?)?;
+        let (library, description) = (dir.join("libiotda.so"), dir.join("libiotda.abi"));
+        fs::write(dir.join("empty.c"), empty_functions(&header)?)?;
         let mut cc = Command::new("cc");
-        cc.args(["-g", "-shared", "-fPIC", "-Werror", "-I"]).arg(project.path("include"));
+        // By its name alone: the description holds it.
+        cc.current_dir(&dir)
+            .arg("empty.c")
+            .args(["-g", "-shared", "-fPIC", "-Werror", "-I"])
+            .arg(project.path("include"));
         cc.arg(format!("-Wl,-soname,libiotda.so.{number}"));
         cc.arg(format!("-Wl,--version-script={}", project.path("cmake/iotda.map").display()));
-        process::output(cc.arg("-o").arg(&library).arg(&source))?;
+        process::output(cc.arg("-o").arg(&library))?;
         let mut abidw = Command::new("abidw");
         abidw.args(["--no-corpus-path", "--no-comp-dir-path", "--no-show-locs", "--type-id-style", "hash"]);
         process::output(abidw.arg("--out-file").arg(&description).arg(&library))?;
