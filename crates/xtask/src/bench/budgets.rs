@@ -187,7 +187,8 @@ fn named(table: &Value) -> Result<Named> {
 }
 
 fn lines(figures: &Named) -> String {
-    figures.iter().map(|(name, value)| format!("{name} = {value}\n")).collect()
+    let lines: Vec<String> = figures.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+    lines.concat()
 }
 
 #[cfg(test)]
