@@ -32,6 +32,7 @@ func (w *work) begin(ctx context.Context, c *Client, op string) error {
 	if ctx.Err() != nil {
 		return w.ended(c)
 	}
+	w.yield()
 	timeout := c.shared.timeout
 	select {
 	case c.shared.slots <- struct{}{}:

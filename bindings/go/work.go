@@ -18,6 +18,8 @@ import (
 // work is used by one call at a time.
 type work struct {
 	call C.iotda_call_t
+	// When others last had their turn; see yield.
+	yielded time.Time
 
 	// The call's context and what it does, from begin to end.
 	ctx        context.Context
