@@ -120,7 +120,8 @@ fn native_libraries(project: &Project, prefix: &Path) -> Result<()> {
 
 /// Nothing names a directory of the build: such a package breaks elsewhere, or tells about its maker.
 fn no_build_paths(project: &Project, prefix: &Path) -> Result<()> {
-    let mut paths = vec![project.root().to_owned(), project.target().to_owned(), prefix.to_owned()];
+    let mut paths =
+        vec![project.root().to_owned(), project.path("crates"), project.target().to_owned(), prefix.to_owned()];
     paths.extend(["CARGO_HOME", "HOME"].iter().filter_map(env::var_os).map(Into::into));
     let sysroot = process::output(Command::new("rustc").args(["--print", "sysroot"]))?;
     // The system's own directory for everything, where distributions put Rust, is no path of a build.
@@ -130,11 +131,42 @@ fn no_build_paths(project: &Project, prefix: &Path) -> Result<()> {
     for file in &found {
         let bytes = fs::read(prefix.join(file))?;
         for path in &paths {
-            let path = path.as_os_str().as_encoded_bytes();
-            if path.len() > 1 && bytes.windows(path.len()).any(|window| window == path) {
-                bail!("{file} holds the path {}", String::from_utf8_lossy(path));
+            if holds(&bytes, path) {
+                bail!("{file} holds the path {}", path.display());
             }
         }
     }
     Ok(())
+}
+
+/// Whether the path is among the bytes, and not as a part of a longer name. What is before it does not tell, because the
+/// texts of a library follow each other without a gap; but `/src` after a name is in the middle of another path.
+fn holds(bytes: &[u8], path: &Path) -> bool {
+    let is_of_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    let is_short = path.components().count() <= 2; // the root directory is one
+    let path = path.as_os_str().as_encoded_bytes();
+    path.len() > 1
+        && bytes.windows(path.len()).enumerate().any(|(at, window)| {
+            window == path
+                && !bytes.get(at + path.len()).is_some_and(is_of_a_name)
+                && !(is_short && at > 0 && is_of_a_name(&bytes[at - 1]))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_found_and_not_taken_for_another() {
+        let long = Path::new("/home/a/iotda");
+        assert!(holds(b"x/home/a/iotda/crates/iotda/src/lib.rs", long));
+        assert!(holds(b"the end./home/a/iotda", long));
+        assert!(!holds(b"/home/a/iotda2/crates", long));
+        let short = Path::new("/src");
+        assert!(holds(b"\0/src\0", short));
+        assert!(!holds(b"rustls-0.23.1/src/lib.rs", short));
+        assert!(!holds(b"/srcs", short));
+        assert!(!holds(b"/a/b", Path::new("/")));
+    }
 }
