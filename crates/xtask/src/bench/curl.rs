@@ -42,9 +42,13 @@ pub(super) const MBEDTLS: Tls = Tls {
     option: "CURL_USE_MBEDTLS",
 };
 
+/// In the names of the archives of a source package.
+const ORIGINAL: &str = ".orig.tar.";
+const CHANGES: &str = ".debian.tar.";
+
 /// Builds it, unless it is there from an earlier time. Returns where it is installed.
 pub(super) fn build(project: &Project, tls: Tls) -> Result<PathBuf> {
-    let dir = project.target().join("bench/curl");
+    let dir = curl_dir(project);
     let prefix = dir.join(tls.name);
     if prefix.join("lib/libcurl.a").exists() {
         return Ok(prefix);
@@ -84,9 +88,23 @@ pub(super) fn build(project: &Project, tls: Tls) -> Result<PathBuf> {
     Ok(prefix)
 }
 
-/// Debian's source of libcurl, unpacked and patched as Debian does.
+/// Whether the source that libcurl was built of has Debian's changes.
+pub(super) fn is_patched(project: &Project) -> bool {
+    source_dir(&curl_dir(project)).join("debian").exists()
+}
+
+fn curl_dir(project: &Project) -> PathBuf {
+    project.target().join("bench/curl")
+}
+
+fn source_dir(dir: &Path) -> PathBuf {
+    dir.join("source")
+}
+
+/// Debian's source of libcurl, unpacked and patched as Debian does. A mirror that has not caught up with Debian's last
+/// changes has the original all the same, which then does: it is the same version.
 fn source(dir: &Path) -> Result<PathBuf> {
-    let unpacked = dir.join("source");
+    let unpacked = source_dir(dir);
     if unpacked.exists() {
         return Ok(unpacked);
     }
@@ -96,7 +114,12 @@ fn source(dir: &Path) -> Result<PathBuf> {
     }
     fs::create_dir_all(fetched.join("lists/partial"))?;
     fs::create_dir_all(fetched.join("archives/partial"))?;
-    fetch(&fetched)?;
+    let complete = fetch(&fetched);
+    if let (Err(error), Ok(_)) = (&complete, file_with(&fetched, ORIGINAL)) {
+        println!("libcurl is built without Debian's changes: {error:#}");
+    } else {
+        complete?;
+    }
     let fresh = dir.join("unpacking");
     if fresh.exists() {
         fs::remove_dir_all(&fresh)?;
@@ -107,8 +130,10 @@ fn source(dir: &Path) -> Result<PathBuf> {
         let mut tar = Command::new("tar");
         process::output(tar.arg("-xf").arg(archive).arg("-C").arg(&fresh).arg(format!("--strip-components={strip}")))
     };
-    tar(".orig.tar.", "1")?;
-    tar(".debian.tar.", "0")?;
+    tar(ORIGINAL, "1")?;
+    if file_with(&fetched, CHANGES).is_ok() {
+        tar(CHANGES, "0")?;
+    }
     let series = fs::read_to_string(fresh.join("debian/patches/series")).unwrap_or_default();
     for patch in series.lines().filter_map(|line| line.split_whitespace().next()).filter(|p| !p.starts_with('#')) {
         let path = fresh.join("debian/patches").join(patch);

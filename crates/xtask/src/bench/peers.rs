@@ -75,6 +75,7 @@ pub(super) fn build(project: &Project, prefix: &Path, dir: &Path) -> Vec<Peer> {
             Ok((version, program)) => (version, Ok(program)),
             Err(error) => (String::new(), Err(error)),
         };
+        let version = if curl::is_patched(project) { version } else { version + " without Debian's changes" };
         let tls_version = format!("{} {}", tls.name, package_version(tls.package));
         peers.push(Peer::new(&name, format!("libcurl {version}, {tls_version}, cJSON {cjson}"), program));
     }
