@@ -1,7 +1,9 @@
 //! `cargo xtask bench`: the same reports by libiotda and by what one would use instead, to the same server, by turns.
 //! This file holds the order of things, and the tables.
 
+mod beside;
 pub(crate) mod budgets;
+mod cores;
 mod counts;
 mod curl;
 mod document;
@@ -45,21 +47,25 @@ pub(crate) fn run(project: &Project, write: bool) -> Result<()> {
         }
     }
     let server_dir = project.empty_dir("bench/server")?;
-    let server = Server::start(&server_dir)?;
-    let target = Target::new(server.keeping, &server.ca_file);
+    let (for_server, for_programs) = cores::split();
+    let server = Server::start(&server_dir, &for_server)?;
+    let everywhere = Target::new(server.keeping, &server.ca_file);
+    let target = everywhere.on(for_programs);
     let mut figures: Vec<Figures> = peers.iter().map(|_| Figures::default()).collect();
     measure::timed(&peers, &mut figures, &target, ROUNDS)?;
     for (peer, figures) in peers.iter().zip(&mut figures) {
-        measure::counted(peer, figures, &server, &dir).with_context(|| peer.name.clone())?;
+        measure::counted(peer, figures, &target, &server, &dir).with_context(|| peer.name.clone())?;
     }
+    println!("From Go and from C ...");
+    let beside = beside::table(&peers, &target)?;
     let program = peers[1].program.as_ref().map_err(|error| anyhow!("libiotda's own program: {error:#}"))?;
     println!("Scaling ...");
     let scaling = [
-        scaling::threads(&target, program)?,
+        scaling::threads(&everywhere, program)?,
         scaling::devices(&target, program)?,
         scaling::children(&target, program, &dir)?,
     ];
-    let text = document::text(&peers, &figures, &scaling, &prefix)?;
+    let text = document::text(&peers, &figures, &beside, &scaling, &prefix)?;
     println!("\n{text}");
     if write { document::write(&project.path(DOCUMENT), &text) } else { Ok(()) }
 }

@@ -14,12 +14,19 @@ const END: &str = "<!-- Written by cargo xtask bench --write: end -->\n";
 type Row<'a> = (&'a Peer, &'a Figures);
 
 /// All of it.
-pub(super) fn text(peers: &[Peer], figures: &[Figures], scaling: &[String], prefix: &Path) -> Result<String> {
+pub(super) fn text(
+    peers: &[Peer],
+    figures: &[Figures],
+    beside: &str,
+    scaling: &[String],
+    prefix: &Path,
+) -> Result<String> {
     let rows: Vec<Row> = peers.iter().zip(figures).filter(|(peer, _)| peer.program.is_ok()).collect();
     let mut parts = vec![
         format!(
             "The property report of the platform's documentation (123 bytes) over TLS 1.2 (ECDSA P-256, AES-256-GCM) and \
-             a kept connection, to nginx on the same machine. {}. Times are medians of runs by turns, in brackets the \
+             a kept connection, to nginx on the same machine, which has the first core for itself if there are several. {}. \
+             Times are medians of runs by turns, in brackets the \
              least and the most; compare them by their ratios alone. The rest is counted.",
             machine::description()?
         ),
@@ -41,8 +48,16 @@ pub(super) fn text(peers: &[Peer], figures: &[Figures], scaling: &[String], pref
         reconnect_table(&rows),
         "Each child of a batch, from values, in requests of 50.".to_owned(),
         batch_table(&rows),
-        "How libiotda scales.".to_owned(),
     ];
+    if !beside.is_empty() {
+        parts.push(
+            "The same report from Go and from C, by turns in one process: medians, in brackets the quartiles. A context \
+             that can end is watched while the report is under way."
+                .to_owned(),
+        );
+        parts.push(beside.to_owned());
+    }
+    parts.push("How libiotda scales.".to_owned());
     parts.extend(scaling.iter().cloned());
     parts.push(format!("libiotda as shipped: {}.", shipped(prefix)?));
     let missing = peers.iter().filter_map(|peer| {

@@ -1,5 +1,6 @@
 //! A program of the comparison, given something to do: the command, and what it says about itself afterwards.
 
+use super::cores::List;
 use crate::process;
 use anyhow::{Context, Result};
 use std::collections::HashMap;
@@ -29,11 +30,18 @@ pub(crate) fn batch(children: u64) -> Job {
 pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) ca_file: PathBuf,
+    /// Those that a program has which is timed.
+    cores: List,
 }
 
 impl Target {
     pub(crate) fn new(port: u16, ca_file: &Path) -> Self {
-        Self { port, ca_file: ca_file.to_owned() }
+        Self { port, ca_file: ca_file.to_owned(), cores: None }
+    }
+
+    /// The same server, for programs that have these cores alone.
+    pub(super) fn on(&self, cores: List) -> Self {
+        Self { cores, ..self.clone() }
     }
 
     /// The same server, by another port.
@@ -57,7 +65,11 @@ impl Target {
 
     /// Does a job so many times, and returns what the program says about it.
     pub(crate) fn run(&self, program: &Path, job: Job, count: u64) -> Result<Said> {
-        Said::parse(&process::output_in_time(&mut self.command(&[], program, job, count))?)
+        let under: Vec<OsString> = match &self.cores {
+            None => Vec::new(),
+            Some(cores) => ["taskset", "-c", cores].map(OsString::from).to_vec(),
+        };
+        Said::parse(&process::output_in_time(&mut self.command(&under, program, job, count))?)
     }
 }
 

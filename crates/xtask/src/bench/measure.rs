@@ -97,9 +97,11 @@ pub(super) fn timed(peers: &[Peer], figures: &mut [Figures], target: &Target, ro
                 let said = target.run(program, VALUES, TIMED)?;
                 figures.cpu[0].add(said.get("cpu_us")? / TIMED as f64);
             }
+            // Starting what sets the cores would take its own time.
+            let everywhere = target.on(None);
             for _ in 0..3 {
                 let begin = Instant::now();
-                target.run(program, TEXT, 0)?;
+                everywhere.run(program, TEXT, 0)?;
                 figures.start.add(begin.elapsed().as_secs_f64() * 1e3);
             }
         }
@@ -108,11 +110,10 @@ pub(super) fn timed(peers: &[Peer], figures: &mut [Figures], target: &Target, ro
 }
 
 /// Measures what is counted.
-pub(super) fn counted(peer: &Peer, figures: &mut Figures, server: &Server, dir: &Path) -> Result<()> {
+pub(super) fn counted(peer: &Peer, figures: &mut Figures, target: &Target, server: &Server, dir: &Path) -> Result<()> {
     let Ok(program) = &peer.program else { return Ok(()) };
     println!("Counts of {} ...", peer.name);
-    let target = Target::new(server.keeping, &server.ca_file);
-    let counted = Counted { target: &target, program, dir };
+    let counted = Counted { target, program, dir };
     let all = peer.does == Does::All;
     if peer.is_counted {
         figures.instructions[1] = Some(counted.instructions(TEXT, REPORTS)?);
@@ -130,10 +131,10 @@ pub(super) fn counted(peer: &Peer, figures: &mut Figures, server: &Server, dir: 
     figures.traffic = Some(counted.traffic(TEXT, REPORTS)?);
     figures.size = Some(sizes(program)?);
     figures.far_start = Some(far_start(&counted)?);
+    for (place, port) in [server.forgetting, server.closing].into_iter().enumerate() {
+        figures.reconnects[place] = Some(reconnect(peer, program, &target.at(port), dir)?);
+    }
     if all {
-        for (place, port) in [server.forgetting, server.closing].into_iter().enumerate() {
-            figures.reconnects[place] = Some(reconnect(peer, program, &target.at(port), dir)?);
-        }
         for children in BATCHES {
             figures.batches.push(batch_of(children, peer, &counted)?);
         }

@@ -28,6 +28,8 @@ pub(super) struct Peer {
     pub(super) does: Does,
     /// Whether valgrind can run it.
     pub(super) is_counted: bool,
+    /// Whether it is libiotda from Go.
+    pub(super) is_wrapper: bool,
     /// The program, stripped; or why there is none.
     pub(super) program: Result<PathBuf>,
 }
@@ -35,7 +37,7 @@ pub(super) struct Peer {
 impl Peer {
     fn new(name: &str, versions: String, program: Result<PathBuf>) -> Self {
         let program = program.and_then(|program| stripped(&program));
-        Self { name: name.to_owned(), versions, does: Does::All, is_counted: true, program }
+        Self { name: name.to_owned(), versions, does: Does::All, is_counted: true, is_wrapper: false, program }
     }
 }
 
@@ -83,6 +85,7 @@ pub(super) fn build(project: &Project, prefix: &Path, dir: &Path) -> Vec<Peer> {
     for (name, module) in [("Go net/http, encoding/json", "nethttp"), ("libiotda from Go", "wrapper")] {
         let mut peer = Peer::new(name, go_version(), go(project, prefix, dir, module));
         peer.is_counted = false;
+        peer.is_wrapper = module == "wrapper";
         peers.push(peer);
     }
     peers

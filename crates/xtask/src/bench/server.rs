@@ -2,6 +2,7 @@
 //! token came with the report. It has three ports: one keeps connections, two close them after each request, with and
 //! without TLS sessions to resume.
 
+use super::cores::{self, List};
 use crate::process::Background;
 use anyhow::{Context, Result, bail};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -9,7 +10,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,12 +29,12 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(dir: &Path) -> Result<Self> {
+    pub(super) fn start(dir: &Path, cores: &List) -> Result<Self> {
         let [keeping, closing, forgetting] = free_ports()?;
         let ca_file = certificates(dir)?;
         fs::write(dir.join("nginx.conf"), configuration([keeping, closing, forgetting]))?;
         let log = dir.join("nginx.log");
-        let mut command = Command::new("nginx");
+        let mut command = cores::command_on(cores, "nginx");
         command.arg("-p").arg(dir).arg("-e").arg(&log).args(["-c", "nginx.conf"]).stdin(Stdio::null());
         let mut process = Background::start(&mut command)?;
         // It says nowhere that it is ready, so it is asked until it answers.

@@ -64,28 +64,49 @@ func Of(once func() error, count int) error {
 	}
 	end := now()
 	fmt.Printf("wall_us=%d cpu_us=%d peak_kb=%d allocs=%d alloc_bytes=%d\n",
-		end.wall.Sub(begin.wall).Microseconds(), end.cpu-begin.cpu, peak(),
+		end.wall.Sub(begin.wall).Microseconds(), (end.cpu - begin.cpu).Microseconds(), peak(),
 		end.heap.Mallocs-begin.heap.Mallocs, end.heap.TotalAlloc-begin.heap.TotalAlloc)
 	return nil
+}
+
+// Each is what one of several took: time, and processor time of all threads. In µs.
+type Each struct{ Wall, CPU float64 }
+
+// OfEach returns what each of so many took that are done at once.
+func OfEach(all func() error, count int) (Each, error) {
+	begin, used := time.Now(), processorTime()
+	if err := all(); err != nil {
+		return Each{}, err
+	}
+	used = processorTime() - used
+	return Each{microseconds(time.Since(begin), count), microseconds(used, count)}, nil
+}
+
+func microseconds(d time.Duration, count int) float64 {
+	return float64(d.Nanoseconds()) / 1e3 / float64(count)
 }
 
 // A mark is a point in time, and what the process has used until then.
 type mark struct {
 	wall time.Time
-	cpu  int64 // µs, of all threads
+	cpu  time.Duration // of all threads
 	heap runtime.MemStats
 }
 
 func now() mark {
 	var m mark
 	runtime.ReadMemStats(&m.heap)
+	m.wall, m.cpu = time.Now(), processorTime()
+	return m
+}
+
+// processorTime is what the process has used until now.
+func processorTime() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		log.Fatal(err)
 	}
-	m.wall = time.Now()
-	m.cpu = (usage.Utime.Nano() + usage.Stime.Nano()) / 1000
-	return m
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // peak is the most memory that the process had, in kB. What getrusage tells is not less than what the process had that

@@ -1,4 +1,6 @@
-// Reports through libiotda's Go module. The jobs and settings are those of ../../bench.h.
+// Reports through libiotda's Go module. The jobs and settings are those of ../../bench.h, and beside them:
+//
+//	beside N    N reports of several kinds, from Go and from C by turns
 package main
 
 import (
@@ -10,6 +12,8 @@ import (
 	iotda "github.com/libiotda/libiotda/bindings/go"
 	"github.com/libiotda/libiotda/examples/bench/go/cost"
 )
+
+const timeout = 30 * time.Second
 
 type properties struct {
 	Height int
@@ -42,6 +46,8 @@ func run(client *iotda.Client, job string, count, size int) error {
 			}
 			return client.ReportBatch(ctx, children)
 		}, count)
+	case "beside":
+		return beside(client, count)
 	}
 	return fmt.Errorf("no such job: %s", job)
 }
@@ -54,7 +60,7 @@ func main() {
 		DeviceID: cost.Setting("IOTDA_DEVICE_ID"),
 		Secret:   cost.Setting("IOTDA_DEVICE_SECRET"),
 		CAFile:   cost.Setting("IOTDA_CA_FILE"),
-		Timeout:  30 * time.Second,
+		Timeout:  timeout,
 	})
 	if err == nil {
 		defer client.Close()
