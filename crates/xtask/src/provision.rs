@@ -42,9 +42,11 @@ const C_COMPILER: Tool = Tool::new(&["cc", "gcc", "clang"], "gcc");
 pub(crate) const FOR_PACKAGE: &[Tool] = &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER];
 
 /// What `dist` runs, beside what `package` does.
-pub(crate) const FOR_DIST: &[Tool] = &[DPKG];
+pub(crate) const FOR_DIST: &[Tool] = &[DPKG, FILE];
 
 const DPKG: Tool = Tool::new(&["dpkg-shlibdeps"], "dpkg-dev");
+// CPack asks it which files are programs and libraries.
+const FILE: Tool = Tool::new(&["file"], "file");
 const ABIGAIL: Tool = Tool::new(&["abidiff"], "abigail-tools");
 
 /// What `abi` runs, beside what `package` does.
@@ -67,6 +69,7 @@ pub(crate) const FOR_TEST: &[Tool] = &[
     Tool::new(&["strace"], "strace"),
     ABIGAIL,
     DPKG,
+    FILE,
     Tool::new(&["python3"], "python3-venv"),
     Tool::library(&["openssl"], "libssl-dev"),
     Tool::new(&["go"], "golang-go"),
