@@ -104,10 +104,12 @@ fn one_decimal(value: f64) -> f64 {
 }
 
 fn sizes(prefix: &Path, program: &Path) -> Result<Named> {
+    let is_packed = peers::packs_relocations()?;
     let files = [
         ("archive", prefix.join("lib/libiotda.a")),
         ("shared_library", prefix.join("lib/libiotda.so")),
-        ("program_stripped", program.to_owned()),
+        // An older C library's program is no measure for this one.
+        (if is_packed { "program_stripped" } else { "program_stripped_unpacked" }, program.to_owned()),
     ];
     let size = |(name, path): (&str, std::path::PathBuf)| {
         let length = fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?.len();

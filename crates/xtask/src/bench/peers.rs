@@ -1,6 +1,6 @@
 //! The programs of the comparison: examples/bench, each built as well as its parts allow, or the reason why it is not.
 
-use super::curl;
+use super::{curl, machine};
 use crate::package::{self, Request};
 use crate::process;
 use crate::project::Project;
@@ -95,10 +95,19 @@ fn compile(project: &Project, source: &str, dir: &Path, name: &str, flags: &[Str
     let program = dir.join(name);
     let mut cc = Command::new("cc");
     cc.args(["-O2", "-std=c11", "-D_GNU_SOURCE"]).args(WARNINGS).arg("-o").arg(&program);
-    // As a firmware whose size matters is linked: without what nothing calls.
-    cc.arg(project.path("examples/bench").join(source).with_extension("c")).arg("-Wl,--gc-sections").args(flags);
+    cc.arg(project.path("examples/bench").join(source).with_extension("c")).args(flags);
+    // As a firmware whose size matters is linked: without what nothing calls, and with addresses listed briefly.
+    cc.arg("-Wl,--gc-sections").args(packs_relocations()?.then_some("-Wl,-z,pack-relative-relocs"));
     process::output(&mut cc)?;
     Ok(program)
+}
+
+/// Whether programs list the addresses to adapt when they are loaded in the brief form (DT_RELR). glibc reads it since
+/// 2.36.
+pub(super) fn packs_relocations() -> Result<bool> {
+    let version = machine::libc()?;
+    let numbers: Option<Vec<u32>> = version.split('.').map(|part| part.parse().ok()).collect();
+    Ok(numbers.with_context(|| format!("glibc has no version `{version}`"))? >= vec![2, 36])
 }
 
 fn floor(project: &Project, dir: &Path) -> Result<PathBuf> {
