@@ -45,18 +45,26 @@ func TestReportsHardlyAllocate(t *testing.T) {
 		"batch": {0, func(ctx context.Context) error { return gateway.ReportBatch(ctx, batch) }},
 	} {
 		for _, watched := range []struct {
-			name string
-			ctx  context.Context
-			more float64
-		}{{"background", context.Background(), 0}, {"cancelled", cancelled, 2}, {"limited", limited, 2}} {
-			if err := test.report(watched.ctx); err != nil {
-				t.Fatal(err)
-			}
-			allocations := testing.AllocsPerRun(200, func() {
-				if err := test.report(watched.ctx); err != nil {
+			name     string
+			contexts []context.Context // one after the other
+			more     float64
+		}{
+			{"background", []context.Context{context.Background()}, 0},
+			{"cancelled", []context.Context{cancelled}, 0},
+			{"limited", []context.Context{limited}, 0},
+			{"never the same", []context.Context{cancelled, limited}, 2},
+		} {
+			calls := 0
+			report := func() {
+				calls++
+				if err := test.report(watched.contexts[calls%len(watched.contexts)]); err != nil {
 					t.Error(err)
 				}
-			})
+			}
+			for range 10 { // as many as show that a context comes again and again
+				report()
+			}
+			allocations := testing.AllocsPerRun(200, report)
 			t.Logf("%s, %s: %v", name, watched.name, allocations)
 			if most := test.most + watched.more; allocations > most || allocations > 3 {
 				t.Errorf("%s, %s: %v allocations, where %v are known", name, watched.name, allocations, most)

@@ -2,22 +2,12 @@
 
 package iotda
 
-/*
-#include "iotda.h"
-
-#cgo noescape iotda_cancel_trigger
-#cgo nocallback iotda_cancel_trigger
-#cgo nocallback iotda_cancel_new
-#cgo noescape iotda_cancel_free
-#cgo nocallback iotda_cancel_free
-*/
+// #include "iotda.h"
 import "C"
 
 import (
 	"context"
 	"errors"
-	"runtime"
-	"sync"
 	"time"
 )
 
@@ -56,9 +46,7 @@ func (w *work) begin(ctx context.Context, c *Client, op string) error {
 		return ErrClosed
 	}
 	w.call.timeout_ms = milliseconds(timeout)
-	if ctx.Done() != nil {
-		w.watch(ctx)
-	}
+	w.call.cancel = w.watcher.watch(ctx)
 	return nil
 }
 
@@ -78,28 +66,11 @@ func (w *work) wait(c *Client) (time.Duration, error) {
 	}
 }
 
-// watch has the call cancelled when ctx ends.
-func (w *work) watch(ctx context.Context) {
-	w.cancel = cancels.Get().(*cancel)
-	if w.cancel.pointer == nil {
-		// There is no memory for one: the call is then bounded by its time alone.
-		w.cancel = nil
-		return
-	}
-	w.call.cancel = w.cancel.pointer
-	w.unwatch = context.AfterFunc(ctx, w.cancel.trigger)
-}
-
 // end concludes a call that begin readied, and says how it ended.
 func (w *work) end(c *Client, status C.iotda_status_t) *Error {
-	if w.cancel != nil {
+	if w.call.cancel != nil {
 		w.call.cancel = nil
-		if w.unwatch() {
-			// It was not triggered and never will be. Another one is left to the garbage collector, which waits for
-			// the goroutine that triggers it.
-			cancels.Put(w.cancel)
-		}
-		w.cancel, w.unwatch = nil, nil
+		w.watcher.ended()
 	}
 	c.handle.release()
 	<-c.shared.slots
@@ -158,23 +129,3 @@ func contextCauses(ctx context.Context) []error {
 		return []error{ended, cause}
 	}
 }
-
-// cancel is a cancel handle that was not triggered yet.
-type cancel struct {
-	pointer *C.iotda_cancel_t
-	// Made once, so that a call need not make it.
-	trigger func()
-}
-
-// cancels are kept from call to call. The garbage collector frees those that it takes out, and those that were triggered.
-var cancels = sync.Pool{New: func() any {
-	c := &cancel{pointer: C.iotda_cancel_new()}
-	if c.pointer != nil {
-		c.trigger = func() {
-			C.iotda_cancel_trigger(c.pointer)
-			runtime.KeepAlive(c)
-		}
-		runtime.AddCleanup(c, func(pointer *C.iotda_cancel_t) { C.iotda_cancel_free(pointer) }, c.pointer)
-	}
-	return c
-}}

@@ -54,6 +54,30 @@ func TestACancelledContextEndsTheCall(t *testing.T) {
 	}
 }
 
+func TestAContextEndsTheCallThatItWasNotTheFirstOf(t *testing.T) {
+	p := newPlatform(t)
+	client := p.client(t, patient)
+	ctx, cancel := context.WithCancel(t.Context())
+	for range 20 {
+		must(t, client.ReportMessage(ctx, []byte("x")))
+	}
+	p.fault(t, stalls["at the answer"])
+	ended := make(chan error)
+	go func() { ended <- client.ReportMessage(ctx, []byte("x")) }()
+	for p.faultsDone(t) == 0 {
+	}
+	cancel()
+	is(t, <-ended, iotda.ErrCancelled)
+	p.withdraw(t)
+	// It is over for good, and others are not.
+	is(t, client.ReportMessage(ctx, []byte("x")), iotda.ErrCancelled)
+	for range 20 {
+		another, cancel := context.WithCancel(t.Context())
+		must(t, client.ReportMessage(another, []byte("x")))
+		cancel()
+	}
+}
+
 func TestADeadlineEndsTheCall(t *testing.T) {
 	for name, fault := range stalls {
 		t.Run(name, func(t *testing.T) {

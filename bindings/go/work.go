@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -25,8 +26,9 @@ type work struct {
 	ctx        context.Context
 	op         string
 	byDeadline bool
-	cancel     *cancel
-	unwatch    func() bool
+
+	// Apart, because the garbage collector closes it when it has found the rest.
+	watcher *watcher
 
 	// Terminated texts, one after the other. What follows says where in it they are; see flat.h.
 	text     []byte
@@ -44,7 +46,8 @@ const (
 )
 
 var works = sync.Pool{New: func() any {
-	w := &work{}
+	w := &work{watcher: &watcher{}}
+	runtime.AddCleanup(w, (*watcher).close, w.watcher)
 	w.call.struct_size = C.sizeof_iotda_call_t
 	w.encoder = json.NewEncoder(textWriter{w})
 	w.encoder.SetEscapeHTML(false)
