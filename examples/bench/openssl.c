@@ -19,14 +19,22 @@ static SSL *ssl;
 static bool is_closed_after_each;
 static char answer[16384];
 
+/* To the first of the host's addresses that answers. */
 static int connect_to_server(void) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *addresses;
     bench_must(getaddrinfo(host, port, &hints, &addresses) == 0, "no such host");
-    int fd = socket(addresses->ai_family, SOCK_STREAM, 0), on = 1;
-    bench_must(fd >= 0 && connect(fd, addresses->ai_addr, addresses->ai_addrlen) == 0,
-               "no connection");
-    bench_must(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0, "no TCP_NODELAY");
+    int fd = -1, on = 1;
+    for (struct addrinfo *address = addresses; address != NULL && fd < 0;
+         address = address->ai_next) {
+        fd = socket(address->ai_family, SOCK_STREAM, 0);
+        if (fd >= 0 && connect(fd, address->ai_addr, address->ai_addrlen) != 0) {
+            close(fd);
+            fd = -1;
+        }
+    }
     freeaddrinfo(addresses);
+    bench_must(fd >= 0, "no connection");
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     return fd;
 }
 
