@@ -6,14 +6,14 @@ use super::table::Table;
 use anyhow::Result;
 
 /// Of each kind, from Go and as often from C.
-const REPORTS: u64 = 20_000;
+const REPORTS: u64 = 40_000;
 
 /// The kinds of report, as the program names them and for the reader.
 const KINDS: [(&str, &str); 4] = [
     ("message", "message"),
     ("object", "properties that are JSON already"),
     ("values", "properties made of values, a struct in Go"),
-    ("can_end", "the same with a context that can end"),
+    ("can_end", "the same with a context that can end, a cancel handle in C"),
 ];
 
 /// Empty if there is no Go here.

@@ -33,24 +33,27 @@ static long messages(iotda_client_t *client, const char *data, size_t len, long 
     return failed;
 }
 
-static long objects(iotda_client_t *client, const char *object, int64_t time_ms, long count) {
+static long objects(iotda_client_t *client, const char *object, int64_t time_ms, iotda_cancel_t *cancel,
+                    long count) {
     long failed = 0;
     for (long i = 0; i < count; i++) {
         iotda_call_t call = IOTDA_CALL_INIT;
+        call.cancel = cancel;
         iotda_service_t service = {"serviceId", object, time_ms};
         failed += iotda_report_props(client, &service, 1, &call) != IOTDA_OK;
     }
     return failed;
 }
 
-static long values(iotda_client_t *client, int64_t height, double speed, int64_t time_ms, long count) {
+static long values(iotda_client_t *client, int64_t height, double speed, int64_t time_ms, iotda_cancel_t *cancel,
+                   long count) {
     long failed = 0;
     iotda_props_t *props = iotda_props_new();
     for (long i = 0; i < count; i++) {
         iotda_props_clear(props);
         iotda_props_add_integer(props, "Height", height);
         iotda_props_add_double(props, "Speed", speed);
-        failed += objects(client, iotda_props_json(props), time_ms, 1);
+        failed += objects(client, iotda_props_json(props), time_ms, cancel, 1);
     }
     iotda_props_free(props);
     return failed;
@@ -97,7 +100,9 @@ func beside(client *iotda.Client, count int) error {
 	defer C.iotda_close(c)
 	canEnd, end := context.WithCancel(context.Background())
 	defer end()
-	pairs := pairs(client, c, canEnd)
+	cancel := C.iotda_cancel_new()
+	defer C.iotda_cancel_free(cancel)
+	pairs := pairs(client, c, canEnd, cancel)
 	for range max(count/turn, 1) {
 		for i := range pairs {
 			if err := pairs[i].measure(); err != nil {
@@ -127,7 +132,7 @@ func beside(client *iotda.Client, count int) error {
 	return nil
 }
 
-func pairs(client *iotda.Client, c *C.iotda_client_t, canEnd context.Context) []pair {
+func pairs(client *iotda.Client, c *C.iotda_client_t, canEnd context.Context, cancel *C.iotda_cancel_t) []pair {
 	ctx := context.Background()
 	object := json.RawMessage(`{"Height":124,"Speed":23.24}`)
 	body, objectForC, bodyForC := []byte(cost.Text), C.CString(string(object)), C.CString(cost.Text)
@@ -138,16 +143,18 @@ func pairs(client *iotda.Client, c *C.iotda_client_t, canEnd context.Context) []
 			return client.ReportProperties(ctx, iotda.Service{ID: "serviceId", Properties: properties, EventTime: at})
 		}
 	}
-	values := func(count C.long) C.long { return C.values(c, 124, 23.24, cost.TimeMS, count) }
+	values := func(cancel *C.iotda_cancel_t) func(count C.long) C.long {
+		return func(count C.long) C.long { return C.values(c, 124, 23.24, cost.TimeMS, cancel, count) }
+	}
 	return []pair{
 		{name: "message",
 			fromC:  func(count C.long) C.long { return C.messages(c, bodyForC, C.size_t(len(body)), count) },
 			fromGo: func() error { return client.ReportMessage(ctx, body) }},
 		{name: "object",
-			fromC:  func(count C.long) C.long { return C.objects(c, objectForC, cost.TimeMS, count) },
+			fromC:  func(count C.long) C.long { return C.objects(c, objectForC, cost.TimeMS, nil, count) },
 			fromGo: report(ctx, object)},
-		{name: "values", fromC: values, fromGo: report(ctx, &given)},
-		{name: "can_end", fromC: values, fromGo: report(canEnd, &given)},
+		{name: "values", fromC: values(nil), fromGo: report(ctx, &given)},
+		{name: "can_end", fromC: values(cancel), fromGo: report(canEnd, &given)},
 	}
 }
 
