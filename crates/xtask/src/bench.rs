@@ -16,6 +16,7 @@ mod relay;
 mod same;
 mod scaling;
 mod server;
+mod size;
 mod table;
 
 use crate::project::Project;
@@ -65,7 +66,9 @@ pub(crate) fn run(project: &Project, write: bool) -> Result<()> {
         scaling::devices(&target, program)?,
         scaling::children(&target, program, &dir)?,
     ];
-    let text = document::text(&peers, &figures, &beside, &scaling, &prefix)?;
+    println!("Sizes ...");
+    let size = size::table(project, &prefix, program)?;
+    let text = document::text(&peers, &figures, &beside, &scaling, &size, &prefix)?;
     println!("\n{text}");
     if write { document::write(&project.path(DOCUMENT), &text) } else { Ok(()) }
 }

@@ -19,6 +19,7 @@ pub(super) fn text(
     figures: &[Figures],
     beside: &str,
     scaling: &[String],
+    size: &str,
     prefix: &Path,
 ) -> Result<String> {
     let rows: Vec<Row> = peers.iter().zip(figures).filter(|(peer, _)| peer.program.is_ok()).collect();
@@ -59,7 +60,8 @@ pub(super) fn text(
     }
     parts.push("How libiotda scales.".to_owned());
     parts.extend(scaling.iter().cloned());
-    parts.push(format!("libiotda as shipped: {}.", shipped(prefix)?));
+    parts.push(format!("libiotda as shipped: {}. What is in the program that is linked with it:", shipped(prefix)?));
+    parts.push(size.to_owned());
     let missing = peers.iter().filter_map(|peer| {
         let error = peer.program.as_ref().err()?;
         // The command that failed is of this machine; what follows it says why.
