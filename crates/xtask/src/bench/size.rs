@@ -86,10 +86,13 @@ fn crates_in(name: &str) -> Vec<&str> {
 pub(super) fn table(project: &Project, prefix: &Path, stripped: &Path) -> Result<String> {
     let total = length(stripped)?;
     let program = stripped.with_extension("");
-    let library = named_symbols(&prefix.join("lib/libiotda.a"))?.into_values().map(|(name, _)| name).collect();
+    // By name, since in an archive every function is at the address 0.
+    let library = symbols(&prefix.join("lib/libiotda.a"))?.into_iter().map(|symbol| symbol.name).collect();
     let mut parts: BTreeMap<Part, u64> = BTreeMap::new();
-    for (name, size) in named_symbols(&program)?.into_values() {
-        *parts.entry(Part::of(&name, &library)).or_default() += size;
+    // By address, since a place can have several names.
+    let places: BTreeMap<String, Symbol> = symbols(&program)?.into_iter().map(|s| (s.address.clone(), s)).collect();
+    for symbol in places.into_values() {
+        *parts.entry(Part::of(&symbol.name, &library)).or_default() += symbol.size;
     }
     let sections = sections(stripped)?;
     let of = |names: &[&str]| -> u64 { names.iter().filter_map(|name| sections.get(*name)).sum() };
@@ -118,22 +121,28 @@ fn length(path: &Path) -> Result<u64> {
     Ok(fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len())
 }
 
-/// Names and sizes by address. Another name of the same place is left out.
-fn named_symbols(file: &Path) -> Result<BTreeMap<String, (String, u64)>> {
+#[derive(Debug, PartialEq, Eq)]
+struct Symbol {
+    name: String,
+    address: String,
+    size: u64,
+}
+
+/// What a file holds under a name. Not what is zero when a program starts, of which a file holds nothing.
+fn symbols(file: &Path) -> Result<Vec<Symbol>> {
     let mut nm = Command::new("nm");
     nm.args(["--defined-only", "--print-size", "--demangle", "--format=posix"]).arg(file);
     Ok(process::output(&mut nm)?.lines().filter_map(symbol).collect())
 }
 
 /// Of a line `name type address size`, where the name may hold spaces.
-fn symbol(line: &str) -> Option<(String, (String, u64))> {
+fn symbol(line: &str) -> Option<Symbol> {
     let mut words = line.rsplitn(4, ' ');
     let size = u64::from_str_radix(words.next()?, 16).ok()?;
     let address = words.next()?.to_owned();
     let kind = words.next()?;
     let name = words.next()?.to_owned();
-    // Not what is zero when a program starts, of which a file holds nothing.
-    (size > 0 && !matches!(kind, "b" | "B")).then_some((address, (name, size)))
+    (size > 0 && !matches!(kind, "b" | "B")).then_some(Symbol { name, address, size })
 }
 
 fn sections(file: &Path) -> Result<BTreeMap<String, u64>> {
@@ -171,12 +180,9 @@ mod tests {
 
     #[test]
     fn symbols_are_read_with_their_spaces() {
-        let line = "<a::B as core::fmt::Debug>::fmt t 0000000000001000 00000000000000fa";
-        let (address, (name, size)) = symbol(line).unwrap();
-        assert_eq!(
-            (address.as_str(), name.as_str(), size),
-            ("0000000000001000", "<a::B as core::fmt::Debug>::fmt", 250)
-        );
+        let name = "<a::B as core::fmt::Debug>::fmt";
+        let found = symbol(&format!("{name} t 0000000000001000 00000000000000fa")).unwrap();
+        assert_eq!(found, Symbol { name: name.to_owned(), address: "0000000000001000".to_owned(), size: 250 });
         assert_eq!(symbol("errno B 0000000000001000 0000000000000004"), None);
         assert_eq!(symbol("write U"), None);
     }
