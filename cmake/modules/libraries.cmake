@@ -20,6 +20,7 @@ add_custom_target(iotda_object
     "-DCARGO_TARGET_DIR=${IOTDA_CARGO_TARGET_DIR}"
     "-DPROFILE=$<IF:$<CONFIG:Debug>,dev,release>"
     "-DFEATURES=${_features}"
+    "-DBUILD_STD=${IOTDA_BUILD_STD}"
     "-DRUST_TARGET=${IOTDA_RUST_TARGET}"
     "-DCC=${CMAKE_C_COMPILER}" "-DCC_TARGET=${CMAKE_C_COMPILER_TARGET}" "-DSYSROOT=${_sysroot}"
     "-DAR=${CMAKE_AR}" "-DLD=${CMAKE_LINKER}" "-DNM=${CMAKE_NM}" "-DOBJCOPY=${CMAKE_OBJCOPY}"

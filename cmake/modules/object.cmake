@@ -58,7 +58,21 @@ endforeach()
 string(REGEX REPLACE "^${separator}" "" flags "${flags}")
 set(ENV{CARGO_ENCODED_RUSTFLAGS} "${flags}")
 
+# Rust's own library, when it is to be built as well: as small as it can be, with unwinding, without what prints a
+# backtrace. rustc and cargo know this as unstable, and do it only for who says so.
+set(build_std "")
+if(BUILD_STD)
+  set(rust_source "${sysroot}/lib/rustlib/src/rust/library")
+  if(NOT EXISTS "${rust_source}/std/Cargo.toml")
+    message(FATAL_ERROR "IOTDA_BUILD_STD needs the source of Rust's own library, which is not in ${rust_source}. "
+      "With rustup: rustup component add rust-src. On Debian: sudo apt-get install rust-src.")
+  endif()
+  set(ENV{RUSTC_BOOTSTRAP} 1)
+  set(build_std -Z build-std=std,panic_unwind -Z build-std-features=panic-unwind,optimize_for_size)
+endif()
+
 run("${CMAKE_COMMAND}" -E chdir "${SOURCE_DIR}" "${CARGO}" rustc --quiet --package iotda-dist --lib --locked
+  ${build_std}
   --profile "${PROFILE}" --no-default-features --features "${FEATURES}"
   --target "${RUST_TARGET}" --target-dir "${CARGO_TARGET_DIR}" --crate-type staticlib)
 if(PROFILE STREQUAL "dev")

@@ -12,6 +12,7 @@ mod examples;
 mod failures;
 mod go;
 mod installed;
+mod own_std;
 mod panics;
 mod snippets;
 mod source_tree;
@@ -25,8 +26,7 @@ mod variants;
 
 use crate::demo;
 use crate::project::Project;
-use crate::provision::{self, FOR_TEST};
-use crate::root::Unavailable;
+use crate::provision::{self, FOR_TEST, Unavailable};
 use anyhow::Result;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -67,16 +67,17 @@ const STEPS: &[Step] = &[
     ("Go programs outside the repository build and report", go::programs),
     ("the demonstration works", demo::run),
     ("smaller libraries say what they lack, and report", variants::check),
-    // Last, since it builds the library once more, with another feature.
+    // From here on the library is built once more, with another feature.
     ("a panic inside is an error outside", panics::check),
+    ("a library with a Rust library of its own is smaller, and as good", own_std::check),
     ("a second Rust library fits into the same program", two_archives::check),
     ("the packages to hand out install on a bare Debian 13, and the example reports", debian::check),
     ("64-bit ARM keeps the contract, built by the oldest Rust", |project| cross::check(project, "aarch64")),
     ("32-bit ARM does, too", |project| cross::check(project, "armhf")),
 ];
 
-/// Runs the steps from the given one, counted from 1. The last line says how many passed. A step that needs a Debian
-/// root, on a machine that cannot have one, is left out and said to be.
+/// Runs the steps from the given one, counted from 1. The last line says how many passed. A step that needs
+/// what cannot be had on this machine, such as a Debian root, is left out and said to be.
 pub(crate) fn run(project: &Project, from: usize) -> ExitCode {
     let begin = Instant::now();
     let (mut passed, mut skipped) = (0, 0);

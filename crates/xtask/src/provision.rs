@@ -1,10 +1,11 @@
-//! The tools that the commands run. What is missing is installed where that can be done without
-//! asking (as root, with apt-get), and named with the command that installs it everywhere else.
+//! The tools that the commands run. What is missing is installed where that can be done without asking (parts of the
+//! Rust toolchain with rustup, all else as root with apt-get), and named with the command that installs it elsewhere.
 
 use crate::process;
 use crate::project::Project;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::env;
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,24 +14,77 @@ use std::process::Command;
 /// A tool, and what brings it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tool {
-    /// Any one of these programs will do; for a library, its name for pkg-config, or a file of it.
-    programs: &'static [&'static str],
-    is_library: bool,
+    /// Any one of these will do.
+    names: &'static [&'static str],
+    kind: Kind,
     /// The Debian package.
     package: &'static str,
     /// The component of rustup, for a part of the Rust toolchain.
     component: Option<&'static str>,
 }
 
+/// What the name of a tool is the name of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A program in the path.
+    Program,
+    /// A library that pkg-config knows.
+    Library,
+    /// A file, by its whole path.
+    File,
+    /// A command of cargo's.
+    CargoCommand,
+    /// A file of the Rust toolchain, by its path below rustc's directory.
+    RustFile,
+}
+
 impl Tool {
-    const fn new(programs: &'static [&'static str], package: &'static str) -> Self {
-        Self { programs, is_library: false, package, component: None }
+    const fn new(names: &'static [&'static str], package: &'static str) -> Self {
+        Self { names, kind: Kind::Program, package, component: None }
     }
 
     const fn library(name: &'static [&'static str], package: &'static str) -> Self {
-        Self { programs: name, is_library: true, package, component: None }
+        Self { names: name, kind: Kind::Library, package, component: None }
+    }
+
+    const fn file(path: &'static [&'static str], package: &'static str) -> Self {
+        Self { names: path, kind: Kind::File, package, component: None }
+    }
+
+    const fn of_rust(
+        kind: Kind,
+        name: &'static [&'static str],
+        package: &'static str,
+        component: &'static str,
+    ) -> Self {
+        Self { names: name, kind, package, component: Some(component) }
     }
 }
+
+/// Why something cannot be had on this machine, in one line: a reason to leave a test out.
+#[derive(Debug)]
+pub(crate) struct Unavailable(String);
+
+impl Unavailable {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+
+    /// What was to be had, and of what failed the last line that it wrote.
+    pub(crate) fn because(what: &str, error: &anyhow::Error) -> anyhow::Error {
+        let text = format!("{error:#}");
+        let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+        anyhow!(Self(format!("{what}: {last}")))
+    }
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unavailable {}
 
 const CMAKE: Tool = Tool::new(&["cmake"], "cmake");
 const BINUTILS: Tool = Tool::new(&["strip"], "binutils");
@@ -73,9 +127,13 @@ pub(crate) const FOR_TEST: &[Tool] = &[
     Tool::new(&["python3"], "python3-venv"),
     Tool::library(&["openssl"], "libssl-dev"),
     Tool::new(&["go"], "golang-go"),
-    Tool { programs: &["cargo-fmt"], is_library: false, package: "rustfmt", component: Some("rustfmt") },
-    Tool { programs: &["cargo-clippy"], is_library: false, package: "rust-clippy", component: Some("clippy") },
+    Tool::of_rust(Kind::CargoCommand, &["fmt"], "rustfmt", "rustfmt"),
+    Tool::of_rust(Kind::CargoCommand, &["clippy"], "rust-clippy", "clippy"),
 ];
+
+/// What a build with IOTDA_BUILD_STD is made of.
+pub(crate) const FOR_BUILD_STD: &[Tool] =
+    &[Tool::of_rust(Kind::RustFile, &["lib/rustlib/src/rust/library/std/Cargo.toml"], "rust-src", "rust-src")];
 
 /// What `bench --budgets` runs, beside what `package` does.
 pub(crate) const FOR_BUDGETS: &[Tool] = &[
@@ -99,7 +157,7 @@ pub(crate) const FOR_BENCH_PEERS: &[Tool] = &[
     Tool::library(&["openssl"], "libssl-dev"),
     Tool::library(&["libcurl"], "libcurl4-openssl-dev"),
     Tool::library(&["libcjson"], "libcjson-dev"),
-    Tool::new(&["/usr/include/mbedtls/md.h"], "libmbedtls-dev"),
+    Tool::file(&["/usr/include/mbedtls/md.h"], "libmbedtls-dev"),
 ];
 
 /// Makes sure that every tool is there.
@@ -108,58 +166,82 @@ pub(crate) fn ensure(project: &Project, tools: &[Tool]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let rustup = env::var_os("RUSTUP_TOOLCHAIN").is_some();
+    let rustup = env::var_os("RUSTUP_TOOLCHAIN").is_some() && find("rustup");
     let (components, packages): (Vec<Tool>, Vec<Tool>) =
         missing.into_iter().partition(|tool| rustup && tool.component.is_some());
-    if components.is_empty() && find("apt-get") && is_root()? {
-        return install(project, &packages, tools);
+    let installs = find("apt-get") && is_root()?;
+    if !packages.is_empty() && !installs {
+        bail!("{}", request(&components, &packages));
     }
-    bail!("{}", request(&components, &packages))
+    add_to_rust(&components)?;
+    install(&packages)?;
+    let still = self::missing(project, tools);
+    if still.is_empty() { Ok(()) } else { bail!("{}", request(&[], &still)) }
 }
 
 /// The one line that names what is missing and how to get it.
 fn request(components: &[Tool], packages: &[Tool]) -> String {
-    let names: Vec<&str> = components.iter().chain(packages).map(|tool| tool.programs[0]).collect();
+    let names: Vec<&str> = components.iter().chain(packages).map(Tool::shown).collect();
     let mut commands = Vec::new();
     if !packages.is_empty() {
-        let packages: Vec<&str> = packages.iter().map(|tool| tool.package).collect();
-        commands.push(format!("sudo apt-get install {}", packages.join(" ")));
+        commands.push(format!("sudo apt-get install {}", words(packages, |tool| Some(tool.package))));
     }
     if !components.is_empty() {
-        let components: Vec<&str> = components.iter().filter_map(|tool| tool.component).collect();
-        commands.push(format!("rustup component add {}", components.join(" ")));
+        commands.push(format!("rustup component add {}", words(components, |tool| tool.component)));
     }
     format!("not installed: {}; on Debian, run: {}", names.join(", "), commands.join(" && "))
 }
 
-fn install(project: &Project, packages: &[Tool], tools: &[Tool]) -> Result<()> {
-    let names: Vec<&str> = packages.iter().map(|tool| tool.package).collect();
-    println!("Installing with apt-get what is missing: {}", names.join(" "));
+impl Tool {
+    /// What a person calls it.
+    fn shown(&self) -> &'static str {
+        self.component.unwrap_or(self.names[0])
+    }
+}
+
+fn words(tools: &[Tool], word: impl Fn(&Tool) -> Option<&'static str>) -> String {
+    tools.iter().filter_map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// The toolchain that runs this is the one that gets them: rustup has named it in the environment.
+fn add_to_rust(components: &[Tool]) -> Result<()> {
+    if components.is_empty() {
+        return Ok(());
+    }
+    let names = words(components, |tool| tool.component);
+    println!("Adding with rustup what is missing: {names}");
+    process::output(Command::new("rustup").args(["component", "add"]).args(names.split(' ')))
+        .map(drop)
+        .with_context(|| request(components, &[]))
+}
+
+fn install(packages: &[Tool]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let names = words(packages, |tool| Some(tool.package));
+    println!("Installing with apt-get what is missing: {names}");
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(arguments);
         process::output(&mut command).context("apt-get did not install what is missing")
     };
     apt(&["update"])?;
-    apt(&[&["install", "--yes", "--no-install-recommends"], names.as_slice()].concat())?;
-    let still = missing(project, tools);
-    if still.is_empty() { Ok(()) } else { bail!("{}", request(&[], &still)) }
+    let names: Vec<&str> = names.split(' ').collect();
+    apt(&[&["install", "--yes", "--no-install-recommends"], names.as_slice()].concat()).map(drop)
 }
 
 fn missing(project: &Project, tools: &[Tool]) -> Vec<Tool> {
-    let there = |tool: &Tool| match tool.programs {
+    let there = |tool: &Tool, name: &str| match tool.kind {
+        Kind::Program => find(name),
+        Kind::Library => find("pkg-config") && process::succeeds(Command::new("pkg-config").args(["--exists", name])),
+        Kind::File => Path::new(name).exists(),
         // rustup puts stand-ins in the path for what is not installed: only running them tells.
-        [program] if tool.component.is_some() => {
-            let subcommand = program.trim_start_matches("cargo-");
-            process::succeeds(project.cargo(subcommand).arg("--version"))
-        }
-        [library] if tool.is_library => {
-            find("pkg-config") && process::succeeds(Command::new("pkg-config").args(["--exists", library]))
-        }
-        [file] if file.starts_with('/') => Path::new(file).exists(),
-        programs => programs.iter().any(|program| find(program)),
+        Kind::CargoCommand => process::succeeds(project.cargo(name).arg("--version")),
+        Kind::RustFile => process::output(Command::new("rustc").args(["--print", "sysroot"]))
+            .is_ok_and(|sysroot| Path::new(sysroot.trim()).join(name).exists()),
     };
-    tools.iter().filter(|tool| !there(tool)).copied().collect()
+    tools.iter().filter(|tool| !tool.names.iter().any(|name| there(tool, name))).copied().collect()
 }
 
 /// CMake's name for the build tool that is there.
@@ -189,7 +271,7 @@ mod tests {
         let line = request(rustfmt.as_slice(), &[CMAKE, NINJA_OR_MAKE]);
         assert_eq!(
             line,
-            "not installed: cargo-fmt, cmake, ninja; on Debian, run: \
+            "not installed: rustfmt, cmake, ninja; on Debian, run: \
              sudo apt-get install cmake ninja-build && rustup component add rustfmt"
         );
     }
@@ -198,5 +280,12 @@ mod tests {
     fn programs_are_found_in_the_path() {
         assert!(find("sh"));
         assert!(!find("no-such-program-as-this"));
+    }
+
+    #[test]
+    fn a_failure_becomes_a_reason_in_one_line() {
+        let error = Unavailable::because("rust-src", &anyhow!("this failed: rustup\nmany\nlines\nno network\n"));
+        let reason = error.downcast_ref::<Unavailable>().map(ToString::to_string);
+        assert_eq!(reason.as_deref(), Some("rust-src: no network"));
     }
 }

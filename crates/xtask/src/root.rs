@@ -6,10 +6,9 @@
 
 use crate::process;
 use crate::project::Project;
-use crate::provision::{self, FOR_ROOT};
-use anyhow::{Context, Result, anyhow, bail};
+use crate::provision::{self, FOR_ROOT, Unavailable};
+use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,23 +18,9 @@ const RELEASE: &str = "trixie";
 /// Run in a root, where it cannot be found.
 const FOREIGN: &str = include_str!("root/foreign.sh");
 
-/// Why there can be no Debian root on this machine: a reason to leave a test out, in one line.
-#[derive(Debug)]
-pub(crate) struct Unavailable(String);
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no Debian 13 root can be made here: {}", self.0)
-    }
-}
-
-impl std::error::Error for Unavailable {}
-
-/// As a reason, what failed and the last line that it wrote.
+/// As a reason to leave a test out.
 fn because(what: &str, error: &anyhow::Error) -> anyhow::Error {
-    let text = format!("{error:#}");
-    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
-    anyhow!(Unavailable(format!("{what}: {last}")))
+    Unavailable::because(&format!("no Debian 13 root can be made here: {what}"), error)
 }
 
 /// A Debian system below target/.
@@ -155,7 +140,7 @@ fn namespaces() -> Command {
 /// Whether this machine lets us do what a root needs.
 fn check_rights(project: &Project) -> Result<()> {
     if !provision::is_root()? {
-        bail!(Unavailable("only root may, who runs chroot and mount".to_owned()));
+        bail!(Unavailable::new("no Debian 13 root can be made here: only root may, who runs chroot and mount"));
     }
     provision::ensure(project, FOR_ROOT).map_err(|error| because("debootstrap", &error))?;
     let dir = project.empty_dir("roots/rights")?;
@@ -237,12 +222,5 @@ mod tests {
                        Debian Debian http://a.example/debian/\n";
         assert_eq!(mirror_in(targets).as_deref(), Some("http://a.example/debian/"));
         assert_eq!(mirror_in("  http://a.example/debian/\n"), None);
-    }
-
-    #[test]
-    fn a_failure_becomes_a_reason_in_one_line() {
-        let error = because("debootstrap", &anyhow!("this failed: debootstrap\nmany\nlines\nE: no mirror\n"));
-        let reason = error.downcast_ref::<Unavailable>().map(ToString::to_string);
-        assert_eq!(reason.as_deref(), Some("no Debian 13 root can be made here: debootstrap: E: no mirror"));
     }
 }

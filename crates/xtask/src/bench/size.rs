@@ -5,15 +5,23 @@ use super::table::{Table, number};
 use crate::package::{self, Request};
 use crate::process;
 use crate::project::Project;
+use crate::provision::{self, FOR_BUILD_STD};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// The features that can be left out: CMake's option, and the words for the table.
-const FEATURES: [(&str, &str); 2] =
-    [("-DIOTDA_PUBLIC_ROOTS=OFF", "without the public authorities"), ("-DIOTDA_TLS13=OFF", "without TLS 1.3")];
+/// What can be left out: CMake's options, and the words for the table.
+const VARIANTS: [(&[&str], &str); 4] = [
+    (&["-DIOTDA_PUBLIC_ROOTS=OFF"], "without the public authorities"),
+    (&["-DIOTDA_TLS13=OFF"], "without TLS 1.3"),
+    (&[OWN_STD], "with a Rust library of its own"),
+    (&[OWN_STD, "-DIOTDA_PUBLIC_ROOTS=OFF", "-DIOTDA_TLS13=OFF"], "with that, and without the other two"),
+];
+
+/// For which Rust's source must be there.
+const OWN_STD: &str = "-DIOTDA_BUILD_STD=ON";
 
 /// Parts of a program, in the order of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,9 +117,17 @@ pub(super) fn table(project: &Project, prefix: &Path, stripped: &Path) -> Result
     row("tables for unwinding, of all of it", unwinding);
     row("what the system's loader reads, and gaps", total.saturating_sub(named + constants + unwinding));
     row("all of it", total);
-    for (option, what) in FEATURES {
+    let rust_source = provision::ensure(project, FOR_BUILD_STD);
+    if let Err(error) = &rust_source {
+        println!("Without the programs that have a Rust library of their own: {error:#}");
+    }
+    for (options, what) in VARIANTS {
+        if options.contains(&OWN_STD) && rust_source.is_err() {
+            continue;
+        }
         let prefix = project.empty_dir("bench/variant")?;
-        package::install(project, &Request { prefix: prefix.clone(), options: vec![option.to_owned()] })?;
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        package::install(project, &Request { prefix: prefix.clone(), options })?;
         row(what, length(&peers::libiotda(project, &prefix, &prefix)?)?);
     }
     Ok(table.markdown())

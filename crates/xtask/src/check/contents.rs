@@ -119,7 +119,7 @@ fn native_libraries(project: &Project, prefix: &Path) -> Result<()> {
 }
 
 /// Nothing names a directory of the build: such a package breaks elsewhere, or tells about its maker.
-fn no_build_paths(project: &Project, prefix: &Path) -> Result<()> {
+pub(super) fn no_build_paths(project: &Project, prefix: &Path) -> Result<()> {
     let mut paths =
         vec![project.root().to_owned(), project.path("crates"), project.target().to_owned(), prefix.to_owned()];
     paths.extend(["CARGO_HOME", "HOME"].iter().filter_map(env::var_os).map(Into::into));

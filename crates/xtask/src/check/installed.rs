@@ -19,6 +19,9 @@ pub(super) fn prefix(project: &Project) -> PathBuf {
     project.target().join("check/package/moved")
 }
 
+/// The option for the function that makes the library panic.
+pub(super) const PANIC_HOOK: &str = "-DIOTDA_CARGO_FEATURES=panic-hook-for-tests";
+
 const WITH_PANIC_HOOK: &str = "check/package-with-panic-hook";
 
 /// Where `install_with_panic_hook` has left the package.
@@ -28,7 +31,7 @@ pub(super) fn prefix_with_panic_hook(project: &Project) -> PathBuf {
 
 /// Installs the package with the function that makes the library panic.
 pub(super) fn install_with_panic_hook(project: &Project) -> Result<PathBuf> {
-    install_moved(project, WITH_PANIC_HOOK, &["-DIOTDA_CARGO_FEATURES=panic-hook-for-tests"])
+    install_moved(project, WITH_PANIC_HOOK, &[PANIC_HOOK])
 }
 
 pub(super) fn install_moved(project: &Project, dir: &str, options: &[&str]) -> Result<PathBuf> {

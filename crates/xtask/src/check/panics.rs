@@ -6,12 +6,17 @@ use super::stand::Stand;
 use super::suite::valgrind;
 use crate::project::Project;
 use anyhow::{Result, ensure};
+use std::path::Path;
 use std::process::Command;
 
 pub(super) fn check(project: &Project) -> Result<()> {
-    let prefix = installed::install_with_panic_hook(project)?;
-    let source = installed::copy_of(project, "c", "check/panics")?;
-    cmake(&source, &source.join("build"), &prefix, &["-DCMAKE_BUILD_TYPE=Release", "-DPANIC_HOOK=ON"])?;
+    errors_outside(project, &installed::install_with_panic_hook(project)?, "check/panics")
+}
+
+/// Of the package with the panic hook that is below `prefix`, by a program built in the directory `dir`.
+pub(super) fn errors_outside(project: &Project, prefix: &Path, dir: &str) -> Result<()> {
+    let source = installed::copy_of(project, "c", dir)?;
+    cmake(&source, &source.join("build"), prefix, &["-DCMAKE_BUILD_TYPE=Release", "-DPANIC_HOOK=ON"])?;
     let program = source.join("build/panics");
     for mut command in [Command::new(&program), valgrind(project)] {
         if command.get_program() != program {

@@ -5,6 +5,7 @@ use super::stand::Stand;
 use crate::process;
 use crate::project::Project;
 use anyhow::{Result, ensure};
+use std::path::Path;
 use std::process::Command;
 
 /// CMake's option, and the features that are left.
@@ -21,7 +22,8 @@ pub(super) fn check(project: &Project) -> Result<()> {
     reports(project, &installed::prefix(project), "all", &["roots", "tls13"])
 }
 
-fn reports(project: &Project, prefix: &std::path::Path, name: &str, features: &[&str]) -> Result<()> {
+/// A program reports with the package below `prefix`, which has these features.
+pub(super) fn reports(project: &Project, prefix: &Path, name: &str, features: &[&str]) -> Result<()> {
     let source = installed::copy_of(project, "c", &format!("check/variant-{name}"))?;
     let build = source.join("build");
     cmake(&source, &build, prefix, &["-DCMAKE_BUILD_TYPE=Release"])?;
