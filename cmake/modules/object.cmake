@@ -73,7 +73,7 @@ endif()
 
 run("${CMAKE_COMMAND}" -E chdir "${SOURCE_DIR}" "${CARGO}" rustc --quiet --package iotda-dist --lib --locked
   ${build_std}
-  --profile "${PROFILE}" --no-default-features --features "${FEATURES}"
+  --profile "${PROFILE}" --no-default-features "--features=${FEATURES}"
   --target "${RUST_TARGET}" --target-dir "${CARGO_TARGET_DIR}" --crate-type staticlib)
 if(PROFILE STREQUAL "dev")
   set(PROFILE debug)

@@ -8,13 +8,17 @@ use anyhow::{Result, ensure};
 use std::path::Path;
 use std::process::Command;
 
-/// CMake's option, and the features that are left.
-const VARIANTS: &[(&str, &[&str])] = &[("-DIOTDA_PUBLIC_ROOTS=OFF", &["tls13"]), ("-DIOTDA_TLS13=OFF", &["roots"])];
+/// CMake's options, and the features that are left.
+const VARIANTS: &[(&[&str], &[&str])] = &[
+    (&["-DIOTDA_PUBLIC_ROOTS=OFF"], &["tls13"]),
+    (&["-DIOTDA_TLS13=OFF"], &["roots"]),
+    (&["-DIOTDA_PUBLIC_ROOTS=OFF", "-DIOTDA_TLS13=OFF"], &[]),
+];
 
 pub(super) fn check(project: &Project) -> Result<()> {
-    for (option, features) in VARIANTS {
-        let name = option.trim_start_matches("-D").replace('=', "-");
-        let prefix = installed::install_moved(project, &format!("check/variant/{name}"), &[option])?;
+    for (options, features) in VARIANTS {
+        let name = options.join("+").replace("-D", "").replace('=', "-");
+        let prefix = installed::install_moved(project, &format!("check/variant/{name}"), options)?;
         reports(project, &prefix, &name, features)?;
         println!("   {name}");
     }
