@@ -20,7 +20,7 @@ pub(super) fn check(project: &Project) -> Result<()> {
     let root = plain.copy(project, "debian")?.share(&shared);
 
     let mut copy = Command::new("cp");
-    process::output(copy.arg("-R").arg(project.path("examples/c")).arg(root.path("/root/example")))?;
+    process::output(copy.arg("-R").arg(project.path("examples/c")).arg(root.path("/srv/example")))?;
     let (packages, archives): (Vec<PathBuf>, Vec<PathBuf>) =
         dist::make(project)?.into_iter().partition(|file| file.extension().is_some_and(|end| end == "deb"));
 
@@ -53,9 +53,9 @@ fn take_over(root: &Root, file: &Path) -> Result<String> {
 
 /// Builds examples/c as its README says, and runs it against a platform outside of the root.
 fn example(project: &Project, root: &Root, shared: &Path, linkage: &str, needs_it: bool, option: &str) -> Result<()> {
-    let script = "cd /root/example && rm -rf build && cmake -B build -DIOTDA_LINKAGE=\"$1\" $2 && cmake --build build";
+    let script = "cd /srv/example && rm -rf build && cmake -B build -DIOTDA_LINKAGE=\"$1\" $2 && cmake --build build";
     root.run("sh", &["-euc", script, "sh", linkage, option])?;
-    let program = "/root/example/build/host_monitor";
+    let program = "/srv/example/build/host_monitor";
     let needed = process::output(root.command("objdump").args(["-p", program]))?;
     ensure!(needed.contains("libiotda.so.1") == needs_it, "host_monitor is not linked {linkage}:\n{needed}");
     let (reports, counters) = demo::observe(project, shared, &mut root.command(program))?;
