@@ -67,7 +67,7 @@ const STEPS: &[Step] = &[
     ("Go programs outside the repository build and report", go::programs),
     ("the demonstration works", demo::run),
     ("smaller libraries say what they lack, and report", variants::check),
-    // From here on the library is built once more, with another feature.
+    // Late, since these build the library once more, with the function that makes it panic.
     ("a panic inside is an error outside", panics::check),
     ("a library with a Rust library of its own is smaller, and as good", own_std::check),
     ("a second Rust library fits into the same program", two_archives::check),

@@ -3,11 +3,13 @@
 
 use super::installed::{self, PANIC_HOOK};
 use super::{contents, panics, variants};
+use crate::process;
 use crate::project::Project;
 use crate::provision::{self, FOR_BUILD_STD, Unavailable};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 pub(super) fn check(project: &Project) -> Result<()> {
     provision::ensure(project, FOR_BUILD_STD)
@@ -16,11 +18,19 @@ pub(super) fn check(project: &Project) -> Result<()> {
     contents::no_build_paths(project, &prefix)?;
     panics::errors_outside(project, &prefix, "check/own-std-panics")?;
     variants::reports(project, &prefix, "own-std", &["roots", "tls13"])?;
-    let (shipped, own) = (size(&installed::prefix_with_panic_hook(project))?, size(&prefix)?);
+    let shipped = installed::prefix_with_panic_hook(project);
+    ensure!(prints_backtraces(&shipped)?, "it is no longer seen which library can print a backtrace");
+    ensure!(!prints_backtraces(&prefix)?, "what prints backtraces is still there");
+    let (shipped, own) = (size(&shipped)?, size(&prefix)?);
     println!("   libiotda.so has {own} bytes instead of {shipped}");
-    // Without backtraces alone it is a tenth less: as good a sign as any that this library is linked, and not the other.
     ensure!(own < shipped - shipped / 10, "{own} bytes instead of {shipped}: Rust's own library was not built");
     Ok(())
+}
+
+/// Rust reads the debug information of its programs by the crate gimli, to print a backtrace and for nothing else.
+fn prints_backtraces(prefix: &Path) -> Result<bool> {
+    let names = process::output(Command::new("nm").arg("--defined-only").arg(prefix.join("lib/libiotda.a")))?;
+    Ok(names.contains("gimli"))
 }
 
 fn size(prefix: &Path) -> Result<u64> {
