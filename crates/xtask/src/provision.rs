@@ -181,26 +181,25 @@ pub(crate) fn ensure(project: &Project, tools: &[Tool]) -> Result<()> {
 
 /// The one line that names what is missing and how to get it.
 fn request(components: &[Tool], packages: &[Tool]) -> String {
-    let names: Vec<&str> = components.iter().chain(packages).map(Tool::shown).collect();
+    // A part of Rust is known by its component's name, not by the file that shows that it is there.
+    let name = |tool: &Tool| tool.component.unwrap_or(tool.names[0]);
+    let names: Vec<&str> = components.iter().chain(packages).map(name).collect();
     let mut commands = Vec::new();
     if !packages.is_empty() {
-        commands.push(format!("sudo apt-get install {}", words(packages, |tool| Some(tool.package))));
+        commands.push(format!("sudo apt-get install {}", package_names(packages).join(" ")));
     }
     if !components.is_empty() {
-        commands.push(format!("rustup component add {}", words(components, |tool| tool.component)));
+        commands.push(format!("rustup component add {}", component_names(components).join(" ")));
     }
     format!("not installed: {}; on Debian, run: {}", names.join(", "), commands.join(" && "))
 }
 
-impl Tool {
-    /// What a person calls it.
-    fn shown(&self) -> &'static str {
-        self.component.unwrap_or(self.names[0])
-    }
+fn package_names(tools: &[Tool]) -> Vec<&'static str> {
+    tools.iter().map(|tool| tool.package).collect()
 }
 
-fn words(tools: &[Tool], word: impl Fn(&Tool) -> Option<&'static str>) -> String {
-    tools.iter().filter_map(word).collect::<Vec<_>>().join(" ")
+fn component_names(tools: &[Tool]) -> Vec<&'static str> {
+    tools.iter().filter_map(|tool| tool.component).collect()
 }
 
 /// The toolchain that runs this is the one that gets them: rustup has named it in the environment.
@@ -208,26 +207,24 @@ fn add_to_rust(components: &[Tool]) -> Result<()> {
     if components.is_empty() {
         return Ok(());
     }
-    let names = words(components, |tool| tool.component);
-    println!("Adding with rustup what is missing: {names}");
-    process::output(Command::new("rustup").args(["component", "add"]).args(names.split(' ')))
-        .map(drop)
-        .with_context(|| request(components, &[]))
+    let names = component_names(components);
+    println!("Adding with rustup what is missing: {}", names.join(" "));
+    let added = process::output(Command::new("rustup").args(["component", "add"]).args(&names));
+    added.map(drop).with_context(|| request(components, &[]))
 }
 
 fn install(packages: &[Tool]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
-    let names = words(packages, |tool| Some(tool.package));
-    println!("Installing with apt-get what is missing: {names}");
+    let names = package_names(packages);
+    println!("Installing with apt-get what is missing: {}", names.join(" "));
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(arguments);
         process::output(&mut command).context("apt-get did not install what is missing")
     };
     apt(&["update"])?;
-    let names: Vec<&str> = names.split(' ').collect();
     apt(&[&["install", "--yes", "--no-install-recommends"], names.as_slice()].concat()).map(drop)
 }
 
