@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What can be left out: CMake's options, and the words for the table.
+/// What else the program can be: CMake's options, and the words for the table.
 const VARIANTS: [(&[&str], &str); 4] = [
     (&["-DIOTDA_PUBLIC_ROOTS=OFF"], "without the public authorities"),
     (&["-DIOTDA_TLS13=OFF"], "without TLS 1.3"),
@@ -117,20 +117,24 @@ pub(super) fn table(project: &Project, prefix: &Path, stripped: &Path) -> Result
     row("tables for unwinding, of all of it", unwinding);
     row("what the system's loader reads, and gaps", total.saturating_sub(named + constants + unwinding));
     row("all of it", total);
-    let rust_source = provision::ensure(project, FOR_BUILD_STD);
-    if let Err(error) = &rust_source {
-        println!("Without the programs that have a Rust library of their own: {error:#}");
-    }
     for (options, what) in VARIANTS {
-        if options.contains(&OWN_STD) && rust_source.is_err() {
-            continue;
-        }
-        let prefix = project.empty_dir("bench/variant")?;
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
-        package::install(project, &Request { prefix: prefix.clone(), options })?;
-        row(what, length(&peers::libiotda(project, &prefix, &prefix)?)?);
+        table.row(vec![what.to_owned(), number(variant(project, options)?.map(|bytes| bytes as f64), 0)]);
     }
     Ok(table.markdown())
+}
+
+/// The length of the program that is linked with the library of these options; none where it cannot be built.
+fn variant(project: &Project, options: &[&str]) -> Result<Option<u64>> {
+    if options.contains(&OWN_STD) {
+        if let Err(error) = provision::ensure(project, FOR_BUILD_STD) {
+            println!("Without a Rust library of its own: {error:#}");
+            return Ok(None);
+        }
+    }
+    let prefix = project.empty_dir("bench/variant")?;
+    let options = options.iter().map(|option| (*option).to_owned()).collect();
+    package::install(project, &Request { prefix: prefix.clone(), options })?;
+    length(&peers::libiotda(project, &prefix, &prefix)?).map(Some)
 }
 
 fn length(path: &Path) -> Result<u64> {
