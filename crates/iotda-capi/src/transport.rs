@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_char, c_void};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +101,13 @@ impl ProgramTransport {
 }
 
 impl Transport for ProgramTransport {
-    fn connect(&self, host: &str, port: u16, timeout: Duration) -> io::Result<Box<dyn Connection>> {
+    fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        timeout: Duration,
+        _cancel: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Box<dyn Connection>> {
         let host = CString::new(host)?;
         let table = &self.0;
         // SAFETY: the program gave this function for this pointer; the host is terminated and lives for the call.

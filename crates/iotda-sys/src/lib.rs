@@ -1,6 +1,8 @@
 //! The few system calls that libiotda needs and std does not offer, behind safe functions.
 //!
 //! - [`socket`]: send and receive with flags (no `SIGPIPE`, no waiting) and `poll` with a deadline.
+//! - [`wake`]: a descriptor that another thread or a signal handler makes readable.
+//! - [`descriptor`]: keeps descriptors away from those of the standard streams.
 //! - [`signal`]: a thread that no signal of the program's reaches.
 //! - [`fork`]: a mark that tells, without a system call, that this process is a child made by `fork`.
 //!
@@ -9,6 +11,8 @@
 
 #![cfg(unix)]
 
+pub mod descriptor;
 pub mod fork;
 pub mod signal;
 pub mod socket;
+pub mod wake;

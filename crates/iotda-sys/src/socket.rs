@@ -29,6 +29,15 @@ pub enum Interest {
     Writable,
 }
 
+impl Interest {
+    fn events(self) -> libc::c_short {
+        match self {
+            Interest::Readable => libc::POLLIN,
+            Interest::Writable => libc::POLLOUT,
+        }
+    }
+}
+
 /// Receives into `buffer`; 0 means that the peer closed its side.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], wait: Wait) -> io::Result<usize> {
     let flags = match wait {
@@ -67,20 +76,95 @@ pub fn send(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> 
 /// Returns false when the time is over. An interruption by a signal is returned as
 /// [`io::ErrorKind::Interrupted`]: the caller knows the deadline and calls again.
 pub fn poll(socket: BorrowedFd<'_>, interest: Interest, timeout: Option<Duration>) -> io::Result<bool> {
-    let mut entry = libc::pollfd {
-        fd: socket.as_raw_fd(),
-        events: match interest {
-            Interest::Readable => libc::POLLIN,
-            Interest::Writable => libc::POLLOUT,
-        },
-        revents: 0,
-    };
+    let mut entry = libc::pollfd { fd: socket.as_raw_fd(), events: interest.events(), revents: 0 };
     // SAFETY: `entry` is one valid pollfd, exclusively borrowed for the call.
     let ready = unsafe { libc::poll(&mut entry, 1, poll_milliseconds(timeout)) };
     match ready {
         0 => Ok(false),
         1.. => Ok(true),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Which of two descriptors ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// The time is over.
+    Neither,
+    /// The socket is ready.
+    Socket,
+    /// The other descriptor is readable; the socket may be ready as well.
+    Other,
+}
+
+/// As [`poll`], and also ends when `other` becomes readable.
+pub fn poll_either(
+    socket: BorrowedFd<'_>,
+    interest: Interest,
+    other: BorrowedFd<'_>,
+    timeout: Option<Duration>,
+) -> io::Result<Ready> {
+    let mut entries = [
+        libc::pollfd { fd: socket.as_raw_fd(), events: interest.events(), revents: 0 },
+        libc::pollfd { fd: other.as_raw_fd(), events: libc::POLLIN, revents: 0 },
+    ];
+    // SAFETY: two valid pollfds, exclusively borrowed for the call.
+    let ready = unsafe { libc::poll(entries.as_mut_ptr(), 2, poll_milliseconds(timeout)) };
+    match ready {
+        0 => Ok(Ready::Neither),
+        1.. if entries[1].revents != 0 => Ok(Ready::Other),
+        1.. => Ok(Ready::Socket),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// What ended a wait for several sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// The time is over.
+    Neither,
+    /// The socket with this number is connected, or has failed.
+    Socket(usize),
+    /// The other descriptor is readable.
+    Other,
+}
+
+/// Waits until one of `sockets` that are being connected is writable or has failed, or `other` is readable.
+pub fn poll_first(
+    sockets: &[BorrowedFd<'_>],
+    other: Option<BorrowedFd<'_>>,
+    timeout: Option<Duration>,
+) -> io::Result<First> {
+    let socket = |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let mut entries: Vec<_> = sockets.iter().map(socket).collect();
+    entries.extend(other.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }));
+    // SAFETY: the pointer and the length describe `entries`, which is exclusively borrowed for the call.
+    let ready = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as _, poll_milliseconds(timeout)) };
+    if ready < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // Looked at from its end, so that a cancellation counts before a connection.
+    Ok(match entries.iter().rposition(|entry| entry.revents != 0) {
+        None => First::Neither,
+        Some(index) if index < sockets.len() => First::Socket(index),
+        Some(_) => First::Other,
+    })
+}
+
+/// How many bytes that were sent have not been acknowledged by the peer (Linux, `SIOCOUTQ`, tcp(7)); `None` where the
+/// system does not say.
+pub fn unacknowledged(socket: BorrowedFd<'_>) -> Option<u32> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the descriptor is open, and the request (which has the number of TIOCOUTQ) writes one int.
+        let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &mut bytes) };
+        if done == 0 { u32::try_from(bytes).ok() } else { None }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = socket;
+        None
     }
 }
 
@@ -155,6 +239,35 @@ mod tests {
         assert!(poll(ours.as_fd(), Interest::Writable, Some(Duration::ZERO)).unwrap());
         theirs.write_all(b"x").unwrap();
         assert!(poll(ours.as_fd(), Interest::Readable, None).unwrap());
+    }
+
+    #[test]
+    fn another_descriptor_ends_a_wait() {
+        let (ours, mut theirs) = pair();
+        let wake = crate::wake::Wake::new();
+        let wait = |timeout| poll_either(ours.as_fd(), Interest::Readable, wake.fd().unwrap(), timeout).unwrap();
+        assert_eq!(wait(Some(Duration::ZERO)), Ready::Neither);
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(wait(None), Ready::Socket);
+        wake.raise();
+        assert_eq!(wait(None), Ready::Other);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_the_peer_has_not_taken_is_counted() {
+        let (ours, mut theirs) = pair();
+        assert_eq!(unacknowledged(ours.as_fd()), Some(0));
+        // More than both sides' buffers hold: some stays with us until the peer reads.
+        let data = vec![0; 1 << 20];
+        let mut sent = 0;
+        while let Ok(amount) = send(ours.as_fd(), &[IoSlice::new(&data)]) {
+            sent += amount;
+        }
+        let waiting = unacknowledged(ours.as_fd()).unwrap();
+        assert!(waiting > 0 && waiting as usize <= sent);
+        let mut all = vec![0; sent];
+        theirs.read_exact(&mut all).unwrap();
     }
 
     #[test]

@@ -6,19 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::RootCertStore;
+use iotda_http::{
+    ClientIdentity, Clock, Endpoint, KeptConnections, Level, Log, Proxy, Route, Settings, SystemClock, Timing,
+    TlsSettings, Transport, Trust, Watch, is_exempt,
+};
 use zeroize::Zeroizing;
 
-use crate::clock::{Clock, SystemClock};
-use crate::endpoint::Endpoint;
+use crate::delivery::RetryPolicy;
 use crate::error::{Error, Result};
-use crate::http::proxy::{self, Proxy};
-use crate::http::roots;
-use crate::http::tls::{ClientIdentity, Pin};
-use crate::identifier::check_device_id;
-use crate::monitor::{Level, Log};
-use crate::retry::RetryPolicy;
-use crate::transport::Transport;
+use crate::report::identifier::check_device_id;
 
 /// Whether the platform compares the time stamp of an authentication with its own time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,27 +72,29 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// The platform's rates in units per second, where they are known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rates {
+    /// Of each device.
+    pub(crate) device: Option<f64>,
+    /// Of all devices together.
+    pub(crate) tenant: Option<f64>,
+}
+
 /// The settings of a [`Client`](crate::Client). An endpoint and a device are required.
 #[derive(Clone)]
 pub struct Config {
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) identity: Option<Identity>,
     pub(crate) sign_type: SignType,
-    pub(crate) trust: Trust,
-    pub(crate) tls_1_3: bool,
-    pub(crate) client_identity: Option<ClientIdentity>,
-    pub(crate) pins: Vec<Pin>,
-    pub(crate) proxy: Option<Proxy>,
-    pub(crate) transport: Option<Arc<dyn Transport>>,
+    /// The most that a whole call may take.
     pub(crate) timeout: Duration,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) attempt_timeout: Duration,
     pub(crate) retry: RetryPolicy,
-    pub(crate) device_rate: Option<f64>,
-    pub(crate) tenant_rate: Option<f64>,
-    pub(crate) kept_connections: usize,
-    pub(crate) kept_for: Duration,
-    pub(crate) keepalive: Option<Duration>,
+    pub(crate) rates: Rates,
+    tls: TlsSettings,
+    route: Route,
+    pub(crate) timing: Timing,
+    kept: KeptConnections,
     pub(crate) token: Option<Zeroizing<String>>,
     pub(crate) log: Option<(Level, Arc<dyn Log>)>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -123,21 +121,21 @@ impl Config {
             endpoint: None,
             identity: None,
             sign_type: SignType::default(),
-            trust: Trust::Public,
-            tls_1_3: false,
-            client_identity: None,
-            pins: Vec::new(),
-            proxy: None,
-            transport: None,
             timeout: Self::DEFAULT_TIMEOUT,
-            connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
-            attempt_timeout: Self::DEFAULT_ATTEMPT_TIMEOUT,
             retry: RetryPolicy::default(),
-            device_rate: None,
-            tenant_rate: None,
-            kept_connections: Self::DEFAULT_KEPT_CONNECTIONS,
-            kept_for: Self::DEFAULT_KEPT_FOR,
-            keepalive: None,
+            rates: Rates::default(),
+            tls: TlsSettings::default(),
+            route: Route::default(),
+            timing: Timing {
+                connect: Self::DEFAULT_CONNECT_TIMEOUT,
+                patience: Self::DEFAULT_ATTEMPT_TIMEOUT,
+                keepalive: None,
+            },
+            kept: KeptConnections {
+                most: usize::MAX,
+                idle: Self::DEFAULT_KEPT_CONNECTIONS,
+                time: Self::DEFAULT_KEPT_FOR,
+            },
             token: None,
             log: None,
             clock: Arc::new(SystemClock),
@@ -166,18 +164,14 @@ impl Config {
     /// The certificate authorities to trust, as PEM text with one or more certificates. They take the
     /// place of the public ones, and of any that were set before.
     pub fn ca_pem(&mut self, pem: &[u8]) -> Result<&mut Self> {
-        self.trust = Trust::Only(roots::from_pem(pem)?);
+        self.tls.trust = Trust::only(pem)?;
         Ok(self)
     }
 
     /// Certificate authorities to trust beside those that are trusted already: the public ones, or those of
     /// [`ca_pem`](Self::ca_pem).
     pub fn add_ca_pem(&mut self, pem: &[u8]) -> Result<&mut Self> {
-        let more = roots::from_pem(pem)?.roots;
-        match &mut self.trust {
-            Trust::Only(roots) | Trust::PublicAnd(roots) => roots.roots.extend(more),
-            Trust::Public => self.trust = Trust::PublicAnd(RootCertStore { roots: more }),
-        }
+        self.tls.trust.add(pem)?;
         Ok(self)
     }
 
@@ -196,31 +190,28 @@ impl Config {
     /// A certificate chain and its private key, both as PEM, by which the device shows who it is. They are
     /// checked to belong together.
     pub fn client_certificate(&mut self, chain_pem: &[u8], key_pem: &[u8]) -> Result<&mut Self> {
-        self.client_identity = Some(ClientIdentity::from_pem(chain_pem, key_pem)?);
+        self.tls.client = Some(ClientIdentity::from_pem(chain_pem, key_pem)?);
         Ok(self)
     }
 
     /// A public key that must be in the server's certificate, or in one that comes with it, beside everything
     /// else that is verified: the SHA-256 of its SubjectPublicKeyInfo. With several, one of them must be.
     pub fn pin_public_key(&mut self, sha256: [u8; 32]) -> &mut Self {
-        self.pins.push(sha256);
+        self.tls.pins.push(sha256);
         self
     }
 
     /// Offers TLS 1.3 beside 1.2. Default: it does not; the platform documents TLS 1.2 alone. To ask for it is an
     /// error where this crate was built without its feature `tls13`.
     pub fn tls_1_3(&mut self, offer: bool) -> Result<&mut Self> {
-        if offer && !cfg!(feature = "tls13") {
-            return Err(Error::config("this library was built without TLS 1.3: use TLS 1.2, or a build that has it"));
-        }
-        self.tls_1_3 = offer;
+        self.tls.offer_tls_1_3(offer)?;
         Ok(self)
     }
 
     /// The proxy to connect through, `http://[user:password@]host[:port]`; empty: none, which is the default.
     /// The environment is not asked.
     pub fn proxy(&mut self, url: &str) -> Result<&mut Self> {
-        self.proxy = if url.is_empty() { None } else { Some(Proxy::parse(url)?) };
+        self.route.proxy = if url.is_empty() { None } else { Some(Proxy::parse(url)?) };
         Ok(self)
     }
 
@@ -231,14 +222,14 @@ impl Config {
             Error::config("the proxy cannot be taken from the environment before the endpoint is set: set that first")
         })?;
         let variable = |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
-        let exempt = proxy::is_exempt(&variable(["no_proxy", "NO_PROXY"]), &endpoint.host);
+        let exempt = is_exempt(&variable(["no_proxy", "NO_PROXY"]), &endpoint.host);
         let url = if exempt { String::new() } else { variable(["https_proxy", "HTTPS_PROXY"]) };
         self.proxy(&url)
     }
 
     /// The program's own way to the network. Default: the system's sockets.
     pub fn transport(&mut self, transport: Arc<dyn Transport>) -> &mut Self {
-        self.transport = Some(transport);
+        self.route.transport = Some(transport);
         self
     }
 
@@ -250,14 +241,14 @@ impl Config {
 
     /// The most that connecting may take, TCP and TLS together; the call's own time is never exceeded.
     pub fn connect_timeout(&mut self, timeout: Duration) -> Result<&mut Self> {
-        self.connect_timeout = not_zero(timeout, "the connect timeout")?;
+        self.timing.connect = not_zero(timeout, "the connect timeout")?;
         Ok(self)
     }
 
     /// The most that one attempt of a call may take, connecting included; what then has not been answered is
     /// tried again in the time that is left of the call.
     pub fn attempt_timeout(&mut self, timeout: Duration) -> Result<&mut Self> {
-        self.attempt_timeout = not_zero(timeout, "the attempt timeout")?;
+        self.timing.patience = not_zero(timeout, "the attempt timeout")?;
         Ok(self)
     }
 
@@ -285,20 +276,20 @@ impl Config {
                 return Err(Error::invalid(format!("the rate is {rate}: it takes reports per second, more than 0")));
             }
         }
-        (self.device_rate, self.tenant_rate) = (device, tenant);
+        self.rates = Rates { device, tenant };
         Ok(self)
     }
 
     /// How many connections are kept open while nobody uses them, and for how long.
     pub fn kept_connections(&mut self, most: usize, for_time: Duration) -> &mut Self {
-        (self.kept_connections, self.kept_for) = (most, for_time);
+        (self.kept.idle, self.kept.time) = (most, for_time);
         self
     }
 
     /// After this long without traffic the system asks whether the peer is still there (TCP keep-alive).
     /// Default: never, so that an idle client sends nothing.
     pub fn tcp_keepalive(&mut self, idle: Option<Duration>) -> &mut Self {
-        self.keepalive = idle;
+        self.timing.keepalive = idle;
         self
     }
 
@@ -325,6 +316,19 @@ impl Config {
         self.clock = clock;
         self
     }
+
+    /// What connections to `endpoint` are made of.
+    pub(crate) fn http(&self, endpoint: Endpoint, watch: Arc<Watch>) -> Settings {
+        Settings {
+            endpoint,
+            route: self.route.clone(),
+            tls: self.tls.clone(),
+            timing: Timing { patience: self.timing.patience.min(self.timeout), ..self.timing },
+            kept: self.kept,
+            clock: Arc::clone(&self.clock),
+            watch,
+        }
+    }
 }
 
 impl fmt::Debug for Config {
@@ -340,28 +344,6 @@ impl fmt::Debug for Config {
 impl Default for Config {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Whom TLS trusts.
-#[derive(Clone)]
-pub(crate) enum Trust {
-    Public,
-    PublicAnd(RootCertStore),
-    Only(RootCertStore),
-}
-
-impl Trust {
-    pub(crate) fn roots(&self) -> Result<RootCertStore> {
-        match self {
-            Trust::Public => roots::public(),
-            Trust::Only(roots) => Ok(roots.clone()),
-            Trust::PublicAnd(more) => {
-                let mut roots = roots::public()?;
-                roots.roots.extend(more.roots.iter().cloned());
-                Ok(roots)
-            }
-        }
     }
 }
 
@@ -415,7 +397,7 @@ mod tests {
         let mut config = Config::new();
         config.tls_1_3(false).unwrap();
         let refused = config.tls_1_3(true).map(drop).err();
-        assert_eq!((refused.is_none(), config.tls_1_3), (cfg!(feature = "tls13"), cfg!(feature = "tls13")));
+        assert_eq!((refused.is_none(), config.tls.tls_1_3), (cfg!(feature = "tls13"), cfg!(feature = "tls13")));
         if let Some(error) = refused {
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.message().contains("built without TLS 1.3"), "{error}");

@@ -1,10 +1,12 @@
 //! What can go wrong, as one type: [`ErrorKind`] says what a caller does about it, [`Error`] adds the
 //! sentence for a person and the platform's answer.
 //!
-//! How an answer of the platform becomes a kind is decided in [`crate::answer`].
+//! How an answer of the platform becomes a kind is decided in [`crate::delivery::classify`].
 
 use std::fmt;
 use std::time::Duration;
+
+use iotda_http::Kind;
 
 /// What failed, grouped by what a caller does about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +63,8 @@ pub struct Error {
     message: String,
     answer: Answered,
     attempts: u32,
+    /// The request met a kept connection that turned out to be dead.
+    of_kept_connection: bool,
 }
 
 /// What the platform said, as far as it said anything.
@@ -90,7 +94,7 @@ pub(crate) enum Refusal {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), answer: Answered::default(), attempts: 0 }
+        Error { kind, message: message.into(), answer: Answered::default(), attempts: 0, of_kept_connection: false }
     }
 
     /// There is no memory for a request. Told instead of ending the program: its other work goes on.
@@ -122,6 +126,10 @@ impl Error {
     pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
         self.answer.retry_after = Some(wait);
         self
+    }
+
+    pub(crate) fn is_of_kept_connection(&self) -> bool {
+        self.of_kept_connection
     }
 
     pub(crate) fn answer(&self) -> &Answered {
@@ -178,6 +186,23 @@ impl Error {
     /// How long to wait before trying again, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.answer.retry_after
+    }
+}
+
+impl From<iotda_http::Error> for Error {
+    fn from(error: iotda_http::Error) -> Self {
+        let kind = match error.kind {
+            Kind::Config => ErrorKind::Config,
+            Kind::Dns => ErrorKind::Dns,
+            Kind::Connect => ErrorKind::Connect,
+            Kind::Tls => ErrorKind::Tls,
+            Kind::Clock => ErrorKind::Clock,
+            Kind::Timeout => ErrorKind::Timeout,
+            Kind::Cancelled => ErrorKind::Cancelled,
+            Kind::Protocol => ErrorKind::Protocol,
+            Kind::Internal => ErrorKind::Internal,
+        };
+        Error { of_kept_connection: error.kept, ..Error::new(kind, error.message) }
     }
 }
 

@@ -22,51 +22,23 @@
 //!
 //! # How a report flows
 //!
-//! Validate and encode (`report`, `document`, `json`), cut into requests (`batch`), authorize
-//! (`authorize`, `token`, `password`), keep the `pace`, send (`http`), read the answer (`answer`), try
-//! again (`call`, `retry`). `deliver` and `gateway` put the steps in their order; most of the steps are
-//! functions on values.
+//! [`Client`] is the façade. `report` holds functions on values: validate, encode, split into requests. `delivery` sends
+//! them: authorize, keep the pace, post, classify the answer, retry. HTTP over TLS is the crate `iotda-http`. Each
+//! step knows only those behind it.
 
 #![forbid(unsafe_code)]
 
-mod answer;
-mod authorize;
-mod batch;
-mod calendar;
-mod call;
-mod cancel;
 mod client;
-mod clock;
 mod config;
-mod deliver;
-mod document;
-mod endpoint;
+mod delivery;
 mod error;
-mod gateway;
-mod http;
-mod identifier;
-mod json;
-pub mod limits;
 mod monitor;
-mod pace;
-mod password;
-mod properties;
 mod report;
-mod retry;
-mod saved_token;
-mod token;
-mod transport;
 
-pub use call::{CallOptions, Delivery};
-pub use cancel::CancelToken;
 pub use client::Client;
-pub use clock::{Clock, SystemClock};
 pub use config::{Config, SignType};
+pub use delivery::{BatchReport, CallOptions, Delivery, RetryPolicy};
 pub use error::{Error, ErrorKind, Result};
-pub use gateway::BatchReport;
-pub use identifier::DEVICE_ID_MAX;
-pub use monitor::{Level, Log, Stats};
-pub use properties::Properties;
-pub use report::{Child, Service};
-pub use retry::RetryPolicy;
-pub use transport::{Connection, Transport};
+pub use iotda_http::{CancelToken, Clock, Connection, Level, Log, SystemClock, Transport};
+pub use monitor::Stats;
+pub use report::{Child, DEVICE_ID_MAX, Properties, Service, limits};

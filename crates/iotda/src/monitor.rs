@@ -1,28 +1,11 @@
-//! What a client tells about itself: counters, and a log where the program asked for one. Nothing is
-//! written anywhere else.
+//! What a client reports about itself: counters, and a log where the program asked for one. Nothing is
+//! written anywhere else. What the connections count is in [`iotda_http::Watch`].
 
-use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-/// How much a log line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// A call fails.
-    Error,
-    /// Something went wrong and is being mended: an attempt failed, a limit was met.
-    Warning,
-    /// Connections and authentications.
-    Info,
-    /// Each request.
-    Debug,
-}
-
-/// Receives log lines. Called from the threads that make the calls; no lock is held meanwhile.
-pub trait Log: Debug + Send + Sync + 'static {
-    /// One line, without an end of line; never with a secret, a password or a token in it.
-    fn log(&self, level: Level, message: &str);
-}
+pub(crate) use iotda_http::Level;
+use iotda_http::Watch;
 
 /// Counters since the client was made, over all devices that share its connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,10 +37,6 @@ pub(crate) enum Count {
     Authentications,
     Retries,
     BodyBytesSent,
-    BytesSent,
-    BytesReceived,
-    HandshakesFull,
-    HandshakesResumed,
     PacingWaits,
 }
 
@@ -69,13 +48,13 @@ pub(crate) struct Monitor {
     counts: [AtomicU64; COUNTS],
     /// The platform's Unix time minus the client's monotonic time, in milliseconds; 0: not known.
     server_time_offset_ms: AtomicI64,
-    log: Option<(Level, Arc<dyn Log>)>,
+    watch: Arc<Watch>,
 }
 
 impl Monitor {
-    /// `log` receives lines up to the level beside it.
-    pub(crate) fn new(log: Option<(Level, Arc<dyn Log>)>) -> Self {
-        Monitor { log, ..Monitor::default() }
+    /// `watch` counts and logs for the connections as well.
+    pub(crate) fn new(watch: Arc<Watch>) -> Self {
+        Monitor { watch, ..Monitor::default() }
     }
 
     pub(crate) fn add(&self, count: Count, amount: u64) {
@@ -84,24 +63,21 @@ impl Monitor {
 
     /// Logs a line, which is only made if somebody wants it.
     pub(crate) fn log(&self, level: Level, line: impl FnOnce() -> String) {
-        if let Some((most, log)) = &self.log {
-            if level <= *most {
-                log.log(level, &line());
-            }
-        }
+        self.watch.log(level, line);
     }
 
     pub(crate) fn stats(&self) -> Stats {
+        let traffic = self.watch.counts();
         let read = |count: Count| self.counts[count as usize].load(Ordering::Relaxed);
         Stats {
             requests: read(Count::Requests),
             authentications: read(Count::Authentications),
             retries: read(Count::Retries),
             body_bytes_sent: read(Count::BodyBytesSent),
-            bytes_sent: read(Count::BytesSent),
-            bytes_received: read(Count::BytesReceived),
-            handshakes_full: read(Count::HandshakesFull),
-            handshakes_resumed: read(Count::HandshakesResumed),
+            bytes_sent: traffic.bytes_sent,
+            bytes_received: traffic.bytes_received,
+            handshakes_full: traffic.handshakes_full,
+            handshakes_resumed: traffic.handshakes_resumed,
             pacing_waits: read(Count::PacingWaits),
         }
     }
@@ -117,11 +93,5 @@ impl Monitor {
             0 => None,
             offset => Some(offset + monotonic_ms),
         }
-    }
-}
-
-impl Debug for Monitor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Monitor").field(&self.stats()).finish()
     }
 }

@@ -113,7 +113,7 @@ fn a_server_that_answers_no_authentication_is_told_apart() {
 fn a_kept_connection_that_the_server_closed_is_noticed() {
     // The server closes after every answer, without saying so.
     let server = authenticated(|_| Reply::SendAndClose(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec()));
-    let client = server.client();
+    let client = Client::new(server.config().retry(at_once(2)).unwrap()).unwrap();
     for _ in 0..10 {
         client.report_message(b"x", OPTIONS).unwrap();
     }
@@ -127,7 +127,7 @@ fn a_kept_connection_that_ends_under_the_request_is_replaced() {
         2 => Reply::SendAndClose(Vec::new()),
         _ => answer(200, ""),
     });
-    let client = server.client();
+    let client = Client::new(server.config().retry(at_once(2)).unwrap()).unwrap();
     client.report_message(b"1", OPTIONS).unwrap();
     let delivery = client.report_message(b"2", OPTIONS).unwrap();
     assert_eq!(delivery.attempts, 2, "sent again on a new connection");
@@ -139,10 +139,14 @@ fn a_kept_connection_that_ends_under_the_request_is_replaced() {
 #[test]
 fn a_new_connection_that_ends_under_the_request_is_an_error() {
     let server = authenticated(|_| Reply::SendAndClose(Vec::new()));
-    let client = server.client();
-    let error = client.report_message(b"1", OPTIONS).unwrap_err();
-    // The connection had served the authentication, so one more was tried; that one was new.
-    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 2));
+    // The connection had served the authentication, so one more is tried, on a new connection; unless never again is never.
+    for (attempts, connections) in [(1, 1), (2, 2)] {
+        let before = server.connections();
+        let client = Client::new(server.config().retry(at_once(attempts)).unwrap()).unwrap();
+        let error = client.report_message(b"1", OPTIONS).unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, attempts));
+        assert_eq!(server.connections() - before, connections);
+    }
 }
 
 /// An answer to an authentication that says how long it is and ends in the middle of the token.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -106,7 +107,13 @@ struct ModemSocket<S: std::fmt::Debug> {
 }
 
 impl Transport for Modem {
-    fn connect(&self, host: &str, port: u16, timeout: Duration) -> io::Result<Box<dyn Connection>> {
+    fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        timeout: Duration,
+        _cancel: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Box<dyn Connection>> {
         assert!(!timeout.is_zero());
         self.connects.fetch_add(1, Ordering::SeqCst);
         let socket = TcpStream::connect((host, port))?;
@@ -191,7 +198,13 @@ fn a_transport_that_does_tls_itself_gets_none_of_ours() {
 struct Mute(Mutex<mpsc::Sender<()>>);
 
 impl Transport for Mute {
-    fn connect(&self, _host: &str, _port: u16, _timeout: Duration) -> io::Result<Box<dyn Connection>> {
+    fn connect(
+        &self,
+        _host: &str,
+        _port: u16,
+        _timeout: Duration,
+        _cancel: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Box<dyn Connection>> {
         Ok(Box::new(Mute(Mutex::new(self.0.lock().unwrap().clone()))))
     }
 }
@@ -233,7 +246,13 @@ fn a_transport_that_does_not_connect_is_a_connect_error() {
     #[derive(Debug)]
     struct NoSignal;
     impl Transport for NoSignal {
-        fn connect(&self, _host: &str, _port: u16, _timeout: Duration) -> io::Result<Box<dyn Connection>> {
+        fn connect(
+            &self,
+            _host: &str,
+            _port: u16,
+            _timeout: Duration,
+            _cancel: Option<BorrowedFd<'_>>,
+        ) -> io::Result<Box<dyn Connection>> {
             Err(io::Error::other("no signal"))
         }
     }

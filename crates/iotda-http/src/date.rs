@@ -1,0 +1,74 @@
+//! The time of a `Date` field (RFC 9110 section 5.6.7).
+
+/// The time of a `Date` header in its one preferred form, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section
+/// 5.6.7); the obsolete forms are not worth their trouble.
+pub(crate) fn unix_ms(text: &[u8]) -> Option<i64> {
+    const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    let text: &[u8; 29] = text.try_into().ok()?;
+    let two = |at: usize| {
+        let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
+        (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
+    };
+    let month = MONTHS.chunks_exact(3).position(|name| name == &text[8..11])? as i64 + 1;
+    let (year, day) = (two(12)? * 100 + two(14)?, two(5)?);
+    let (hour, minute, second) = (two(17)?, two(20)?, two(23)?);
+    let possible = year >= 1970
+        && (1..=days_in_month(year, month)).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60
+        && &text[25..] == b" GMT";
+    possible.then(|| (day_number(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000)
+}
+
+/// Days from 1970-01-01, by eras of 400 years that start on 1 March, so that the leap day is the last day of a year.
+fn day_number(year: i64, month: i64, day: i64) -> i64 {
+    let shifted_year = if month <= 2 { year - 1 } else { year };
+    let shifted_month = (month + 9) % 12; // March is 0.
+    let (era, year_of_era) = (shifted_year.div_euclid(400), shifted_year.rem_euclid(400));
+    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use time::OffsetDateTime;
+    use time::macros::format_description;
+
+    #[test]
+    fn http_dates_are_read() {
+        assert_eq!(unix_ms(b"Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
+        for text in [
+            "",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, +6 Nov 1994 08:49:37 GMT",
+        ] {
+            assert_eq!(unix_ms(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn http_dates_agree_with_the_time_crate(seconds in 0i64..=253_402_300_799) {
+            let other = OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+            let form = format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+            prop_assert_eq!(unix_ms(other.format(&form).unwrap().as_bytes()), Some(seconds * 1000));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! One HTTPS request and its answer. What is sent, and what an answer means, is decided by the caller.
+//!
+//! There is one kind of request, a `POST` with a body, one at a time on a connection that is then kept:
+//!
+//! - [`Exchange`]: the boundary: posts a body and returns the answer. [`Https`] is this crate's implementation.
+//! - `pool`: connections that wait for their next request.
+//! - `connect`: opens connections: addresses, TCP, TLS.
+//! - `stream`: an open connection: sends a request in one record and one `send`, reads the answer.
+//! - `request`, `response`, `body`, `date`: what is written, and what is read.
+//! - `socket`: a socket, the system's or a custom [`Transport`]'s, that keeps its [`Bounds`].
+//! - `tls`: the TLS configuration and what its errors mean. `roots`: whom it trusts.
+//! - `proxy`: how a proxy passes a connection on.
+//! - `resolve`: addresses of a host name, within a deadline.
+//! - [`Bounds`]: what bounds a request. [`Error`]: what went wrong with it.
+//! - [`CancelToken`], [`Condition`]: waits that another thread or a signal handler ends.
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod bounds;
+mod cancel;
+mod clock;
+mod condition;
+mod connect;
+mod date;
+mod endpoint;
+mod error;
+mod exchange;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
+mod pool;
+mod proxy;
+mod race;
+mod records;
+mod request;
+mod resolve;
+mod response;
+mod roots;
+mod socket;
+mod stream;
+mod tls;
+mod transport;
+mod watch;
+
+pub use bounds::Bounds;
+pub use cancel::{CancelToken, pause};
+pub use clock::{Clock, SystemClock};
+pub use condition::Condition;
+pub use endpoint::Endpoint;
+pub use error::{Arrived, Error, Kind, Result};
+pub use exchange::{Answer, Exchange, Https, KeptConnections, Post, Settings, Timing};
+pub use proxy::{Proxy, is_exempt};
+pub use tls::{ClientIdentity, Pin, TlsSettings, Trust};
+pub use transport::{Connection, Route, Transport};
+pub use watch::{Level, Log, Traffic, TrafficCounts, Watch};

@@ -1,0 +1,134 @@
+//! Connections that wait for their next request, and how many there are.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::bounds::Bounds;
+use crate::condition::Condition;
+use crate::error::{Error, Kind, Result};
+use crate::exchange::KeptConnections;
+use crate::stream::Stream;
+
+/// Keeps connections for a time. The one that was used last is taken first, so that those that are not needed grow old
+/// and go: what is kept is what was lately needed at once.
+pub(crate) struct Pool {
+    state: Mutex<State>,
+    freed: Condition,
+    settings: KeptConnections,
+}
+
+#[derive(Default)]
+struct State {
+    kept: VecDeque<Kept>,
+    /// Connections that serve a request, or are being opened for one.
+    in_use: usize,
+    waiting: usize,
+}
+
+struct Kept {
+    stream: Box<Stream>,
+    since: Instant,
+}
+
+/// The right to use one connection; it ends when dropped.
+pub(crate) struct Slot<'a>(&'a Pool);
+
+impl Pool {
+    pub(crate) fn new(settings: KeptConnections) -> Self {
+        Pool { state: Mutex::default(), freed: Condition::default(), settings }
+    }
+
+    /// The right to use a connection, and one that the server has not closed, as far as one look can tell; `None`: a
+    /// new one is to be opened. Waits, within `bounds`, while as many as allowed are in use.
+    pub(crate) fn take(&self, bounds: &Bounds<'_>) -> Result<(Slot<'_>, Option<Box<Stream>>)> {
+        let slot = self.slot(bounds)?;
+        let stream = if bounds.fresh { None } else { self.standing() };
+        Ok((slot, stream))
+    }
+
+    fn slot(&self, bounds: &Bounds<'_>) -> Result<Slot<'_>> {
+        let mut state = self.lock();
+        while state.in_use >= self.settings.most {
+            if bounds.is_cancelled() {
+                return Err(Error::new(Kind::Cancelled, "the call was cancelled while it waited for a connection"));
+            }
+            if bounds.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(Error::new(
+                    Kind::Timeout,
+                    format!(
+                        "allow more connections or a longer timeout: all {} were in use for the whole call",
+                        self.settings.most
+                    ),
+                ));
+            }
+            state.waiting += 1;
+            state = self.freed.wait(&self.state, state, bounds.deadline, bounds.cancel);
+            state.waiting -= 1;
+        }
+        state.in_use += 1;
+        Ok(Slot(self))
+    }
+
+    fn standing(&self) -> Option<Box<Stream>> {
+        loop {
+            let Kept { mut stream, since } = self.lock().kept.pop_back()?;
+            if since.elapsed() >= self.settings.time {
+                // The others are older still. They are closed without the lock.
+                let old = std::mem::take(&mut self.lock().kept);
+                drop(old);
+            } else if stream.still_stands() {
+                return Some(stream);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request.
+    pub(crate) fn keep(&self, stream: Box<Stream>) {
+        if self.settings.idle == 0 {
+            return;
+        }
+        let since = Instant::now();
+        let mut gone = Vec::new();
+        let mut state = self.lock();
+        // The oldest go if they are too many, or have been here too long.
+        while let Some(oldest) = state.kept.front() {
+            let is_old = since.saturating_duration_since(oldest.since) >= self.settings.time;
+            if !is_old && state.kept.len() < self.settings.idle {
+                break;
+            }
+            gone.extend(state.kept.pop_front());
+        }
+        state.kept.push_back(Kept { stream, since });
+        drop(state);
+        // Closed without the lock.
+        drop(gone);
+    }
+
+    /// One that was opened at `opened` turned out to be dead: those that are no younger have probably gone with it, with
+    /// an entry of a NAT or a modem's connection.
+    pub(crate) fn distrust(&self, opened: Instant) {
+        let mut state = self.lock();
+        let (younger, gone): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut state.kept).into_iter().partition(|kept| kept.stream.opened() > opened);
+        state.kept = younger;
+        drop(state);
+        drop(gone);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.in_use -= 1;
+        let waiting = state.waiting > 0;
+        drop(state);
+        if waiting {
+            self.0.freed.notify_all();
+        }
+    }
+}

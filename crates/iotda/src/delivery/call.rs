@@ -1,0 +1,208 @@
+//! One call of the program on its way: its deadline, its cancel token and its counts; and one request of it.
+//!
+//! A call may make many requests (a batch does), and what one of them met says nothing about the next: so the state of a
+//! request is a value of its own. Which failures are transient, and how long the pauses are, is decided in
+//! [`crate::delivery::retry`].
+
+use std::time::{Duration, Instant};
+
+use iotda_http::{Bounds, CancelToken, pause};
+
+use crate::delivery::retry::{self, RetryPolicy};
+use crate::delivery::session::Session;
+use crate::error::{Error, ErrorKind, Result};
+use crate::monitor::{Count, Level};
+
+/// What one call may be told.
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions {
+    /// The most that the whole call may take; `None`: the client's.
+    pub timeout: Option<Duration>,
+    /// Ends the call from another thread.
+    pub cancel: Option<CancelToken>,
+}
+
+/// What is known about a call that succeeded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// The HTTP status of the last answer.
+    pub http_status: u16,
+    /// Requests sent for this call, authentications not counted.
+    pub attempts: u32,
+}
+
+/// A call from its start to its end.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// `None`: so far away that it cannot be said.
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) cancel: Option<CancelToken>,
+    /// Requests sent, authentications not counted.
+    pub(crate) attempts: u32,
+}
+
+/// One body on its way to being accepted, or one authentication.
+#[derive(Debug, Default)]
+pub(crate) struct Request {
+    /// It has authenticated: a token that is refused now will not be better the next time.
+    pub(crate) authenticated: bool,
+    /// A token was refused and has been replaced.
+    pub(crate) token_replaced: bool,
+    /// Use a new connection: a kept one turned out to be dead.
+    pub(crate) fresh: bool,
+    failures: u32,
+}
+
+/// What holds for all calls of a client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) timeout: Duration,
+    pub(crate) patience: Duration,
+    pub(crate) retry: RetryPolicy,
+}
+
+impl Call {
+    /// Starts a call: its deadline runs from here.
+    pub(crate) fn start(options: CallOptions, rules: &Rules) -> Result<Self> {
+        let deadline = Instant::now().checked_add(options.timeout.unwrap_or(rules.timeout));
+        let call = Call { deadline, cancel: options.cancel, attempts: 0 };
+        call.check()?;
+        Ok(call)
+    }
+
+    /// The bounds of a request that is sent now.
+    pub(crate) fn bounds(&self, request: &Request, rules: &Rules) -> Result<Bounds<'_>> {
+        self.check()?;
+        Ok(Bounds {
+            deadline: self.deadline,
+            patience: rules.patience,
+            cancel: self.cancel.as_ref(),
+            fresh: request.fresh,
+        })
+    }
+
+    /// How much of the call's time is left.
+    pub(crate) fn time_left(&self) -> Duration {
+        self.deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Waits for `duration`, which must be in the call's time.
+    pub(crate) fn pause(&self, duration: Duration) -> Result<()> {
+        pause(duration, self.cancel.as_ref());
+        self.check()
+    }
+
+    /// After a failed attempt: waits until it is time for the next, or gives the error back if there is
+    /// none, with the pause that would have been right in it.
+    pub(crate) fn pause_before_retry(&self, session: &Session, request: &mut Request, error: Error) -> Result<()> {
+        if !retry::is_transient(error.kind()) {
+            return Err(error);
+        }
+        let policy = session.rules.retry;
+        request.failures += 1;
+        // A dead connection says nothing of the platform: a new one is worth trying at once.
+        let at_once = error.is_of_kept_connection() && !request.fresh;
+        request.fresh |= at_once;
+        let delay = if at_once {
+            Duration::ZERO
+        } else {
+            policy.delay(request.failures, retry::random_fraction(), error.retry_after())
+        };
+        let left = self.time_left();
+        if request.failures >= policy.max_attempts || delay >= left || left.is_zero() {
+            // A pause of nothing at all would be no advice.
+            return Err(error.with_retry_after(delay.max(policy.base_delay)));
+        }
+        session.monitor.add(Count::Retries, 1);
+        session.monitor.log(Level::Warning, || format!("trying again in {} ms: {error}", delay.as_millis()));
+        self.pause(delay)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
+            return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled before a request was sent"));
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                "allow more time: the call's was over before a request could be sent",
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::fixtures::{RULES, answer, session};
+
+    fn call(timeout: Option<Duration>) -> Call {
+        Call::start(CallOptions { timeout, cancel: None }, &RULES).unwrap()
+    }
+
+    fn limited() -> Error {
+        Error::new(ErrorKind::RateLimited, "limit")
+    }
+
+    fn any_session() -> Session {
+        session(|_, _| answer(200, ""))
+    }
+
+    #[test]
+    fn attempts_end_with_the_policy() {
+        let (session, call, mut request) = (any_session(), call(None), Request::default());
+        call.pause_before_retry(&session, &mut request, limited()).unwrap();
+        call.pause_before_retry(&session, &mut request, limited()).unwrap();
+        let error = call.pause_before_retry(&session, &mut request, limited()).unwrap_err();
+        assert_eq!((error.kind(), error.retry_after().is_some()), (ErrorKind::RateLimited, true));
+        assert_eq!(session.monitor.stats().retries, 2);
+        // Another request of the same call begins anew.
+        call.pause_before_retry(&session, &mut Request::default(), limited()).unwrap();
+    }
+
+    #[test]
+    fn what_is_permanent_is_given_back_as_it_is() {
+        let failed = Error::new(ErrorKind::AuthFailed, "no");
+        let error = call(None).pause_before_retry(&any_session(), &mut Request::default(), failed).unwrap_err();
+        assert_eq!((error.kind(), error.retry_after()), (ErrorKind::AuthFailed, None));
+    }
+
+    #[test]
+    fn a_pause_that_outlasts_the_call_is_not_begun() {
+        let call = call(Some(Duration::from_secs(50)));
+        let error = call
+            .pause_before_retry(
+                &any_session(),
+                &mut Request::default(),
+                limited().with_retry_after(Duration::from_secs(51)),
+            )
+            .unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(51)));
+    }
+
+    #[test]
+    fn a_dead_kept_connection_is_replaced_at_once_and_once() {
+        let (mut session, call, mut request) = (any_session(), call(None), Request::default());
+        // So long that the test would not end.
+        session.rules.retry.base_delay = Duration::from_secs(86_400);
+        session.rules.retry.max_delay = Duration::from_secs(86_400);
+        let dead =
+            || Error::from(iotda_http::Error { kept: true, ..iotda_http::Error::new(iotda_http::Kind::Connect, "") });
+        call.pause_before_retry(&session, &mut request, dead()).unwrap();
+        assert!(request.fresh && call.bounds(&request, &session.rules).unwrap().fresh);
+        call.pause_before_retry(&session, &mut request, dead()).unwrap_err();
+        session.rules.retry.max_attempts = 1;
+        call.pause_before_retry(&session, &mut Request::default(), dead()).unwrap_err();
+    }
+
+    #[test]
+    fn a_call_that_is_over_or_cancelled_does_not_start() {
+        let over = CallOptions { timeout: Some(Duration::ZERO), cancel: None };
+        assert_eq!(Call::start(over, &RULES).unwrap_err().kind(), ErrorKind::Timeout);
+        let cancel = CancelToken::new();
+        cancel.cancel();
+        let cancelled = CallOptions { timeout: None, cancel: Some(cancel) };
+        assert_eq!(Call::start(cancelled, &RULES).unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+}

@@ -1,0 +1,157 @@
+//! Delivers one request body: gets a token, keeps the pace, sends, reads the answer, and tries again.
+//!
+//! Whether and when to try again is decided by [`crate::delivery::call`]; where tokens come from, by
+//! [`crate::delivery::authorize`]; what an answer means, by [`crate::delivery::classify`].
+
+use iotda_http::Post;
+
+use crate::delivery::authorize;
+use crate::delivery::call::{Call, Request};
+use crate::delivery::classify;
+use crate::delivery::pace;
+use crate::delivery::session::{Device, Session};
+use crate::error::{Error, ErrorKind, Refusal, Result};
+use crate::monitor::Count;
+
+/// The calls that carry a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Properties,
+    Message,
+    Batch,
+}
+
+impl Target {
+    /// The end of the path, after the device's id.
+    fn path(self) -> &'static str {
+        match self {
+            Target::Properties => "/sys/properties/report",
+            Target::Message => "/sys/messages/up",
+            Target::Batch => "/sys/gateway/sub-devices/properties/report",
+        }
+    }
+
+    /// As messages name what is sent there.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Target::Properties => "the property report",
+            Target::Message => "the message",
+            Target::Batch => "the batch",
+        }
+    }
+}
+
+/// How one attempt ended.
+enum Attempt {
+    /// Accepted, with this HTTP status.
+    Delivered(u16),
+    /// The token was refused; with another one it may go better, at once.
+    WithNewToken,
+    /// It may go better later.
+    Failed(Error),
+}
+
+/// Sends one body until it is accepted, or the call's attempts or time are used up; returns the HTTP
+/// status of the success.
+pub(crate) fn deliver(session: &Session, device: &Device, target: Target, body: &[u8], call: &mut Call) -> Result<u16> {
+    let mut request = Request::default();
+    loop {
+        match attempt(session, device, target, body, call, &mut request)? {
+            Attempt::Delivered(status) => return Ok(status),
+            Attempt::WithNewToken => {}
+            Attempt::Failed(error) => call.pause_before_retry(session, &mut request, error)?,
+        }
+    }
+}
+
+/// Sends one body once. An error ends the call.
+fn attempt(
+    session: &Session,
+    device: &Device,
+    target: Target,
+    body: &[u8],
+    call: &mut Call,
+    request: &mut Request,
+) -> Result<Attempt> {
+    let token = authorize::token(session, device, call, request)?;
+    let units = pace::units(body.len());
+    keep_pace(session, device, units, call)?;
+    let bounds = call.bounds(request, &session.rules)?;
+    let post = Post { path: path(device, target), token: Some(token.text()), body };
+    let answer = session.post(&post, &bounds, Count::Requests);
+    call.attempts += u32::from(answer.as_ref().map_or_else(|error| error.sent, |_| true));
+    let accepted = answer
+        .map_err(Error::from)
+        .and_then(|answer| classify::accepted(&answer, target.what()).map(|()| answer.status));
+    let error = match accepted {
+        Ok(status) => {
+            device.pace.accepted(units);
+            session.pace.accepted(units);
+            return Ok(Attempt::Delivered(status));
+        }
+        Err(error) => error.without(token.text()),
+    };
+    match error.kind() {
+        ErrorKind::TokenRejected => {
+            device.token.refused(&token);
+            if request.authenticated || request.token_replaced {
+                return Err(error);
+            }
+            request.token_replaced = true;
+            Ok(Attempt::WithNewToken)
+        }
+        ErrorKind::RateLimited => {
+            let of_all = error.answer().refusal == Refusal::TenantRate;
+            let pace = if of_all { &session.pace } else { &device.pace };
+            pace.limited(session.clock.monotonic());
+            Ok(Attempt::Failed(error))
+        }
+        _ => Ok(Attempt::Failed(error)),
+    }
+}
+
+/// Waits until a report of `units` is due.
+fn keep_pace(session: &Session, device: &Device, units: f64, call: &Call) -> Result<()> {
+    let mut now = session.clock.monotonic();
+    for pace in [&device.pace, &session.pace] {
+        let wait = pace.reserve(now, units, || call.time_left()).map_err(|wait| {
+            Error::new(
+                ErrorKind::RateLimited,
+                format!(
+                    "send later, or allow more time: the rate limit leaves no room for this report within the call's; \
+                     the next is due in {} ms",
+                    wait.as_millis()
+                ),
+            )
+            .with_retry_after(wait)
+        })?;
+        if !wait.is_zero() {
+            session.monitor.add(Count::PacingWaits, 1);
+            call.pause(wait)?;
+            now = session.clock.monotonic();
+        }
+    }
+    Ok(())
+}
+
+fn path(device: &Device, target: Target) -> [&str; 3] {
+    ["/v5/devices/", device.id(), target.path()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Identity, SignType};
+
+    #[test]
+    fn the_paths_of_the_three_reports() {
+        let device = Device::new(Identity::new("deviceId_0001", b"secret").unwrap(), SignType::PasswordOnly, None);
+        for (target, expected) in [
+            (Target::Properties, "/v5/devices/deviceId_0001/sys/properties/report"),
+            (Target::Message, "/v5/devices/deviceId_0001/sys/messages/up"),
+            (Target::Batch, "/v5/devices/deviceId_0001/sys/gateway/sub-devices/properties/report"),
+        ] {
+            assert_eq!(path(&device, target).concat(), expected);
+        }
+    }
+}

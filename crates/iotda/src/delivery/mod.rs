@@ -1,0 +1,26 @@
+//! Sends encoded reports: functions on a [`session::Session`].
+//!
+//! - `session`: what all devices of a client share, and what a device has of its own.
+//! - `call`: one call of the program: its deadline, its cancel token, its counts; and one request of it.
+//! - `deliver`: sends one body until it is accepted. `batch`: sends any number of child devices.
+//! - `authorize`: gets a token for a request. `token`: keeps it. `saved_token`: a token that outlives the process.
+//!   `password`: what an authentication is signed with.
+//! - `pace`: when the next report is due. `retry`: whether and when to send again. `classify`: what an answer means.
+
+pub(crate) mod authorize;
+pub(crate) mod batch;
+pub(crate) mod call;
+pub(crate) mod classify;
+pub(crate) mod deliver;
+#[cfg(test)]
+mod fixtures;
+pub(crate) mod pace;
+mod password;
+pub(crate) mod retry;
+pub(crate) mod saved_token;
+pub(crate) mod session;
+pub(crate) mod token;
+
+pub use batch::BatchReport;
+pub use call::{CallOptions, Delivery};
+pub use retry::RetryPolicy;

@@ -1,0 +1,88 @@
+//! What all devices of a client share, and what a device has of its own.
+
+use std::sync::Arc;
+
+use iotda_http::{Answer, Bounds, Clock, Exchange, Post};
+use iotda_sys::fork::ForkMark;
+
+use crate::config::{Identity, SignType};
+use crate::delivery::call::Rules;
+use crate::delivery::pace::Pace;
+use crate::delivery::token::TokenCell;
+use crate::error::{Error, ErrorKind, Result};
+use crate::monitor::{Count, Level, Monitor};
+
+/// What a request needs, whichever device it is for.
+pub(crate) struct Session {
+    pub(crate) exchange: Box<dyn Exchange>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) monitor: Monitor,
+    pub(crate) rules: Rules,
+    /// The pace of all devices together.
+    pub(crate) pace: Pace,
+    /// The known rate of a single device, for those that will be opened.
+    pub(crate) device_rate: Option<f64>,
+    pub(crate) fork: ForkMark,
+}
+
+/// One device that reports.
+pub(crate) struct Device {
+    pub(crate) identity: Identity,
+    pub(crate) sign_type: SignType,
+    pub(crate) token: TokenCell,
+    pub(crate) pace: Pace,
+}
+
+impl Session {
+    /// Sends a request once, and notes what there is to note about it. `count`: what it counts as.
+    pub(crate) fn post(&self, post: &Post<'_>, bounds: &Bounds<'_>, count: Count) -> iotda_http::Result<Answer> {
+        let result = self.exchange.post(post, bounds);
+        let is_sent = result.as_ref().map_or_else(|error| error.sent, |_| true);
+        if is_sent {
+            self.monitor.add(count, 1);
+            self.monitor.add(Count::BodyBytesSent, post.body.len() as u64);
+        }
+        self.monitor.log(Level::Debug, || {
+            let path = post.path.concat();
+            match &result {
+                Ok(answer) => format!("POST {path} of {} bytes: HTTP {}", post.body.len(), answer.status),
+                Err(error) => format!("POST {path}: {error}"),
+            }
+        });
+        if let Some(server_time_ms) = result.as_ref().ok().and_then(|answer| answer.server_time_ms) {
+            self.monitor.server_told(server_time_ms, self.monotonic_ms());
+        }
+        result
+    }
+
+    /// The platform's time in Unix milliseconds, from its last answer.
+    pub(crate) fn server_time_ms(&self) -> Option<i64> {
+        self.monitor.server_time_ms(self.monotonic_ms())
+    }
+
+    /// An error in a child process made by `fork`.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if self.fork.is_forked() {
+            return Err(Error::new(
+                ErrorKind::Forked,
+                "make a new client in the child process: this one was made before a fork, in the parent",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The clock's monotonic time in the unit of Unix times.
+    fn monotonic_ms(&self) -> i64 {
+        i64::try_from(self.clock.monotonic().as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Device {
+    pub(crate) fn new(identity: Identity, sign_type: SignType, rate: Option<f64>) -> Self {
+        Device { identity, sign_type, token: TokenCell::default(), pace: Pace::new(rate) }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.identity.device_id
+    }
+}

@@ -1,0 +1,198 @@
+//! Times as the protocol writes them, computed from Unix milliseconds: the hour stamp of a password
+//! and the event time of a report. Always UTC. No I/O, no locale, no time zone.
+
+use crate::error::{Error, Result};
+
+const MS_PER_DAY: i64 = 86_400_000;
+
+/// 9999-12-31T23:59:59.999Z, the last time that four digits of a year can say.
+pub(crate) const LAST_MS: i64 = 253_402_300_799_999;
+
+/// Length of `yyyy-MM-ddTHH:mm:ss.SSSZ`.
+pub(crate) const EVENT_TIME_LEN: usize = 24;
+
+/// A civil date and time of day, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Civil {
+    year: i64,
+    month: i64,
+    day: i64,
+    ms_of_day: i64,
+}
+
+/// Gregorian date of a day number, by eras of 400 years that start on 1 March, so that the leap day
+/// is the last day of a year (the well-known civil calendar algorithm).
+fn civil(unix_ms: i64) -> Civil {
+    let days = unix_ms.div_euclid(MS_PER_DAY) + 719_468; // Days from 0000-03-01.
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153; // March is 0.
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    Civil {
+        year: era * 400 + year_of_era + i64::from(month <= 2),
+        month,
+        day: day_of_year - (153 * shifted_month + 2) / 5 + 1,
+        ms_of_day: unix_ms.rem_euclid(MS_PER_DAY),
+    }
+}
+
+/// The hour in the form `YYYYMMDDHH`, for the `timestamp` of an authentication.
+pub(crate) fn hour_stamp(unix_ms: i64) -> [u8; 10] {
+    let civil = civil(unix_ms.clamp(0, LAST_MS));
+    let mut out = [0; 10];
+    digits(&mut out[0..4], civil.year);
+    digits(&mut out[4..6], civil.month);
+    digits(&mut out[6..8], civil.day);
+    digits(&mut out[8..10], civil.ms_of_day / 3_600_000);
+    out
+}
+
+/// The event time in the one form that the platform accepts; it silently puts its own time in the
+/// place of any other (HTTPS access page, `event_time`).
+///
+/// `unix_ms` must be in 0 to [`LAST_MS`]: [`check_event_time_ms`] tells.
+pub(crate) fn event_time(unix_ms: i64) -> [u8; EVENT_TIME_LEN] {
+    let civil = civil(unix_ms.clamp(0, LAST_MS));
+    let mut out = *b"0000-00-00T00:00:00.000Z";
+    digits(&mut out[0..4], civil.year);
+    digits(&mut out[5..7], civil.month);
+    digits(&mut out[8..10], civil.day);
+    digits(&mut out[11..13], civil.ms_of_day / 3_600_000);
+    digits(&mut out[14..16], civil.ms_of_day / 60_000 % 60);
+    digits(&mut out[17..19], civil.ms_of_day / 1_000 % 60);
+    digits(&mut out[20..23], civil.ms_of_day % 1_000);
+    out
+}
+
+/// Checks that an event time is in the years 1970 to 9999.
+pub(crate) fn check_event_time_ms(unix_ms: i64, field: impl FnOnce() -> String) -> Result<()> {
+    if (0..=LAST_MS).contains(&unix_ms) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{} is {unix_ms}: it takes Unix milliseconds in the years 1970 to 9999 (0 to {LAST_MS})",
+        field()
+    )))
+}
+
+/// Whether `text` is an event time as the platform takes it, of a day that exists.
+pub(crate) fn is_event_time(text: &[u8]) -> bool {
+    let Ok(text) = <&[u8; EVENT_TIME_LEN]>::try_from(text) else { return false };
+    let form = b"0000-00-00T00:00:00.000Z";
+    let same_form = text.iter().zip(form).all(|(given, wanted)| match wanted {
+        b'0' => given.is_ascii_digit(),
+        _ => given == wanted,
+    });
+    if !same_form {
+        return false;
+    }
+    let number =
+        |range: std::ops::Range<usize>| text[range].iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    let (year, month, day) = (number(0..4), number(5..7), number(8..10));
+    year >= 1970
+        && (1..=12).contains(&month)
+        && (1..=days_in_month(year, month)).contains(&day)
+        && number(11..13) < 24
+        && number(14..16) < 60
+        && number(17..19) < 60
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Writes `value` with leading zeros over all of `out`.
+fn digits(out: &mut [u8], mut value: i64) {
+    for digit in out.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use time::OffsetDateTime;
+    use time::macros::format_description;
+
+    fn text(unix_ms: i64) -> String {
+        String::from_utf8(event_time(unix_ms).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn known_times() {
+        assert_eq!(text(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(text(1_628_849_410_555), "2021-08-13T10:10:10.555Z"); // The page's example.
+        assert_eq!(text(951_782_400_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(text(LAST_MS), "9999-12-31T23:59:59.999Z");
+        // The page: UTC 2018/7/24 17:56:20 is 2018072417.
+        assert_eq!(&hour_stamp(1_532_454_980_000), b"2018072417");
+    }
+
+    #[test]
+    fn times_that_do_not_exist_are_refused() {
+        for text in [
+            "2021-08-13T10:10:10.555",
+            "2021-08-13 10:10:10.555Z",
+            "2021-08-13T10:10:10Z",
+            "2021-08-13T10:10:10.55Z",
+            "2021-08-13T10:10:10.5555Z",
+            "2021-02-29T00:00:00.000Z",
+            "2021-04-31T00:00:00.000Z",
+            "2021-13-01T00:00:00.000Z",
+            "2021-00-01T00:00:00.000Z",
+            "2021-01-00T00:00:00.000Z",
+            "2021-01-01T24:00:00.000Z",
+            "2021-01-01T00:60:00.000Z",
+            "2021-01-01T00:00:60.000Z",
+            "1969-12-31T23:59:59.999Z",
+            "20210813T101010Z",
+            "2021-08-13T10:10:10.555+",
+            "2021-08-13t10:10:10.555z",
+            "",
+        ] {
+            assert!(!is_event_time(text.as_bytes()), "{text}");
+        }
+        assert!(is_event_time(b"2024-02-29T23:59:59.999Z"));
+        assert!(is_event_time(b"2000-02-29T00:00:00.000Z"));
+        assert!(!is_event_time(b"2100-02-29T00:00:00.000Z"));
+    }
+
+    #[test]
+    fn range_is_checked_with_the_field_named() {
+        check_event_time_ms(0, String::new).unwrap();
+        check_event_time_ms(LAST_MS, String::new).unwrap();
+        for wrong in [-1, i64::MIN, LAST_MS + 1, i64::MAX] {
+            let error = check_event_time_ms(wrong, || "services[2].event_time_ms".into()).unwrap_err();
+            assert!(error.message().starts_with("services[2].event_time_ms is "), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_time_crate(unix_ms in 0..=LAST_MS) {
+            let other = OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000).unwrap();
+            let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+            prop_assert_eq!(text(unix_ms), other.format(&form).unwrap());
+            let hour = format_description!("[year][month][day][hour]");
+            prop_assert_eq!(hour_stamp(unix_ms).to_vec(), other.format(&hour).unwrap().into_bytes());
+            prop_assert!(is_event_time(&event_time(unix_ms)));
+        }
+
+        #[test]
+        fn accepts_a_text_only_if_the_time_crate_reads_it(text in "(19[67][0-9]|20[0-9]{2})-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]\\.[0-9]{3}Z") {
+            let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+            let other = time::PrimitiveDateTime::parse(&text, &form).is_ok_and(|time| time.year() >= 1970);
+            prop_assert_eq!(is_event_time(text.as_bytes()), other);
+        }
+    }
+}
