@@ -7,10 +7,14 @@ mod armed;
 mod check;
 mod grammar;
 mod kind;
+mod raw;
 
 pub use answer::{InjectedAnswer, RetryAfter};
 pub use armed::ArmedFault;
-pub use kind::{Close, Direction, EndlessForm, HandshakeMessage, OldTls, OldTlsReply, Part, ShownCertificate, Stall};
+pub use kind::{
+    Close, Damage, Direction, EndlessForm, HandshakeMessage, OldTls, OldTlsReply, Part, ShownCertificate, Stall,
+};
+pub use raw::Piece;
 
 pub(crate) use armed::{Faults, Target};
 pub(crate) use kind::{Kind, Stage};
@@ -137,6 +141,12 @@ impl Fault {
     pub fn plain_http() -> Self {
         Kind::PlainHttp {}.into()
     }
+
+    /// After this message of the handshake, a fatal alert with this number is sent (RFC 5246 section 7.2:
+    /// 40 `handshake_failure`, 48 `unknown_ca`, 80 `internal_error`), and the connection ends.
+    pub fn tls_alert(after: HandshakeMessage, alert: u8) -> Self {
+        Kind::TlsAlert { alert, after }.into()
+    }
 }
 
 /// Faults of requests: how they are read, and what their tokens are worth.
@@ -151,6 +161,13 @@ impl Fault {
     /// [`narrow_window`](crate::PlatformBuilder::narrow_window).
     pub fn request_unread(for_ms: Stall) -> Self {
         Kind::RequestUnread { for_ms }.into()
+    }
+
+    /// What follows the request's head is read at this rate; see
+    /// [`narrow_window`](crate::PlatformBuilder::narrow_window). The connection is as fast as before with the next
+    /// request.
+    pub fn request_slow(bytes_per_s: u64) -> Self {
+        Kind::RequestSlow { bytes_per_s }.into()
     }
 
     /// The answer is sent before the request's body is read, and the connection closed.
@@ -245,6 +262,12 @@ impl Fault {
         Kind::Endless { form }.into()
     }
 
+    /// These pieces are sent in the place of the answer, byte for byte. The rules are kept; what they made of the
+    /// request is in its record. Without `close` the connection goes on, whatever the client makes of the bytes.
+    pub fn raw(pieces: impl IntoIterator<Item = Piece>, close: Option<Close>) -> Self {
+        Kind::Raw { send: pieces.into_iter().collect(), close }.into()
+    }
+
     /// A pause before the answer's header, or between its header and its body.
     pub fn delay(before: Part, for_ms: Stall) -> Self {
         Kind::Delay { before, for_ms }.into()
@@ -261,7 +284,13 @@ impl Fault {
         Kind::ResponseCut { after: bytes, close }.into()
     }
 
-    /// The connection is closed when it has been idle for a while after the answer, which has not announced it.
+    /// A TLS record that nobody can decipher: the one with the answer, or one on the idle connection after it.
+    pub fn damaged_record(when: Damage) -> Self {
+        Kind::DamagedRecord { when }.into()
+    }
+
+    /// The connection is closed when it has been idle for a while after an answer, which has not announced it. A
+    /// request that comes before that is answered, and the time begins anew.
     pub fn idle_close(after: Duration, close: Close) -> Self {
         Kind::IdleClose { after_ms: whole_ms(after), close }.into()
     }

@@ -11,6 +11,12 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// The bytes of hexadecimal text, of either case.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.chars().map(|digit| digit.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
+    (digits.len() % 2 == 0).then(|| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
 /// `length` hexadecimal digits that nobody can guess, four random bits each.
 pub(crate) fn random(length: usize) -> Result<String, Error> {
     let mut bytes = vec![0; length.div_ceil(2)];
@@ -27,6 +33,8 @@ mod tests {
     #[test]
     fn every_digit_has_its_place() {
         assert_eq!(encode(&[0x00, 0x0f, 0xa5, 0xff]), "000fa5ff");
+        assert_eq!(decode("000fA5ff"), Some(vec![0x00, 0x0f, 0xa5, 0xff]));
+        assert_eq!((decode(""), decode("0"), decode("0g")), (Some(Vec::new()), None, None));
     }
 
     #[test]

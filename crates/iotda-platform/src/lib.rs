@@ -165,30 +165,33 @@
 //!
 //! `for_ms` is how long nothing is done, and for ever if it is left out: until the client goes or the platform stops.
 //! `close` is how the connection ends: `fin` (TCP's end alone, as if it had broken off; the default), `close_notify`
-//! (TLS's end, then TCP's), `reset`, or `half` and `half_close_notify` (the same as the first two for the platform's
-//! side alone: it reads on until the client goes). Sizes are in bytes. Members in brackets can be left out.
+//! (TLS's end, then TCP's), `reset`, `half` and `half_close_notify` (the same as the first two for the platform's
+//! side alone: it reads on until the client goes), or `silent` (the connection stays, and nothing more is read or sent).
+//! Sizes are in bytes. Members in brackets can be left out.
 //!
 //! | name | parameters | what it does | example |
 //! |---|---|---|---|
 //! | *accepting* | | | |
 //! | `accept_stall` | \[`for_ms`\] | accepts the connection and does nothing | `{"kind":"accept_stall","times":1}` |
 //! | *below TLS* | | | |
-//! | `wire_cut` | `direction`: `received`, `sent`; `after`; \[`close`\]: `fin`, `reset`, `half` | ends the connection after so many bytes of TCP, the handshake's counted too | `{"kind":"wire_cut","direction":"sent","after":500,"close":"reset"}` |
+//! | `wire_cut` | `direction`: `received`, `sent`; `after`; \[`close`\]: `fin`, `reset`, `half`, `silent` | ends the connection after so many bytes of TCP, the handshake's counted too | `{"kind":"wire_cut","direction":"sent","after":500,"close":"reset"}` |
 //! | `wire_drip` | `every_ms` | sends byte by byte, the handshake too | `{"kind":"wire_drip","every_ms":1000}` |
 //! | *TLS* | | | |
 //! | `handshake_stall` | `after`: `client_hello`, `server_hello`, `certificate`, `server_key_exchange`, `server_hello_done`; \[`for_ms`\] | sends nothing of the handshake beyond this message | `{"kind":"handshake_stall","after":"client_hello","for_ms":5000}` |
 //! | `certificate` | `show`: `expired`, `wrong_name`, `unknown_ca` | shows this certificate | `{"kind":"certificate","show":"expired"}` |
 //! | `old_tls` | `version`: `1.0`, `1.1`; \[`reply`\]: `alert`, `server_hello` | speaks this version alone, and says so by an alert (`protocol_version`) or a ServerHello | `{"kind":"old_tls","version":"1.0","reply":"server_hello"}` |
 //! | `plain_http` | | speaks plain HTTP in the place of TLS | `{"kind":"plain_http"}` |
+//! | `tls_alert` | `alert`; \[`after`\] as for `handshake_stall`: `client_hello` if it is left out | sends the fatal alert of this number after this message and ends the connection | `{"kind":"tls_alert","alert":40}` |
 //! | *reading*: the request is not looked at. For a call or a device it is done when the head has come, and to no authentication if it is for a device | | | |
 //! | `request_cut` | `after`; \[`close`\] | ends the connection when so many bytes of the request have come, head and body counted. The request is not recorded | `{"kind":"request_cut","after":100,"close":"reset"}` |
 //! | `request_unread` | \[`for_ms`\] | reads the head and no more, so that a long body blocks its sender (see [`PlatformBuilder::narrow_window`]); then resets the connection | `{"kind":"request_unread","for_ms":5000}` |
+//! | `request_slow` | `bytes_per_s` | reads what follows the head at this rate | `{"kind":"request_slow","bytes_per_s":20000}` |
 //! | `early_answer` | those of `answer` | answers before the body is read, and ends the connection, by `close_notify` if nothing else is said | `{"kind":"early_answer","status":413}` |
 //! | *tokens*: the rules are kept after that | | | |
 //! | `token_expired` | \[`grace`\] | makes the sender's tokens invalid, with `grace` in 30 s | `{"kind":"token_expired","grace":true}` |
 //! | `token_rotated` | | issues a new token to somebody else who has the sender's secret: the earlier ones have 30 s | `{"kind":"token_rotated","times":1}` |
 //! | *answers*: the request is not looked at | | | |
-//! | `answer` | `status` or a documented `code`, or both; \[`text`\] beside the code; \[`body`\] in the place of the JSON of both; \[`content_type`\]; \[`retry_after`\]: seconds, `{"date_in_s": 60}` for an HTTP date, or any text; \[`location`\]; \[`close`\]: the connection is kept if it is left out | answers this. The library has [`Fault::refusal`] and [`Fault::status`] for the plain ones | `{"kind":"answer","status":502,"body":"<html>Bad Gateway</html>"}` |
+//! | `answer` | `status` or a documented `code`, or both; \[`text`\] beside the code; \[`body`\] or \[`body_hex`\] in the place of the JSON of both; \[`headers`\]: a list of `["name", "value"]`; \[`content_type`\]; \[`retry_after`\]: seconds, `{"date_in_s": 60}` for an HTTP date, or any text; \[`location`\]; \[`close`\]: the connection is kept if it is left out | answers this. The library has [`Fault::refusal`] and [`Fault::status`] for the plain ones | `{"kind":"answer","status":502,"body":"<html>Bad Gateway</html>"}` |
 //! | *the clock* | | | |
 //! | `date` | `off_s` | the `Date` header is off by so many seconds | `{"kind":"date","off_s":-86400}` |
 //! | *the form of the answer*: the rules are kept | | | |
@@ -201,11 +204,13 @@
 //! | `garbage` | `text` | sends this in the place of an answer and closes | `{"kind":"garbage","text":"SSH-2.0-x\r\n"}` |
 //! | `trailing` | \[`text`\] | sends this after the answer; if it is left out, the answer once more ([`Fault::duplicate`]) | `{"kind":"trailing"}` |
 //! | `endless` | \[`form`\]: `chunked`, `length`, `close` | the body never ends; it says that it is chunked, or of the largest length, or nothing | `{"kind":"endless","form":"length"}` |
+//! | `raw` | `send`: a list of `{"text":"…"}`, `{"hex":"efbbbf"}`, `{"repeat":{"text":"x","count":70000}}`, `"answer"` and `"body"` (the platform's own), `{"pause_ms":10}`; \[`close`\]: the connection is kept if it is left out | sends these bytes in the place of the answer. What stands between two pauses is written together: up to 16 KB are one TLS record | `{"kind":"raw","send":["answer",{"pause_ms":10},{"text":"more"}]}` |
 //! | *the delivery of the answer*: the rules are kept | | | |
 //! | `delay` | `before`: `header`, `body`; \[`for_ms`\] | sends nothing before the header, or between header and body | `{"kind":"delay","before":"header","for_ms":3000}` |
 //! | `drip` | `every_ms` | sends byte by byte, each in a TLS record of its own | `{"kind":"drip","every_ms":1000}` |
 //! | `response_cut` | `after`; \[`close`\] | ends the connection after so many bytes of the answer, header and body counted | `{"kind":"response_cut","after":20}` |
-//! | `idle_close` | \[`after_ms`\]; \[`close`\]: `close_notify` if it is left out | ends the connection unannounced when it has been idle for so long after the answer | `{"kind":"idle_close","after_ms":1000}` |
+//! | `idle_close` | \[`after_ms`\]; \[`close`\]: `close_notify` if it is left out | ends the connection unannounced when it has been idle for so long after an answer; a request in between is answered | `{"kind":"idle_close","after_ms":1000}` |
+//! | `damaged_record` | \[`when`\]: `answer`, `idle` | damages the TLS record with the answer, or sends one that is damaged after it | `{"kind":"damaged_record","when":"idle"}` |
 //!
 //! Pauses are real time: the platform's clock, which can be stopped, has no part in them.
 
@@ -239,8 +244,8 @@ pub use certificate::CertificateKind;
 pub use counters::Counters;
 pub use error::Error;
 pub use fault::{
-    ArmedFault, Close, Direction, EndlessForm, Fault, HandshakeMessage, InjectedAnswer, OldTls, OldTlsReply, Part,
-    RetryAfter, Route, ShownCertificate, Stall,
+    ArmedFault, Close, Damage, Direction, EndlessForm, Fault, HandshakeMessage, InjectedAnswer, OldTls, OldTlsReply,
+    Part, Piece, RetryAfter, Route, ShownCertificate, Stall,
 };
 pub use journal::{Report, ReportKind, RequestRecord, ServiceReport};
 pub use model::{DataType, Product};

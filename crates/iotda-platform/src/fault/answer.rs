@@ -1,6 +1,7 @@
 //! The answers that a fault puts in the place of the platform's own.
 
 use super::kind::Close;
+use super::raw::digits;
 use crate::calendar;
 use crate::refusal::Refusal;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,10 @@ pub struct InjectedAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) body: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) body_hex: Option<Digits>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) headers: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) content_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) retry_after: Option<RetryAfter>,
@@ -29,6 +34,11 @@ pub struct InjectedAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) close: Option<Close>,
 }
+
+/// Bytes that are written as hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Digits(#[serde(with = "digits")] Vec<u8>);
 
 /// The value of a `Retry-After` header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +89,20 @@ impl InjectedAnswer {
         self
     }
 
+    /// The body, where it is not UTF-8: another encoding, a body that breaks off in the midst of a character. It goes
+    /// before [`body`](Self::body).
+    pub fn body_bytes(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body_hex = Some(Digits(body.into()));
+        self
+    }
+
+    /// One more header field. Those that say where the body ends, `Date` and `Connection` are the platform's: an answer
+    /// that has others is a [`Fault::raw`](crate::Fault::raw).
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
     /// The type of the body. Default: `text/html` if the body starts with `<`, else `application/json`.
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_type = Some(content_type.into());
@@ -111,6 +135,9 @@ impl InjectedAnswer {
     }
 
     pub(crate) fn body_sent(&self) -> Vec<u8> {
+        if let Some(Digits(body)) = &self.body_hex {
+            return body.clone();
+        }
         match (&self.body, &self.code) {
             (Some(body), _) => body.clone().into_bytes(),
             (None, None) => Vec::new(),
@@ -139,6 +166,7 @@ impl InjectedAnswer {
         [("content-type", content_type), ("retry-after", retry_after), ("location", self.location.clone())]
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .chain(self.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())))
             .collect()
     }
 

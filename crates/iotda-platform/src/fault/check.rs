@@ -2,11 +2,15 @@
 //! are armed.
 
 use super::kind::{Close, Kind, Stage};
-use super::{Fault, InjectedAnswer, RetryAfter, Route};
+use super::{Fault, InjectedAnswer, Piece, RetryAfter, Route};
 use crate::Error;
+use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TRANSFER_ENCODING};
 
 /// How much of a thing an answer may have that is made in memory before it is sent.
 const AT_MOST: usize = 1_048_576;
+
+/// The same for an answer that is written by hand, in bytes.
+const RAW_AT_MOST: usize = 8 * 1_048_576;
 
 impl Fault {
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -35,6 +39,12 @@ impl Fault {
             Kind::ContinueFirst { count } if usize::try_from(*count).is_ok_and(|count| count > AT_MOST) => {
                 Some(format!("{count} is more than is kept in memory for it: {AT_MOST} will do"))
             }
+            Kind::Raw { send, .. } if send.iter().map(Piece::length).fold(0, usize::saturating_add) > RAW_AT_MOST => {
+                Some(format!("it has more bytes than are kept in memory for it: {RAW_AT_MOST} will do"))
+            }
+            Kind::RequestSlow { bytes_per_s: 0 } => {
+                Some("at 0 bytes a second nothing is read: use request_unread".into())
+            }
             Kind::Chunked { chunk: 0, .. } => Some("a chunk has one byte at least".to_owned()),
             Kind::Answer(answer) | Kind::EarlyAnswer(answer) => answer_objection(answer),
             _ => None,
@@ -58,12 +68,22 @@ fn answer_objection(answer: &InjectedAnswer) -> Option<String> {
         }
         (Some(_), _) => {}
     }
+    for (name, _) in &answer.headers {
+        match HeaderName::from_bytes(name.as_bytes()) {
+            Err(_) => return Some(format!("{name:?} is no name of a header field")),
+            Ok(CONNECTION | CONTENT_LENGTH | DATE | TRANSFER_ENCODING) => {
+                return Some(format!("the header {name:?} is the platform's own: write the answer as a raw one"));
+            }
+            Ok(_) => {}
+        }
+    }
     let retry_after = match &answer.retry_after {
         Some(RetryAfter::Text(text)) => Some(text),
         _ => None,
     };
     let values = [("location", answer.location.as_ref()), ("content_type", answer.content_type.as_ref())];
     let values = values.into_iter().chain([("retry_after", retry_after)]);
+    let values = values.chain(answer.headers.iter().map(|(name, value)| (name.as_str(), Some(value))));
     let bad = |text: &str| text.bytes().any(|byte| byte != b'\t' && !(b' '..=b'~').contains(&byte));
     values
         .filter_map(|(name, value)| Some((name, value?)))
@@ -87,6 +107,12 @@ mod tests {
             (Fault::chunked(0, false), "one byte at least"),
             (Fault::huge_header(2_000_000), "1048576 will do"),
             (Fault::continue_first(u32::MAX), "1048576 will do"),
+            (Fault::request_slow(0), "use request_unread"),
+            (Fault::raw([Piece::bytes(vec![0; RAW_AT_MOST]), Piece::text("x")], None), "8388608 will do"),
+            (Fault::raw([Piece::Repeat { text: "xx".into(), count: usize::MAX }], None), "8388608 will do"),
+            (Fault::answer(InjectedAnswer::status(400).header("a b", "")), "no name of a header field"),
+            (Fault::answer(InjectedAnswer::status(400).header("a", "\n")), "printable ASCII"),
+            (Fault::answer(InjectedAnswer::status(400).header("content-Length", "1")), "a raw one"),
             (Fault::status(99), "99 is no status"),
             (Fault::status(204), "204 is no status"),
             (Fault::refusal("IOTDA.1"), "\"IOTDA.1\" is not documented"),

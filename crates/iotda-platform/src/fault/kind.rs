@@ -2,6 +2,7 @@
 //! request at which each is done.
 
 use super::answer::InjectedAnswer;
+use super::raw::Piece;
 use super::whole_ms;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -36,6 +37,11 @@ pub(crate) enum Kind {
         reply: OldTlsReply,
     },
     PlainHttp {},
+    TlsAlert {
+        alert: u8,
+        #[serde(default = "client_hello")]
+        after: HandshakeMessage,
+    },
     RequestCut {
         after: u64,
         #[serde(default)]
@@ -44,6 +50,9 @@ pub(crate) enum Kind {
     RequestUnread {
         #[serde(default, skip_serializing_if = "Stall::is_for_ever")]
         for_ms: Stall,
+    },
+    RequestSlow {
+        bytes_per_s: u64,
     },
     EarlyAnswer(InjectedAnswer),
     TokenExpired {
@@ -86,6 +95,11 @@ pub(crate) enum Kind {
         #[serde(default)]
         form: EndlessForm,
     },
+    Raw {
+        send: Vec<Piece>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        close: Option<Close>,
+    },
     Delay {
         before: Part,
         #[serde(default, skip_serializing_if = "Stall::is_for_ever")]
@@ -105,6 +119,10 @@ pub(crate) enum Kind {
         #[serde(default = "notified")]
         close: Close,
     },
+    DamagedRecord {
+        #[serde(default)]
+        when: Damage,
+    },
 }
 
 fn one() -> u32 {
@@ -113,6 +131,10 @@ fn one() -> u32 {
 
 fn notified() -> Close {
     Close::Notified
+}
+
+fn client_hello() -> HandshakeMessage {
+    HandshakeMessage::ClientHello
 }
 
 /// Where in the life of a connection or of a request a fault is done. Each meets one fault of a stage at most.
@@ -147,10 +169,14 @@ impl Kind {
         match self {
             Kind::AcceptStall { .. } => Stage::Accept,
             Kind::WireCut { .. } | Kind::WireDrip { .. } => Stage::Wire,
-            Kind::HandshakeStall { .. } | Kind::Certificate { .. } | Kind::OldTls { .. } | Kind::PlainHttp {} => {
-                Stage::Tls
+            Kind::HandshakeStall { .. }
+            | Kind::Certificate { .. }
+            | Kind::OldTls { .. }
+            | Kind::PlainHttp {}
+            | Kind::TlsAlert { .. } => Stage::Tls,
+            Kind::RequestCut { .. } | Kind::RequestUnread { .. } | Kind::RequestSlow { .. } | Kind::EarlyAnswer(_) => {
+                Stage::Reading
             }
-            Kind::RequestCut { .. } | Kind::RequestUnread { .. } | Kind::EarlyAnswer(_) => Stage::Reading,
             Kind::TokenExpired { .. } | Kind::TokenRotated {} => Stage::Token,
             Kind::Answer(_) => Stage::Answer,
             Kind::Date { .. } => Stage::Date,
@@ -162,10 +188,13 @@ impl Kind {
             | Kind::ManyHeaders { .. }
             | Kind::Garbage { .. }
             | Kind::Trailing { .. }
-            | Kind::Endless { .. } => Stage::Form,
-            Kind::Delay { .. } | Kind::Drip { .. } | Kind::ResponseCut { .. } | Kind::IdleClose { .. } => {
-                Stage::Delivery
-            }
+            | Kind::Endless { .. }
+            | Kind::Raw { .. } => Stage::Form,
+            Kind::Delay { .. }
+            | Kind::Drip { .. }
+            | Kind::ResponseCut { .. }
+            | Kind::IdleClose { .. }
+            | Kind::DamagedRecord { .. } => Stage::Delivery,
         }
     }
 
@@ -179,8 +208,10 @@ impl Kind {
             Kind::Certificate { .. } => "certificate",
             Kind::OldTls { .. } => "old_tls",
             Kind::PlainHttp {} => "plain_http",
+            Kind::TlsAlert { .. } => "tls_alert",
             Kind::RequestCut { .. } => "request_cut",
             Kind::RequestUnread { .. } => "request_unread",
+            Kind::RequestSlow { .. } => "request_slow",
             Kind::EarlyAnswer(_) => "early_answer",
             Kind::TokenExpired { .. } => "token_expired",
             Kind::TokenRotated {} => "token_rotated",
@@ -195,10 +226,12 @@ impl Kind {
             Kind::Garbage { .. } => "garbage",
             Kind::Trailing { .. } => "trailing",
             Kind::Endless { .. } => "endless",
+            Kind::Raw { .. } => "raw",
             Kind::Delay { .. } => "delay",
             Kind::Drip { .. } => "drip",
             Kind::ResponseCut { .. } => "response_cut",
             Kind::IdleClose { .. } => "idle_close",
+            Kind::DamagedRecord { .. } => "damaged_record",
         }
     }
 }
@@ -254,6 +287,10 @@ pub enum Close {
     /// The same after TLS's end.
     #[serde(rename = "half_close_notify")]
     HalfNotified,
+    /// Not at all: the connection stays, and nothing more is read from it or sent on it, as if its packets were lost.
+    /// The system still acknowledges what arrives, until its window is full.
+    #[serde(rename = "silent")]
+    Silent,
 }
 
 impl Close {
@@ -321,6 +358,17 @@ pub enum OldTlsReply {
     Alert,
     /// A ServerHello of its version.
     ServerHello,
+}
+
+/// When a TLS record is damaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Damage {
+    /// It is the one with the answer.
+    #[default]
+    Answer,
+    /// It follows the answer, which is good, on the connection that is now idle.
+    Idle,
 }
 
 /// The parts of an answer.

@@ -64,6 +64,12 @@ impl Gate {
         !self.held.is_empty()
     }
 
+    /// Puts other bytes in the place of those that are held back.
+    pub(super) fn replace_held(&mut self, bytes: Vec<u8>) {
+        self.partial.clear();
+        self.held = bytes;
+    }
+
     /// Lets everything through.
     pub(super) fn open(&mut self) {
         self.is_open = true;

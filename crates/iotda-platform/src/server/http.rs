@@ -4,6 +4,7 @@
 use super::delivery;
 use super::plain::{Plain, Progress};
 use super::reply::{Reply, Then, Written};
+use super::wire::Idle;
 use crate::calendar;
 use crate::fault::{Close, Kind, Stage, Stall, Target};
 use crate::pipeline::{self, Answer};
@@ -19,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 /// How much of a body that is too large is read and thrown away, so that a client that sends before it reads gets to
@@ -37,6 +39,8 @@ struct Exchange<'a> {
     state: &'a State,
     connection: u64,
     progress: Progress,
+    /// A fault of an earlier request that is still to be done: it is done when the connection has been idle.
+    idle_close: Option<Kind>,
     order: Mutex<Option<Order>>,
 }
 
@@ -54,8 +58,10 @@ impl std::error::Error for TakenOver {}
 
 /// Serves requests until the connection ends.
 pub(super) async fn serve(mut plain: Plain, progress: Progress, state: &State, connection: u64) {
+    let mut idle_close = None;
     loop {
-        let exchange = Exchange { state, connection, progress: progress.clone(), order: Mutex::new(None) };
+        let (progress, order) = (progress.clone(), Mutex::new(None));
+        let exchange = Exchange { state, connection, progress: progress.clone(), idle_close: idle_close.take(), order };
         let service = service_fn(|request| Box::pin(exchange.respond(request)));
         let mut http = hyper::server::conn::http1::Builder::new()
             .auto_date_header(false)
@@ -82,6 +88,14 @@ pub(super) async fn serve(mut plain: Plain, progress: Progress, state: &State, c
         };
         match sent {
             Ok(Then::KeepAlive) => plain.put_back(parts.read_buf),
+            Ok(Then::Idle(after_ms, close)) => {
+                plain.put_back(parts.read_buf);
+                match plain.wait_idle(Duration::from_millis(after_ms)).await {
+                    Idle::Disturbed => idle_close = Some(Kind::IdleClose { after_ms, close }),
+                    Idle::Over => return plain.end(close).await,
+                    Idle::Gone => return,
+                }
+            }
             Ok(Then::Close(close)) => return plain.end(close).await,
             Ok(Then::Hold) | Err(_) => return,
         }
@@ -93,9 +107,10 @@ impl Exchange<'_> {
         let (head, body) = request.into_parts();
         let mut target = pipeline::target_of_path(head.uri.path());
         let met = if self.progress.has_cut() { None } else { self.state.faults().meet_head(&target) };
-        if let Some(fault) = met {
-            self.meet_at_head(&fault, &head, &target)?;
+        if let Some(fault) = &met {
+            self.meet_at_head(fault, &head, &target)?;
         }
+        let name_at_head = met.map(|fault| fault.name().to_owned());
         let body = receive_body(body, head.headers.contains_key(EXPECT)).await;
         if self.progress.is_cut().is_some() {
             return Err(TakenOver);
@@ -111,16 +126,18 @@ impl Exchange<'_> {
             Some(Kind::TokenRotated {}) => pipeline::rotate_token(self.state, &target),
             _ => {}
         }
+        let names = name_at_head.into_iter().chain(met.names()).collect();
         let (answer, close) = match met.of(Stage::Answer) {
             Some(Kind::Answer(injected)) => {
-                let answer = pipeline::answer_instead(self.state, request, target, Some(injected), met.names());
+                let answer = pipeline::answer_instead(self.state, request, target, Some(injected), names);
                 (answer, injected.close_after())
             }
-            _ => (pipeline::answer(self.state, request, met.names()), None),
+            _ => (pipeline::answer(self.state, request, names), None),
         };
         let off_s = if let Some(Kind::Date { off_s }) = met.of(Stage::Date) { *off_s } else { 0 };
         let reply = self.reply(answer, off_s, keep_alive);
-        match (met.of(Stage::Form), met.of(Stage::Delivery), close) {
+        let delivery = met.of(Stage::Delivery).or(self.idle_close.as_ref());
+        match (met.of(Stage::Form), delivery, close) {
             (None, None, None) => Ok(reply.into_response()),
             (form, delivery, close) => {
                 let mut written = reply.write(form);
@@ -139,6 +156,10 @@ impl Exchange<'_> {
                 true => Err(TakenOver),
                 false => Ok(()),
             },
+            Kind::RequestSlow { bytes_per_s } => {
+                self.progress.read_slowly(*bytes_per_s);
+                Ok(())
+            }
             Kind::RequestUnread { for_ms } => {
                 pipeline::answer_instead(self.state, unread(), target.clone(), None, names);
                 Err(self.take_over(Order::Unread(*for_ms)))

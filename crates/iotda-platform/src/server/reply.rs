@@ -1,7 +1,7 @@
 //! An answer as HTTP has it, status, header fields and body, and the bytes that it is written as: as it should be,
 //! through hyper, or in one of the forms that a fault gives it.
 
-use crate::fault::{Close, EndlessForm, Kind};
+use crate::fault::{Close, EndlessForm, Kind, Piece};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::StatusCode;
@@ -24,7 +24,9 @@ pub(super) struct Reply {
 pub(super) struct Written {
     pub(super) head: Vec<u8>,
     pub(super) body: Vec<u8>,
-    /// What follows the body again and again.
+    /// What follows the body after pauses of so many milliseconds.
+    pub(super) later: Vec<(u64, Vec<u8>)>,
+    /// What follows that again and again.
     pub(super) endless: Vec<u8>,
     pub(super) then: Then,
 }
@@ -34,6 +36,8 @@ pub(super) struct Written {
 pub(super) enum Then {
     KeepAlive,
     Close(Close),
+    /// It is ended once it has been idle for so many milliseconds.
+    Idle(u64, Close),
     /// Nothing more is said on it.
     Hold,
 }
@@ -92,8 +96,9 @@ impl Reply {
             }
             Some(Kind::Garbage { text }) => {
                 let (head, then) = (text.clone().into_bytes(), Then::Close(Close::Notified));
-                return Written { head, body: Vec::new(), endless, then };
+                return Written { head, body: Vec::new(), later: Vec::new(), endless, then };
             }
+            Some(Kind::Raw { send, close }) => return self.write_pieces(send, close.map_or(then, Then::Close)),
             Some(Kind::Trailing { text: Some(text) }) => trailing = text.clone().into_bytes(),
             Some(Kind::Trailing { text: None }) => {
                 let Written { head, body, .. } = self.clone().write(None);
@@ -119,7 +124,28 @@ impl Reply {
         }
         head.push_str("\r\n");
         let (head, body) = ([before, head.into_bytes()].concat(), [self.body, trailing].concat());
-        Written { head, body, endless, then }
+        Written { head, body, later: Vec::new(), endless, then }
+    }
+
+    /// What a fault sends in the place of the reply.
+    fn write_pieces(self, pieces: &[Piece], then: Then) -> Written {
+        let body = self.body.clone();
+        let Written { head: own_head, body: own_body, .. } = self.write(None);
+        let own = [own_head, own_body].concat();
+        let mut head = Vec::new();
+        let mut later: Vec<(u64, Vec<u8>)> = Vec::new();
+        for piece in pieces {
+            let open = later.last_mut().map_or(&mut head, |(_, bytes)| bytes);
+            match piece {
+                Piece::Text(text) => open.extend_from_slice(text.as_bytes()),
+                Piece::Bytes(bytes) => open.extend_from_slice(bytes),
+                Piece::Repeat { text, count } => open.extend_from_slice(text.repeat(*count).as_bytes()),
+                Piece::Answer => open.extend_from_slice(&own),
+                Piece::Body => open.extend_from_slice(&body),
+                Piece::PauseMs(ms) => later.push((*ms, Vec::new())),
+            }
+        }
+        Written { head, body: Vec::new(), later, endless: Vec::new(), then }
     }
 }
 
@@ -197,6 +223,26 @@ mod tests {
         assert_eq!(twice, text(&reply().write(None)).repeat(2));
         assert!(with(&Fault::trailing("more")).0.ends_with("\r\n\r\nabcdemore"));
         assert_eq!(with(&Fault::garbage("SSH")), ("SSH".to_owned(), Then::Close(Close::Notified)));
+    }
+
+    #[test]
+    fn pieces_that_are_written_by_hand() {
+        let pieces = [
+            Piece::text("HTTP/1.1 299 \n"),
+            Piece::Body,
+            Piece::pause(std::time::Duration::ZERO),
+            Piece::Repeat { text: "ab".to_owned(), count: 2 },
+            Piece::pause(std::time::Duration::from_millis(7)),
+            Piece::Answer,
+            Piece::bytes(b"\xff"),
+        ];
+        let written = reply().write(Some(&Fault::raw(pieces.clone(), None).kind));
+        let last = [text(&reply().write(None)).as_bytes(), b"\xff"].concat();
+        assert_eq!(written.head, b"HTTP/1.1 299 \nabcde");
+        assert_eq!(written.later, [(0, b"abab".to_vec()), (7, last)]);
+        assert_eq!(written.then, Then::KeepAlive);
+        let closed = reply().write(Some(&Fault::raw(pieces, Some(Close::Reset)).kind));
+        assert_eq!(closed.then, Then::Close(Close::Reset));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(super) struct Wire {
     cut: Option<Cut>,
     drip: Option<Drip>,
     gate: Option<Held>,
+    /// The last byte of the next record is to be changed.
+    damages: bool,
 }
 
 struct Cut {
@@ -52,6 +54,19 @@ struct Held {
     gate: Gate,
     stall: Stall,
     until: Option<Pin<Box<Sleep>>>,
+    /// Sent in the place of what is held back; then the connection ends.
+    alert: Option<u8>,
+}
+
+/// What ended the wait on an idle connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// The time is over.
+    Over,
+    /// The client has sent something.
+    Disturbed,
+    /// The client has gone.
+    Gone,
 }
 
 /// What ended a pause.
@@ -65,7 +80,15 @@ pub(super) enum Pause {
 impl Wire {
     /// With those of the connection's faults that are done here.
     pub(super) fn new(tcp: TcpStream, faults: &[Kind]) -> Self {
-        let mut wire = Self { tcp: Some(tcp), half: false, ahead: VecDeque::new(), cut: None, drip: None, gate: None };
+        let mut wire = Self {
+            tcp: Some(tcp),
+            half: false,
+            ahead: VecDeque::new(),
+            cut: None,
+            drip: None,
+            gate: None,
+            damages: false,
+        };
         for fault in faults {
             match *fault {
                 Kind::WireCut { direction, after, close } => wire.cut = Some(Cut { direction, left: after, close }),
@@ -74,7 +97,11 @@ impl Wire {
                     wire.drip = Some(Drip { every: Duration::from_millis(every_ms), next });
                 }
                 Kind::HandshakeStall { after, for_ms } => {
-                    wire.gate = Some(Held { gate: Gate::new(after), stall: for_ms, until: None });
+                    wire.gate = Some(Held { gate: Gate::new(after), stall: for_ms, until: None, alert: None });
+                }
+                Kind::TlsAlert { alert, after } => {
+                    let stall = Stall::For(Duration::ZERO);
+                    wire.gate = Some(Held { gate: Gate::new(after), stall, until: None, alert: Some(alert) });
                 }
                 _ => {}
             }
@@ -86,8 +113,31 @@ impl Wire {
     pub(super) async fn pause(&mut self, stall: Stall) -> Pause {
         tokio::select! {
             () = sleep(stall) => Pause::Over,
-            _ = poll_fn(|context| self.poll_gone(context)) => Pause::Gone,
+            () = poll_fn(|context| self.poll_over(context)) => Pause::Gone,
         }
+    }
+
+    /// Waits until the client sends something, which is kept, or has gone; no longer than this.
+    pub(super) async fn wait_idle(&mut self, at_most: Duration) -> Idle {
+        let arrival = poll_fn(|context| match self.poll_arrival(context) {
+            Poll::Ready(true) => Poll::Ready(Idle::Disturbed),
+            Poll::Ready(false) => Poll::Ready(Idle::Gone),
+            Poll::Pending => Poll::Pending,
+        });
+        if at_most.is_zero() {
+            // What comes right behind the answer has come too late, however fast the machine is.
+            return Idle::Over;
+        }
+        tokio::select! {
+            biased;
+            idle = arrival => idle,
+            () = tokio::time::sleep(at_most) => Idle::Over,
+        }
+    }
+
+    /// The next record that is sent cannot be deciphered.
+    pub(super) fn damage_next(&mut self) {
+        self.damages = true;
     }
 
     /// Does nothing for a while, and does not read either. A client that has more to send than the windows hold is not
@@ -112,6 +162,10 @@ impl Wire {
 
     /// Ends the connection. What TLS has to say first has been said.
     pub(super) async fn end(mut self, close: Close) {
+        if close == Close::Silent {
+            self.pause_unread(Stall::ForEver).await;
+            return;
+        }
         self.cut(close);
         if self.half {
             poll_fn(|context| self.poll_discard(context)).await;
@@ -138,6 +192,35 @@ impl Wire {
                 self.half = true;
                 self.tcp = Some(tcp);
             }
+            Close::Silent => {
+                self.half = true;
+                self.tcp = Some(tcp);
+            }
+        }
+    }
+
+    /// Ready when the client has gone and nothing more is to be expected of the connection.
+    fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self.half {
+            true => self.poll_discard(context),
+            false => self.poll_gone(context).map(|_| ()),
+        }
+    }
+
+    /// Whether something has come that is still to be read, or nothing will: ready in either case.
+    fn poll_arrival(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        if !self.ahead.is_empty() {
+            return Poll::Ready(true);
+        }
+        let Some(tcp) = &mut self.tcp else { return Poll::Ready(false) };
+        let mut chunk = [0; 4096];
+        let mut buffer = ReadBuf::new(&mut chunk);
+        match ready!(Pin::new(tcp).poll_read(context, &mut buffer)) {
+            Ok(()) if !buffer.filled().is_empty() => {
+                self.ahead.extend(buffer.filled());
+                Poll::Ready(true)
+            }
+            _ => Poll::Ready(false),
         }
     }
 
@@ -182,7 +265,11 @@ impl Wire {
                 continue;
             }
             if held.gate.is_open() {
+                let alerted = held.alert.is_some();
                 self.gate = None;
+                if alerted {
+                    self.cut(Close::Fin);
+                }
                 continue;
             }
             if !held.gate.holds_back() {
@@ -191,6 +278,9 @@ impl Wire {
             if let Stall::For(duration) = held.stall {
                 let until = held.until.get_or_insert_with(|| Box::pin(tokio::time::sleep(duration)));
                 if until.as_mut().poll(context).is_ready() {
+                    if let Some(alert) = held.alert {
+                        held.gate.replace_held(fatal_alert(alert));
+                    }
                     held.gate.open();
                     continue;
                 }
@@ -202,17 +292,23 @@ impl Wire {
 
     fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.half {
-            return self.poll_send_cut(bytes);
+            return self.poll_send_cut(context);
         }
         let mut bytes = bytes;
+        let length = bytes.len();
+        let damaged =
+            if self.damages { bytes.split_last().map(|(last, rest)| [rest, &[last ^ 1]].concat()) } else { None };
+        if let Some(damaged) = &damaged {
+            bytes = damaged;
+        }
         if let Some(Cut { direction: Direction::Sent, left, close }) = self.cut {
             if left == 0 {
                 self.cut(close);
-                return self.poll_send_cut(bytes);
+                return self.poll_send_cut(context);
             }
             bytes = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
         }
-        let Some(tcp) = &mut self.tcp else { return self.poll_send_cut(bytes) };
+        let Some(tcp) = &mut self.tcp else { return self.poll_send_cut(context) };
         if let Some(drip) = &mut self.drip {
             ready!(drip.next.as_mut().poll(context));
             bytes = &bytes[..bytes.len().min(1)];
@@ -221,13 +317,19 @@ impl Wire {
         if let Some(drip) = &mut self.drip {
             drip.next.set(tokio::time::sleep(drip.every));
         }
+        // Less than all of it is sent if the client does not read; the last byte is then still to come.
+        self.damages &= sent < length;
         self.passed(Direction::Sent, sent);
         Poll::Ready(Ok(sent))
     }
 
-    /// What becomes of bytes when the platform's side has ended: TLS is not to notice as long as the client's has not.
-    fn poll_send_cut(&self, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(if self.half { Ok(bytes.len()) } else { Err(ErrorKind::BrokenPipe.into()) })
+    /// What becomes of bytes when the platform's side has ended: they wait, as if the client did not read, until the
+    /// client's side has ended too. To take them in would let a body without an end be written for ever.
+    fn poll_send_cut(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.half {
+            ready!(self.poll_discard(context));
+        }
+        Poll::Ready(Err(ErrorKind::BrokenPipe.into()))
     }
 
     /// Counts bytes that have gone in a direction, and cuts the connection after the last one that may.
@@ -259,6 +361,11 @@ impl Wire {
             None => Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
         }
     }
+}
+
+/// A fatal alert of TLS 1.2, before its messages are encrypted.
+fn fatal_alert(number: u8) -> Vec<u8> {
+    vec![21, 3, 3, 0, 2, 2, number]
 }
 
 async fn sleep(stall: Stall) {

@@ -260,6 +260,20 @@ impl Connection {
         buffer
     }
 
+    /// What is in the next TLS record.
+    pub fn read_record(&mut self) -> Vec<u8> {
+        let stream = self.stream.get_mut();
+        let mut header = [0; 5];
+        stream.sock.read_exact(&mut header).expect("a record");
+        let mut record = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
+        stream.sock.read_exact(&mut record).expect("a record");
+        stream.conn.read_tls(&mut [&header[..], &record].concat().as_slice()).expect("it is taken");
+        let state = stream.conn.process_new_packets().expect("it is TLS");
+        let mut bytes = vec![0; state.plaintext_bytes_to_read()];
+        stream.conn.reader().read_exact(&mut bytes).expect("it is there");
+        bytes
+    }
+
     pub fn tcp(&self) -> &TcpStream {
         &self.stream.get_ref().sock
     }

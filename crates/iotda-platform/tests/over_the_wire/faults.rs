@@ -7,6 +7,7 @@ mod delays;
 mod forms;
 mod handshakes;
 mod injection;
+mod raw;
 
 use crate::device::{Connection, accepted, platform, tls};
 use iotda_platform::{Counters, Fault, Platform};

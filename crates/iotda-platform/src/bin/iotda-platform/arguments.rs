@@ -118,11 +118,11 @@ Faults:
     device = \"my_device\"                   # to whose requests,
     on = \"auth\"                            # to which call: auth, properties, message, batch
   Kinds of connections:
-    accept_stall, wire_cut, wire_drip, handshake_stall, certificate, old_tls, plain_http
+    accept_stall, wire_cut, wire_drip, handshake_stall, certificate, old_tls, plain_http, tls_alert
   Kinds of requests:
-    request_cut, request_unread, early_answer, token_expired, token_rotated, answer, date, content_length, chunked,
-    http_1_0, continue_first, huge_header, many_headers, garbage, trailing, endless, delay, drip, response_cut,
-    idle_close
+    request_cut, request_unread, request_slow, early_answer, token_expired, token_rotated, answer, date,
+    content_length, chunked, http_1_0, continue_first, huge_header, many_headers, garbage, trailing, endless, raw, delay,
+    drip, response_cut, idle_close, damaged_record
   The documentation of the crate has a table of them with their parameters.
 
 Example:

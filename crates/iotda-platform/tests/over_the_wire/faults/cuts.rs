@@ -1,14 +1,15 @@
 //! Connections that end where they should not.
 
-use super::{assert_done_once, authenticated, client_hello, counts, once, wait_for_open_connections};
+use super::{assert_done_once, authenticated, client_hello, counts, once, wait_for, wait_for_open_connections};
 use crate::device::{Connection, End, SILENCE, accepted, message, platform, read_to_end, tls};
-use iotda_platform::{Close, Direction, Fault, Platform, Route};
+use iotda_platform::{Close, Direction, EndlessForm, Fault, InjectedAnswer, Platform, Route};
 use rustls::pki_types::ServerName;
 use rustls::version::TLS12;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a client sees of each.
 const ENDS: [(Close, End); 5] = [
@@ -83,7 +84,7 @@ fn a_request_is_cut_in_every_way() {
 #[test]
 fn a_response_is_cut_after_every_number_of_bytes() {
     let (platform, mut connection, token) = authenticated();
-    platform.inject(Fault::idle_close(std::time::Duration::ZERO, Close::Notified).times(1)).expect("a fault");
+    platform.inject(Fault::idle_close(Duration::ZERO, Close::Notified).times(1)).expect("a fault");
     connection.write(&message(&token, b"{}")).expect("a request is written");
     let (whole, end) = connection.rest();
     assert!(whole.starts_with("HTTP/1.1 200 OK\r\n") && end == End::Notified, "{whole}");
@@ -149,10 +150,91 @@ fn a_half_that_is_closed_leaves_the_other_open() {
 }
 
 #[test]
+fn a_body_without_an_end_waits_where_the_wire_is_half_cut() {
+    let (platform, _, token) = authenticated();
+    for close in [Close::Half, Close::Silent] {
+        once(&platform, Fault::wire_cut(Direction::Sent, 40_000, close));
+        once(&platform, Fault::endless(EndlessForm::Length));
+        let mut connection = Connection::open(&platform);
+        connection.write(&message(&token, b"")).expect("a request is written");
+        connection.tcp().set_read_timeout(Some(SILENCE)).expect("a socket");
+        let (text, end) = connection.rest();
+        assert!(text.len() > 10_000 && text.len() < 40_000, "{}", text.len());
+        assert_eq!(end, if close == Close::Half { End::Truncated } else { End::Silent });
+        drop(connection);
+        // It is seen to go: the platform waits for it, and does not write on into nowhere.
+        wait_for_open_connections(&platform, 0);
+        assert_done_once(&platform, &token);
+        wait_for_open_connections(&platform, 0);
+    }
+}
+
+#[test]
+fn a_connection_goes_silent_without_an_end() {
+    let (platform, mut connection, token) = authenticated();
+    let request = message(&token, b"");
+    for (number, (fault, seen)) in [
+        (Fault::idle_close(Duration::ZERO, Close::Silent), None),
+        (Fault::response_cut(12, Close::Silent), Some("HTTP/1.1 200")),
+        (Fault::request_cut(10, Close::Silent), Some("")),
+        (Fault::answer(InjectedAnswer::status(503).close(Close::Silent)), None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        once(&platform, fault);
+        connection.write(&request).expect("a request is written");
+        match seen {
+            Some(text) => connection.expect(text),
+            None => drop(connection.read().expect("an answer")),
+        }
+        wait_for(&platform, |counters| counters.request_faults == number as u64 + 1);
+        // What is written now is acknowledged by the system, and answered by nobody.
+        connection.write(&request).expect("a request is written");
+        connection.expect_silence();
+        connection = Connection::open(&platform);
+        wait_for_open_connections(&platform, 1);
+    }
+    let hello = client_hello(&platform);
+    once(&platform, Fault::wire_cut(Direction::Received, hello.len() as u64, Close::Silent));
+    let mut tcp = TcpStream::connect(platform.address()).expect("a connection");
+    tcp.write_all(&hello).expect("it is written");
+    tcp.set_read_timeout(Some(SILENCE)).expect("a socket");
+    assert_eq!(read_to_end(&mut tcp), (Vec::new(), End::Silent));
+    drop(tcp);
+    wait_for_open_connections(&platform, 1);
+    assert_done_once(&platform, &token);
+}
+
+#[test]
+fn a_request_within_the_idle_time_is_answered_and_begins_it_anew() {
+    let (platform, mut connection, token) = authenticated();
+    let never = Duration::from_secs(3600);
+    once(&platform, Fault::idle_close(never, Close::Notified));
+    for _ in 0..3 {
+        assert_eq!(connection.message("device", &token, b"").outcome(), accepted());
+    }
+    // Also those that have come together with the one that meets the fault.
+    once(&platform, Fault::idle_close(never, Close::Notified));
+    connection.write(&message(&token, b"").repeat(3)).expect("they are written");
+    for _ in 0..3 {
+        assert_eq!(connection.read().expect("an answer").outcome(), accepted());
+    }
+    connection.break_off();
+    wait_for_open_connections(&platform, 0);
+    once(&platform, Fault::idle_close(Duration::from_millis(40), Close::Notified));
+    connection = Connection::open(&platform);
+    connection.write(&message(&token, b"").repeat(2)).expect("they are written");
+    let (text, end) = connection.rest();
+    assert_eq!((text.matches("HTTP/1.1 200 OK").count(), end), (2, End::Notified), "{text}");
+    assert_done_once(&platform, &token);
+}
+
+#[test]
 fn kept_connections_are_closed_while_idle() {
     let (platform, mut connection, token) = authenticated();
     for (close, end) in ENDS {
-        once(&platform, Fault::idle_close(std::time::Duration::from_millis(1), close));
+        once(&platform, Fault::idle_close(Duration::from_millis(1), close));
         let response = connection.message("device", &token, b"");
         assert_eq!((response.outcome(), response.header("connection")), (accepted(), None));
         assert_eq!(connection.rest(), (String::new(), end), "{close:?}");

@@ -3,7 +3,7 @@
 use super::{assert_done_once, authenticated, client_hello, counts, once, wait_for, wait_for_open_connections};
 use crate::device::{Connection, End, SILENCE, accepted, message, now, platform, post, read_to_end, registry, tls};
 use iotda_platform::{
-    Close, Direction, EndlessForm, Fault, HandshakeMessage, OldTls, OldTlsReply, Part, Platform, Stall,
+    Close, Direction, EndlessForm, Fault, HandshakeMessage, OldTls, OldTlsReply, Part, Platform, Route, Stall,
 };
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
@@ -202,6 +202,33 @@ fn a_request_that_is_not_read_blocks_its_sender() {
     wait_for(&platform, |counters| counters.requests == 2);
     let record = platform.requests().pop().expect("a record");
     assert_eq!((record.status, record.faults), (0, vec!["request_unread".to_owned()]));
+    assert_done_once(&platform, &token);
+}
+
+#[test]
+fn a_request_that_is_read_slowly_is_taken_whole_or_blocks_its_sender() {
+    let (platform, mut connection, token) = authenticated();
+    // As fast as the machine: what matters is that nothing is lost in the pieces, and nothing of the next request.
+    once(&platform, Fault::request_slow(50_000_000));
+    let bodies = [vec![b'x'; 1_000_000], b"next".to_vec()];
+    connection.write(&bodies.clone().map(|body| message(&token, &body)).concat()).expect("they are written");
+    for body in bodies {
+        assert_eq!(connection.read().expect("an answer").outcome(), accepted());
+        assert!(platform.reports().iter().any(|report| report.body == body));
+    }
+    let faults: Vec<_> = platform.requests().into_iter().map(|request| request.faults).collect();
+    assert_eq!(faults, [vec![], vec!["request_slow".to_owned()], vec![]]);
+
+    // So slow that nothing but the first bytes is ever read.
+    let platform =
+        Platform::builder().registry(registry()).clock_stopped_at(now()).narrow_window().start().expect("a platform");
+    let mut connection = Connection::open(&platform);
+    let token = connection.token("device");
+    once(&platform, Fault::request_slow(1).on(Route::Message));
+    connection.tcp().set_write_timeout(Some(SILENCE)).expect("a socket");
+    connection.tcp().set_read_timeout(Some(SILENCE)).expect("a socket");
+    let error = connection.write(&message(&token, &[b'x'; 1_000_000])).expect_err("hardly anything is read");
+    assert!(matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut), "{error}");
     assert_done_once(&platform, &token);
 }
 

@@ -2,7 +2,7 @@
 
 use super::{assert_done_once, counts, once, wait_for_open_connections};
 use crate::device::{Connection, platform, read_to_end, tls};
-use iotda_platform::{Fault, OldTls, OldTlsReply, Platform, ShownCertificate};
+use iotda_platform::{Fault, HandshakeMessage, OldTls, OldTlsReply, Platform, ShownCertificate};
 use rustls::ClientConfig;
 use rustls::version::TLS12;
 use std::io::Write;
@@ -71,6 +71,23 @@ fn a_record_of_an_old_version() {
             assert!(bytes.starts_with(&start), "{bytes:?}");
         }
     }
+}
+
+#[test]
+fn alerts_in_the_handshake() {
+    let platform = platform();
+    let config = Arc::new(tls(&platform, &[&TLS12]));
+    for after in [HandshakeMessage::ClientHello, HandshakeMessage::Certificate, HandshakeMessage::ServerHelloDone] {
+        for (alert, expected) in [(40, "HandshakeFailure"), (48, "UnknownCA"), (80, "InternalError")] {
+            once(&platform, Fault::tls_alert(after, alert));
+            let error = error(&platform, &config);
+            assert!(error.contains(expected), "{after:?}: {error}");
+        }
+    }
+    wait_for_open_connections(&platform, 0);
+    assert_eq!(platform.counters().handshakes_failed, 9);
+    let token = Connection::open(&platform).token("device");
+    assert_done_once(&platform, &token);
 }
 
 #[test]
