@@ -205,3 +205,6 @@ fn cancelled(sent: bool, arrived: Arrived) -> Error {
     };
     Error { sent, arrived, ..Error::new(Kind::Cancelled, message) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! sockets on the loopback.
 
 mod batches;
+mod connections;
 mod device;
 mod faults;
 mod odd_answers;

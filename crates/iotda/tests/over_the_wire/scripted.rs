@@ -1,8 +1,9 @@
 //! A TLS server that answers as a test says: what no correct platform would send.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
@@ -26,11 +27,13 @@ pub enum Reply {
     Send(Vec<u8>),
     /// Send these bytes and close the connection.
     SendAndClose(Vec<u8>),
+    /// Send these one after the other, and say so when all of them have been sent.
+    SendInParts(Vec<Vec<u8>>, Sender<()>),
 }
 
 /// The server, until it is dropped.
 pub struct Scripted {
-    port: u16,
+    address: SocketAddr,
     ca_pem: String,
     /// Of the server's own public key.
     pub key_sha256: [u8; 32],
@@ -69,12 +72,24 @@ pub struct Tls {
     pub demands_certificate: bool,
 }
 
+impl Tls {
+    pub const V1_2: Tls = Tls { version: &rustls::version::TLS12, demands_certificate: false };
+}
+
 impl Scripted {
     pub fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        Self::start_with(Tls { version: &rustls::version::TLS12, demands_certificate: false }, script)
+        Self::start_with(Tls::V1_2, script)
     }
 
     pub fn start_with(tls: Tls, script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), tls, script)
+    }
+
+    pub fn start_on(
+        listener: TcpListener,
+        tls: Tls,
+        script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut parameters =
             rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
@@ -103,9 +118,9 @@ impl Scripted {
             builder.with_no_client_auth()
         };
         let tls = builder.with_single_cert(vec![server_certificate.der().clone()], private).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
         let mut server = Scripted {
-            port: listener.local_addr().unwrap().port(),
+            address,
             ca_pem: certificate.pem(),
             key_sha256: sha256(&server_key.subject_public_key_info()),
             client_identity: (client_certificate.pem(), client_key.serialize_pem()),
@@ -122,7 +137,10 @@ impl Scripted {
                     return;
                 }
                 connections.fetch_add(1, Ordering::SeqCst);
-                let stream = StreamOwned::new(ServerConnection::new(Arc::clone(&tls)).unwrap(), socket.unwrap());
+                let socket = socket.unwrap();
+                // What is written is sent, and on loopback has then arrived.
+                socket.set_nodelay(true).unwrap();
+                let stream = StreamOwned::new(ServerConnection::new(Arc::clone(&tls)).unwrap(), socket);
                 let (seen, script) = (Arc::clone(&seen), Arc::clone(&script));
                 // Ends when the client closes its side.
                 thread::spawn(move || serve(stream, &seen, &*script));
@@ -133,7 +151,7 @@ impl Scripted {
 
     pub fn config(&self) -> Config {
         let mut config = Config::new();
-        config.endpoint(&format!("https://127.0.0.1:{}", self.port)).unwrap();
+        config.endpoint(&format!("https://{}", self.address)).unwrap();
         config.device("device", b"secret").unwrap().ca_pem(self.ca_pem.as_bytes()).unwrap();
         config.retry(crate::device::NEVER).unwrap();
         config
@@ -153,6 +171,11 @@ impl Scripted {
         self.requests().iter().map(|request| request.target.trim_start_matches(prefix).to_owned()).collect()
     }
 
+    /// Counts the connections while the server runs.
+    pub fn connection_count(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.connections)
+    }
+
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -162,7 +185,7 @@ impl Drop for Scripted {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         // Wakes the accepting thread.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = TcpStream::connect(self.address);
         let _ = self.accepting.take().map(JoinHandle::join);
     }
 }
@@ -182,6 +205,15 @@ fn serve(
         let (bytes, close) = match script(&request) {
             Reply::Send(bytes) => (bytes, false),
             Reply::SendAndClose(bytes) => (bytes, true),
+            Reply::SendInParts(parts, sent) => {
+                for part in parts {
+                    if stream.write_all(&part).and_then(|()| stream.flush()).is_err() {
+                        return;
+                    }
+                }
+                let _ = sent.send(());
+                continue;
+            }
         };
         if stream.write_all(&bytes).and_then(|()| stream.flush()).is_err() || close {
             return;
