@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use iotda::{CallOptions, Delivery, Error, ErrorKind};
 
+use crate::arguments::struct_size;
 use crate::cancel::iotda_cancel_t;
-use crate::status::{self, IOTDA_OK, iotda_status_t};
+use crate::outcome::{Outcome, Stop};
+use crate::panic::caught;
+use crate::status::{self, IOTDA_E_INTERNAL, IOTDA_E_INVALID_ARGUMENT, IOTDA_OK, iotda_status_t};
 
 /// What one call is told, and what it tells. Optional: every function that takes one takes NULL.
 ///
@@ -35,21 +38,64 @@ pub struct iotda_call_t {
     pub message: [c_char; 256],
 }
 
-/// What a call is told.
+const POISONED: &str = "an earlier call on this handle met a fault of the library: close it and make a new one";
+const PANICKED: &str =
+    "the library met a fault of its own; the handle can no longer be used: close it, and please report this";
+
+/// `guarded!(call, |options| …)`: the body of a function that takes a call struct.
+macro_rules! guarded {
+    ($call:ident, $body:expr) => {
+        // SAFETY: the promises "structs" and "handles".
+        unsafe { $crate::call::guarded($call, $body) }
+    };
+}
+
+/// Runs `body`, catches a panic, and writes the outcome into `call`.
 ///
 /// # Safety
 ///
-/// The struct's `cancel` is NULL or a cancel handle that has not been freed.
-pub(crate) unsafe fn options(call: Option<&iotda_call_t>) -> CallOptions {
+/// The promise "structs" for `call`, and "handles" for its `cancel`.
+pub(crate) unsafe fn guarded(
+    call: *mut iotda_call_t,
+    body: impl FnOnce(CallOptions) -> Outcome<Delivery>,
+) -> iotda_status_t {
+    // SAFETY: the promise "structs".
+    let size = unsafe { struct_size(call, "call") }.ok();
+    // The struct may be shorter than what would be written.
+    if size.is_some_and(|size| size < size_of::<iotda_call_t>()) {
+        return IOTDA_E_INVALID_ARGUMENT;
+    }
+    // SAFETY: NULL, or whole, as its size says: the promise "structs".
+    let mut call = unsafe { call.as_mut() };
+    // SAFETY: the promise "handles".
+    let options = unsafe { options(call.as_deref()) };
+    let refuse = |call: Option<&mut iotda_call_t>, kind, message: &str, status| {
+        call.map_or(status, |call| refuse(call, kind, message))
+    };
+    match caught(|| body(options)) {
+        Ok(Ok(delivery)) => conclude(call.take(), &Ok(delivery)),
+        Ok(Err(Stop::Core(error))) => conclude(call.take(), &Err(error)),
+        Ok(Err(Stop::Argument(why))) => refuse(call, ErrorKind::InvalidArgument, &why, IOTDA_E_INVALID_ARGUMENT),
+        Ok(Err(Stop::Poisoned)) => refuse(call, ErrorKind::Internal, POISONED, IOTDA_E_INTERNAL),
+        Err(fault) => refuse(call, ErrorKind::Internal, &format!("{PANICKED} ({fault})"), IOTDA_E_INTERNAL),
+    }
+}
+
+/// What a call is given.
+///
+/// # Safety
+///
+/// The promise "handles" for the struct's `cancel`.
+unsafe fn options(call: Option<&iotda_call_t>) -> CallOptions {
     let Some(call) = call else { return CallOptions::default() };
-    // SAFETY: NULL or a cancel handle that has not been freed, as the caller promises.
+    // SAFETY: the promise "handles".
     let cancel = unsafe { call.cancel.as_ref() }.map(iotda_cancel_t::token);
     let timeout = (call.timeout_ms != 0).then(|| Duration::from_millis(call.timeout_ms.into()));
     CallOptions { timeout, cancel }
 }
 
 /// Writes the outcome into the caller's struct and returns the status.
-pub(crate) fn conclude(call: Option<&mut iotda_call_t>, result: &Result<Delivery, Error>) -> iotda_status_t {
+fn conclude(call: Option<&mut iotda_call_t>, result: &Result<Delivery, Error>) -> iotda_status_t {
     let status = match result {
         Ok(_) => IOTDA_OK,
         Err(error) => status::number(error.kind()),
@@ -75,7 +121,7 @@ pub(crate) fn conclude(call: Option<&mut iotda_call_t>, result: &Result<Delivery
 }
 
 /// As [`conclude`], for a refusal that has no error of the core.
-pub(crate) fn refuse(call: &mut iotda_call_t, kind: ErrorKind, message: &str) -> iotda_status_t {
+fn refuse(call: &mut iotda_call_t, kind: ErrorKind, message: &str) -> iotda_status_t {
     call.http_status = 0;
     call.attempts = 0;
     call.retry_after_ms = 0;

@@ -2,7 +2,7 @@
 
 use iotda::CancelToken;
 
-use crate::boundary::{guarded_drop, guarded_free, guarded_new, panic_if_asked};
+use crate::panic::{self, contained, panic_if_asked};
 
 /// Ends calls from another thread. Made by iotda_cancel_new, freed by iotda_cancel_free; given to calls in
 /// iotda_call_t.cancel, one or many, at the same time or one after the other. It may be freed while a call
@@ -22,7 +22,7 @@ impl iotda_cancel_t {
 /// Returns NULL only after a fault of the library. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_cancel_new() -> *mut iotda_cancel_t {
-    guarded_new(|| iotda_cancel_t { token: CancelToken::new() })
+    panic::new(|| iotda_cancel_t { token: CancelToken::new() })
 }
 
 /// Ends all calls that run with this handle, at once: they return IOTDA_E_CANCELLED. Calls that are given it
@@ -31,9 +31,8 @@ pub extern "C" fn iotda_cancel_new() -> *mut iotda_cancel_t {
 /// Any thread; never blocks. Not from a signal handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_cancel_trigger(cancel: *const iotda_cancel_t) {
-    guarded_drop(|| {
-        // SAFETY: NULL or a handle that has not been freed, as the caller promises.
-        if let Some(cancel) = unsafe { cancel.as_ref() } {
+    contained(|| {
+        if let Ok(cancel) = handle!(cancel) {
             panic_if_asked();
             cancel.token.cancel();
         }
@@ -43,6 +42,6 @@ pub unsafe extern "C" fn iotda_cancel_trigger(cancel: *const iotda_cancel_t) {
 /// Frees a cancel handle. NULL is fine. Calls that run with it go on. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_cancel_free(cancel: *mut iotda_cancel_t) {
-    // SAFETY: NULL, or made by iotda_cancel_new and not freed yet, as the caller promises.
-    unsafe { guarded_free(cancel) };
+    // SAFETY: the promise "handles".
+    unsafe { panic::free(cancel) };
 }

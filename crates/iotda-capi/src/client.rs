@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use iotda::{CallOptions, Client, Delivery};
 
-use crate::boundary::{Outcome, Stop, array, guarded, guarded_free, panic_if_asked, required, required_mut, text};
-use crate::call::iotda_call_t;
+use crate::arguments::required;
+use crate::call::{self, iotda_call_t};
 use crate::config::iotda_config_t;
+use crate::outcome::{Outcome, Stop};
+use crate::panic::{self, panic_if_asked};
 use crate::status::iotda_status_t;
 
 /// Reports to the platform for one device. Made by iotda_init or iotda_open_device, freed by iotda_close.
@@ -41,19 +43,27 @@ impl Drop for Poison<'_> {
     }
 }
 
+/// `on_client!(client, call, |client, options| …)`: the body of a call of a client.
+macro_rules! on_client {
+    ($client:ident, $call:ident, |$core:ident, $options:pat_param| $body:expr) => {{
+        let body = |$core: &iotda::Client, $options| -> $crate::outcome::Outcome<iotda::Delivery> { $body };
+        // SAFETY: the promises "handles" and "structs".
+        unsafe { $crate::client::on_client($client, $call, body) }
+    }};
+}
+
 /// Runs `body` on a client that is there and has met no fault.
 ///
 /// # Safety
 ///
-/// `client` is NULL or a client of this library that is not closed during the call; `call` is as for
-/// [`guarded`].
+/// The promise "handles" for `client`; `call` is as for [`call::guarded`].
 pub(crate) unsafe fn on_client(
     client: *const iotda_client_t,
     call: *mut iotda_call_t,
     body: impl FnOnce(&Client, CallOptions) -> Outcome<Delivery>,
 ) -> iotda_status_t {
     let run = |options| {
-        // SAFETY: NULL or a client that lives for the call, as the caller promises.
+        // SAFETY: the promise "handles".
         let handle = unsafe { required(client, "client") }?;
         if handle.poisoned.load(Ordering::Acquire) {
             return Err(Stop::Poisoned);
@@ -63,7 +73,7 @@ pub(crate) unsafe fn on_client(
         body(&handle.client, options)
     };
     // SAFETY: `call` is as the caller promises.
-    unsafe { guarded(call, run) }
+    unsafe { call::guarded(call, run) }
 }
 
 /// Makes a client of a config and writes it to *client. The config can be freed, or changed and used again.
@@ -79,21 +89,18 @@ pub unsafe extern "C" fn iotda_init(
 ) -> iotda_status_t {
     let run = |_| {
         panic_if_asked();
-        // SAFETY: NULL or a config of this library that nobody changes during the call, as the caller promises.
-        let config = unsafe { required(config, "config") }?;
-        // SAFETY: NULL or a place for a pointer, as the caller promises.
-        let client = unsafe { required_mut(client, "client") }?;
+        let config = handle!(config)?;
+        let client = output!(client)?;
         match config.failed.first() {
             None => {}
             Some((name, Stop::Argument(why))) => return Err(Stop::Argument(format!("{name}: {why}"))),
             Some((name, Stop::Core(error))) => return Err(Stop::Core(error.clone().within(name))),
             Some((_, Stop::Poisoned)) => return Err(Stop::Poisoned),
         }
-        *client = iotda_client_t::boxed(Client::new(&config.config)?);
+        client.write(iotda_client_t::boxed(Client::new(&config.config)?));
         Ok(Delivery::default())
     };
-    // SAFETY: NULL or a call struct that is ours for the call, as the caller promises.
-    unsafe { guarded(call, run) }
+    guarded!(call, run)
 }
 
 /// Makes a client for another device and writes it to *device. It shares connections, TLS sessions and
@@ -110,18 +117,13 @@ pub unsafe extern "C" fn iotda_open_device(
     device: *mut *mut iotda_client_t,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    let run = |client: &Client, _| {
-        // SAFETY: NULL or a terminated text, as the caller promises.
-        let device_id = unsafe { text(device_id, || "device_id".to_owned()) }?;
-        // SAFETY: NULL or secret_len bytes, as the caller promises.
-        let secret = unsafe { array(secret.cast::<u8>(), secret_len, || "secret".to_owned()) }?;
-        // SAFETY: NULL or a place for a pointer, as the caller promises.
-        let device = unsafe { required_mut(device, "device") }?;
-        *device = iotda_client_t::boxed(client.open_device(device_id, secret)?);
+    on_client!(client, call, |client, _| {
+        let device_id = text!(device_id)?;
+        let secret = bytes!(secret, secret_len)?;
+        let device = output!(device)?;
+        device.write(iotda_client_t::boxed(client.open_device(device_id, secret)?));
         Ok(Delivery::default())
-    };
-    // SAFETY: NULL or a client that lives for the call; NULL or a call struct of ours, as the caller promises.
-    unsafe { on_client(client, call, run) }
+    })
 }
 
 /// Authenticates the device, unless a valid access token is at hand. Optional: reports do it when they need
@@ -132,8 +134,7 @@ pub unsafe extern "C" fn iotda_open_device(
 /// IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_auth(client: *mut iotda_client_t, call: *mut iotda_call_t) -> iotda_status_t {
-    // SAFETY: NULL or a client that lives for the call; NULL or a call struct of ours, as the caller promises.
-    unsafe { on_client(client, call, |client, options| Ok(client.authenticate(options)?)) }
+    on_client!(client, call, |client, options| Ok(client.authenticate(options)?))
 }
 
 /// Closes a client, wipes its secret and token, and, with the last client that shares them, closes the
@@ -143,6 +144,6 @@ pub unsafe extern "C" fn iotda_auth(client: *mut iotda_client_t, call: *mut iotd
 /// Does not wait for the network. In a child process after fork it leaves the parent's connections alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_close(client: *mut iotda_client_t) {
-    // SAFETY: NULL, or made by this library and not closed yet, as the caller promises.
-    unsafe { guarded_free(client) };
+    // SAFETY: the promise "handles".
+    unsafe { panic::free(client) };
 }

@@ -1,5 +1,5 @@
 //! `iotda_config_t`: the settings of a client. Those about trust are in [`crate::trust`], those about the way to
-//! the platform in [`crate::route`].
+//! the platform in [`crate::network`].
 
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use iotda::{Config, RetryPolicy, SignType, SystemClock};
 
-use crate::boundary::{
-    Outcome, Stop, array, guarded_free, guarded_new, guarded_status, panic_if_asked, required_mut, text,
-};
-use crate::callback::{self, ProgramClock, ProgramLog, UserData, iotda_clock_t, iotda_destroy_t, iotda_log_t};
+use crate::arguments::required_mut;
+use crate::clock::{ProgramClock, iotda_clock_t};
+use crate::log::{self, ProgramLog, iotda_log_t};
+use crate::outcome::{Outcome, Stop, status_of};
+use crate::panic::{self, panic_if_asked};
 use crate::status::iotda_status_t;
+use crate::user_data::{UserData, iotda_destroy_t};
 
 /// The settings of a client. Made by iotda_config_new, freed by iotda_config_free.
 ///
@@ -26,12 +28,24 @@ pub struct iotda_config_t {
     pub(crate) failed: Vec<(&'static str, Stop)>,
 }
 
+/// `setter!(config, "iotda_config_set_x", |core| …)`: the body of a setter, which changes the core's config.
+macro_rules! setter {
+    ($config:ident, $name:literal, |$core:ident| $set:expr) => {{
+        let set = |$core: &mut iotda::Config| -> $crate::outcome::Outcome {
+            let _ = $set?;
+            Ok(())
+        };
+        // SAFETY: the promise "handles".
+        unsafe { $crate::config::setter($config, $name, set) }
+    }};
+}
+
 /// Makes a config with nothing but defaults. Free it with iotda_config_free.
 ///
 /// Returns NULL only after a fault of the library. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_config_new() -> *mut iotda_config_t {
-    guarded_new(|| iotda_config_t { config: Config::new(), failed: Vec::new() })
+    panic::new(|| iotda_config_t { config: Config::new(), failed: Vec::new() })
 }
 
 /// Frees a config and wipes the secret in it. NULL is fine. Clients made of it live on.
@@ -39,8 +53,8 @@ pub extern "C" fn iotda_config_new() -> *mut iotda_config_t {
 /// Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_free(config: *mut iotda_config_t) {
-    // SAFETY: NULL, or made by iotda_config_new and not freed yet, as the caller promises.
-    unsafe { guarded_free(config) };
+    // SAFETY: the promise "handles".
+    unsafe { panic::free(config) };
 }
 
 /// Required. The platform's address as the IoTDA console shows it: "https://host" or "https://host:port".
@@ -48,13 +62,10 @@ pub unsafe extern "C" fn iotda_config_free(config: *mut iotda_config_t) {
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_endpoint(config: *mut iotda_config_t, url: *const c_char) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or a terminated text, as the caller promises.
-        let url = unsafe { text(url, || "url".to_owned()) }?;
-        Ok(config.endpoint(url).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_endpoint", set) }
+    setter!(config, "iotda_config_set_endpoint", |core| {
+        let url = text!(url)?;
+        core.endpoint(url)
+    })
 }
 
 /// Required. The device's id, and its secret: any secret_len bytes (at least one), not necessarily text.
@@ -68,15 +79,11 @@ pub unsafe extern "C" fn iotda_config_set_device(
     secret: *const c_void,
     secret_len: usize,
 ) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or a terminated text, as the caller promises.
-        let device_id = unsafe { text(device_id, || "device_id".to_owned()) }?;
-        // SAFETY: NULL or secret_len bytes, as the caller promises.
-        let secret = unsafe { array(secret.cast::<u8>(), secret_len, || "secret".to_owned()) }?;
-        Ok(config.device(device_id, secret).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_device", set) }
+    setter!(config, "iotda_config_set_device", |core| {
+        let device_id = text!(device_id)?;
+        let secret = bytes!(secret, secret_len)?;
+        core.device(device_id, secret)
+    })
 }
 
 /// 0 (default): the platform checks the password of an authentication alone, so a device whose clock is
@@ -85,12 +92,10 @@ pub unsafe extern "C" fn iotda_config_set_device(
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_sign_type(config: *mut iotda_config_t, sign_type: i32) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        config.sign_type(SignType::from_number(sign_type)?);
-        Ok(())
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_sign_type", set) }
+    setter!(config, "iotda_config_set_sign_type", |core| {
+        let sign_type = SignType::from_number(sign_type)?;
+        Outcome::Ok(core.sign_type(sign_type))
+    })
 }
 
 /// The most that a whole call may take, in milliseconds, name look-up and authentication included; at least 1.
@@ -99,9 +104,7 @@ pub unsafe extern "C" fn iotda_config_set_sign_type(config: *mut iotda_config_t,
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_timeout_ms(config: *mut iotda_config_t, total_ms: u32) -> iotda_status_t {
-    let set = |config: &mut Config| Ok(config.timeout(Duration::from_millis(total_ms.into())).map(drop)?);
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_timeout_ms", set) }
+    setter!(config, "iotda_config_set_timeout_ms", |core| core.timeout(Duration::from_millis(total_ms.into())))
 }
 
 /// The most that connecting may take, TCP and TLS together, in milliseconds; at least 1. Default: 10,000. The
@@ -113,9 +116,8 @@ pub unsafe extern "C" fn iotda_config_set_connect_timeout_ms(
     config: *mut iotda_config_t,
     connect_ms: u32,
 ) -> iotda_status_t {
-    let set = |config: &mut Config| Ok(config.connect_timeout(Duration::from_millis(connect_ms.into())).map(drop)?);
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_connect_timeout_ms", set) }
+    setter!(config, "iotda_config_set_connect_timeout_ms", |core| core
+        .connect_timeout(Duration::from_millis(connect_ms.into())))
 }
 
 /// The most that one attempt of a call may take, connecting included, in milliseconds; at least 1. What then
@@ -127,9 +129,8 @@ pub unsafe extern "C" fn iotda_config_set_attempt_timeout_ms(
     config: *mut iotda_config_t,
     attempt_ms: u32,
 ) -> iotda_status_t {
-    let set = |config: &mut Config| Ok(config.attempt_timeout(Duration::from_millis(attempt_ms.into())).map(drop)?);
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_attempt_timeout_ms", set) }
+    setter!(config, "iotda_config_set_attempt_timeout_ms", |core| core
+        .attempt_timeout(Duration::from_millis(attempt_ms.into())))
 }
 
 /// How calls try again what can heal: at most max_attempts times in all (1: never again), after pauses that
@@ -144,16 +145,14 @@ pub unsafe extern "C" fn iotda_config_set_retry(
     base_ms: u32,
     max_ms: u32,
 ) -> iotda_status_t {
-    let set = |config: &mut Config| {
+    setter!(config, "iotda_config_set_retry", |core| {
         let policy = RetryPolicy {
             max_attempts,
             base_delay: Duration::from_millis(base_ms.into()),
             max_delay: Duration::from_millis(max_ms.into()),
         };
-        Ok(config.retry(policy).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_retry", set) }
+        core.retry(policy)
+    })
 }
 
 /// The platform's rates where they are known, in reports per second, of each device and of all devices
@@ -169,9 +168,7 @@ pub unsafe extern "C" fn iotda_config_set_rates(
     tenant_per_second: f64,
 ) -> iotda_status_t {
     let known = |rate: f64| (rate != 0.0).then_some(rate);
-    let set = |config: &mut Config| Ok(config.rates(known(device_per_second), known(tenant_per_second)).map(drop)?);
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_rates", set) }
+    setter!(config, "iotda_config_set_rates", |core| core.rates(known(device_per_second), known(tenant_per_second)))
 }
 
 /// How many connections are kept open while nobody uses them (0: none), and for how many milliseconds.
@@ -184,12 +181,9 @@ pub unsafe extern "C" fn iotda_config_set_pool(
     kept_connections: u32,
     kept_ms: u32,
 ) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        config.kept_connections(kept_connections as usize, Duration::from_millis(kept_ms.into()));
-        Ok(())
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_pool", set) }
+    setter!(config, "iotda_config_set_pool", |core| {
+        Outcome::Ok(core.kept_connections(kept_connections as usize, Duration::from_millis(kept_ms.into())))
+    })
 }
 
 /// After idle_s seconds without traffic the system asks whether the platform is still there (TCP keep-alive).
@@ -198,12 +192,9 @@ pub unsafe extern "C" fn iotda_config_set_pool(
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_tcp_keepalive_s(config: *mut iotda_config_t, idle_s: u32) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        config.tcp_keepalive((idle_s != 0).then(|| Duration::from_secs(idle_s.into())));
-        Ok(())
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_tcp_keepalive_s", set) }
+    setter!(config, "iotda_config_set_tcp_keepalive_s", |core| {
+        Outcome::Ok(core.tcp_keepalive((idle_s != 0).then(|| Duration::from_secs(idle_s.into()))))
+    })
 }
 
 /// An access token that iotda_token_export wrote before a restart: it is used while it is valid, and spares an
@@ -212,13 +203,10 @@ pub unsafe extern "C" fn iotda_config_set_tcp_keepalive_s(config: *mut iotda_con
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL. A text that is no token fails in iotda_init.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_token(config: *mut iotda_config_t, token: *const c_char) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or a terminated text, as the caller promises.
-        config.token(unsafe { text(token, || "token".to_owned()) }?);
-        Ok(())
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_token", set) }
+    setter!(config, "iotda_config_set_token", |core| {
+        let token = text!(token)?;
+        Outcome::Ok(core.token(token))
+    })
 }
 
 /// Where the time comes from, for a device that gets it elsewhere than from its system. unix_ms is called in
@@ -237,15 +225,12 @@ pub unsafe extern "C" fn iotda_config_set_clock(
     destroy: iotda_destroy_t,
 ) -> iotda_status_t {
     let user_data = UserData::new(user_data, destroy);
-    let set = move |config: &mut Config| {
-        config.clock(match unix_ms {
+    setter!(config, "iotda_config_set_clock", |core| {
+        Outcome::Ok(core.clock(match unix_ms {
             Some(unix_ms) => Arc::new(ProgramClock { unix_ms, user_data }),
             None => Arc::new(SystemClock),
-        });
-        Ok(())
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_clock", set) }
+        }))
+    })
 }
 
 /// Receives log lines up to level, one of the IOTDA_LOG_ constants. log is called in the threads that make
@@ -265,32 +250,29 @@ pub unsafe extern "C" fn iotda_config_set_log(
     destroy: iotda_destroy_t,
 ) -> iotda_status_t {
     let user_data = UserData::new(user_data, destroy);
-    let set = move |config: &mut Config| {
+    setter!(config, "iotda_config_set_log", |core| {
         let Some(log) = log else {
-            config.no_log();
+            core.no_log();
             return Ok(());
         };
-        let level = callback::level(level)
+        let level = log::level(level)
             .ok_or_else(|| Stop::Argument(format!("level is {level}: it takes one of the IOTDA_LOG_ constants")))?;
-        config.log(level, Arc::new(ProgramLog { log, user_data }));
-        Ok(())
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_log", set) }
+        Outcome::Ok(core.log(level, Arc::new(ProgramLog { log, user_data })))
+    })
 }
 
 /// Runs one setter and remembers whether it failed.
 ///
 /// # Safety
 ///
-/// `config` is NULL or a config of this library that nobody else uses during the call.
+/// The promise "handles" for `config`.
 pub(crate) unsafe fn setter(
     config: *mut iotda_config_t,
     name: &'static str,
     set: impl FnOnce(&mut Config) -> Outcome,
 ) -> iotda_status_t {
-    guarded_status(|| {
-        // SAFETY: as the caller promises.
+    status_of(|| {
+        // SAFETY: the promise "handles".
         let config = unsafe { required_mut(config, "config") }?;
         config.failed.retain(|(failed, _)| *failed != name);
         panic_if_asked();

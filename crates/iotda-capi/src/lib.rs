@@ -3,18 +3,40 @@
 //! The header `include/iotda.h` is generated from this crate; its comments are the doc comments here,
 //! and so speak to a C programmer.
 //!
-//! - [`status`]: the status numbers. [`call`]: what one call is told and tells. [`cancel`]: ending it.
-//! - [`callback`]: the program's own clock and log. [`transport`]: its own way to the network.
-//! - [`stats`]: what a client tells about itself.
-//! - [`config`], [`trust`], [`route`], [`client`], [`report`], [`props`], [`version`]: the functions, by what they are about.
-//! - `boundary`: how pointers become references and panics become statuses.
+//! - [`status`], [`call`]: how a call ends, and what it is given and returns beside that.
+//! - [`config`], [`trust`], [`network`], [`client`], [`report`], [`batch`], [`token`], [`version`]: functions, by what
+//!   they are about.
+//! - [`service`], [`child`], [`props`], [`cancel`], [`stats`], [`clock`], [`log`], [`user_data`], [`transport`]: one C
+//!   type each, with its functions.
+//! - `arguments`: the only place where memory of the caller is read. `outcome`: why a call ends without success.
+//!   `panic`: how a panic becomes a status.
+//!
+//! # What the C caller promises
+//!
+//! The compiler cannot check what C hands over. Every `SAFETY` line of this crate names the promise that it rests on;
+//! the header makes the same demands in the words of a C programmer. Each holds for the whole call.
+//!
+//! - **handles**: a pointer to a handle is NULL, or was made by this library and has not been freed, and it is not
+//!   freed during the call. One that a function changes (a config, a builder) is used by no other thread meanwhile.
+//! - **texts**: a pointer to a text is NULL, or points to bytes that end with a zero and do not change.
+//! - **arrays**: a pointer with a count is NULL, or points to that many initialized elements that do not change. What
+//!   pointers in the elements refer to is covered by the other promises.
+//! - **outputs**: a pointer to an output is NULL, or points to room for it, perhaps uninitialized, that nothing else
+//!   touches.
+//! - **structs**: a pointer to a struct that begins with its size is NULL, or points to that many bytes, initialized,
+//!   that nothing else touches.
+//! - **callbacks**: a function that the library is given can be called from any thread, with the `user_data` or the
+//!   connection that it belongs to, until `destroy` or `close` has been called with it; it returns and does not unwind.
 
 // The names are those of the C API.
 #![allow(non_camel_case_types)]
-// What a caller must keep is told to C programmers, in the header's own words and its introduction.
+// What a caller must keep is said to C programmers, in the header's own words and its introduction.
 #![allow(clippy::missing_safety_doc)]
 
-mod boundary;
+#[macro_use]
+mod arguments;
+mod outcome;
+mod panic;
 #[cfg(feature = "panic-hook-for-tests")]
 pub mod panic_hook;
 
@@ -22,17 +44,26 @@ pub mod panic_hook;
 
 pub mod status;
 
+#[macro_use]
 pub mod call;
 
+#[macro_use]
 pub mod config;
 
 pub mod trust;
 
-pub mod route;
+pub mod network;
 
+#[macro_use]
 pub mod client;
 
+pub mod service;
+
+pub mod child;
+
 pub mod report;
+
+pub mod batch;
 
 pub mod props;
 
@@ -40,7 +71,13 @@ pub mod cancel;
 
 pub mod stats;
 
-pub mod callback;
+pub mod token;
+
+pub mod user_data;
+
+pub mod clock;
+
+pub mod log;
 
 pub mod transport;
 

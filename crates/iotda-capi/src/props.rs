@@ -4,9 +4,9 @@ use std::ffi::c_char;
 
 use iotda::Properties;
 
-use crate::boundary::{
-    Outcome, guarded_drop, guarded_free, guarded_new, guarded_status, panic_if_asked, required_mut, text,
-};
+use crate::arguments::{required_mut, text};
+use crate::outcome::{Outcome, status_of};
+use crate::panic::{self, contained, panic_if_asked};
 use crate::status::iotda_status_t;
 
 /// A JSON object of properties, built member by member, for programs that have no JSON library. Formatting
@@ -33,7 +33,7 @@ impl iotda_props_t {
 /// Returns NULL only after a fault of the library. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_props_new() -> *mut iotda_props_t {
-    guarded_new(|| {
+    panic::new(|| {
         let mut props = iotda_props_t { properties: Properties::new(), terminated: Vec::new() };
         props.terminate();
         props
@@ -43,8 +43,17 @@ pub extern "C" fn iotda_props_new() -> *mut iotda_props_t {
 /// Frees a builder and what iotda_props_json returned of it. NULL is fine. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_free(props: *mut iotda_props_t) {
-    // SAFETY: NULL, or made by iotda_props_new and not freed yet, as the caller promises.
-    unsafe { guarded_free(props) };
+    // SAFETY: the promise "handles".
+    unsafe { panic::free(props) };
+}
+
+/// `add!(props, name, |properties, name| …)`: the body of a function that adds one member.
+macro_rules! add {
+    ($props:ident, $name:ident, |$properties:ident, $member:ident| $put:expr) => {{
+        let put = |$properties: &mut Properties, $member: &str| -> Outcome { $put };
+        // SAFETY: the promises "handles" and "texts".
+        unsafe { add($props, $name, put) }
+    }};
 }
 
 /// Adds an integer.
@@ -56,8 +65,7 @@ pub unsafe extern "C" fn iotda_props_add_integer(
     name: *const c_char,
     value: i64,
 ) -> iotda_status_t {
-    // SAFETY: `props` and `name` are as the caller promises.
-    unsafe { add(props, name, |properties, name| Ok(properties.integer(name, value)?)) }
+    add!(props, name, |properties, name| Ok(properties.integer(name, value)?))
 }
 
 /// Adds a number, with the fewest digits that read back as the same value. NaN and infinities are refused:
@@ -70,8 +78,7 @@ pub unsafe extern "C" fn iotda_props_add_double(
     name: *const c_char,
     value: f64,
 ) -> iotda_status_t {
-    // SAFETY: `props` and `name` are as the caller promises.
-    unsafe { add(props, name, |properties, name| Ok(properties.double(name, value)?)) }
+    add!(props, name, |properties, name| Ok(properties.double(name, value)?))
 }
 
 /// Adds true or false.
@@ -83,8 +90,7 @@ pub unsafe extern "C" fn iotda_props_add_boolean(
     name: *const c_char,
     value: bool,
 ) -> iotda_status_t {
-    // SAFETY: `props` and `name` are as the caller promises.
-    unsafe { add(props, name, |properties, name| Ok(properties.boolean(name, value)?)) }
+    add!(props, name, |properties, name| Ok(properties.boolean(name, value)?))
 }
 
 /// Adds a string: terminated UTF-8, escaped as JSON demands.
@@ -96,13 +102,10 @@ pub unsafe extern "C" fn iotda_props_add_string(
     name: *const c_char,
     value: *const c_char,
 ) -> iotda_status_t {
-    let put = |properties: &mut Properties, name: &str| {
-        // SAFETY: NULL or a terminated text, as the caller promises.
-        let value = unsafe { text(value, || "value".to_owned()) }?;
+    add!(props, name, |properties, name| {
+        let value = text!(value)?;
         Ok(properties.string(name, value)?)
-    };
-    // SAFETY: `props` and `name` are as the caller promises.
-    unsafe { add(props, name, put) }
+    })
 }
 
 /// Adds any JSON value (an array, an object, a number of any length …), checked and otherwise as it is written.
@@ -114,21 +117,17 @@ pub unsafe extern "C" fn iotda_props_add_json(
     name: *const c_char,
     json: *const c_char,
 ) -> iotda_status_t {
-    let put = |properties: &mut Properties, name: &str| {
-        // SAFETY: NULL or a terminated text, as the caller promises.
-        let json = unsafe { text(json, || "json".to_owned()) }?;
+    add!(props, name, |properties, name| {
+        let json = text!(json)?;
         Ok(properties.json(name, json)?)
-    };
-    // SAFETY: `props` and `name` are as the caller promises.
-    unsafe { add(props, name, put) }
+    })
 }
 
 /// Removes all members. NULL is fine. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_clear(props: *mut iotda_props_t) {
-    guarded_drop(|| {
-        // SAFETY: NULL or a builder that no other thread uses, as the caller promises.
-        if let Some(props) = unsafe { props.as_mut() } {
+    contained(|| {
+        if let Ok(props) = handle_mut!(props) {
             panic_if_asked();
             props.properties.clear();
             props.terminate();
@@ -140,25 +139,24 @@ pub unsafe extern "C" fn iotda_props_clear(props: *mut iotda_props_t) {
 /// the builder is changed or freed. NULL for NULL. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_json(props: *const iotda_props_t) -> *const c_char {
-    // SAFETY: NULL or a builder that no other thread changes, as the caller promises.
-    unsafe { props.as_ref() }.map_or(std::ptr::null(), |props| props.terminated.as_ptr().cast())
+    handle!(props).map_or(std::ptr::null(), |props| props.terminated.as_ptr().cast())
 }
 
 /// Adds one member.
 ///
 /// # Safety
 ///
-/// `props` is NULL or a builder that nobody else uses; `name` is NULL or a terminated text.
+/// The promises "handles" and "texts".
 unsafe fn add(
     props: *mut iotda_props_t,
     name: *const c_char,
     put: impl FnOnce(&mut Properties, &str) -> Outcome,
 ) -> iotda_status_t {
-    guarded_status(|| {
+    status_of(|| {
         panic_if_asked();
-        // SAFETY: as the caller promises.
+        // SAFETY: the promise "handles".
         let props = unsafe { required_mut(props, "props") }?;
-        // SAFETY: as the caller promises.
+        // SAFETY: the promise "texts".
         let name = unsafe { text(name, || "name".to_owned()) }?;
         put(&mut props.properties, name)?;
         props.terminate();

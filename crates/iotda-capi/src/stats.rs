@@ -1,12 +1,9 @@
-//! What a client tells about itself: counters, the platform's time, the access token.
+//! `iotda_stats_t`: what a client has counted; and the platform's time, which it has seen.
 
-use std::ffi::c_char;
-
-use iotda::Delivery;
-
-use crate::boundary::{Outcome, Stop, guarded_status, panic_if_asked, required, required_mut};
-use crate::call::iotda_call_t;
-use crate::client::{iotda_client_t, on_client};
+use crate::arguments::struct_size;
+use crate::client::iotda_client_t;
+use crate::outcome::{Stop, status_of};
+use crate::panic::panic_if_asked;
 use crate::status::iotda_status_t;
 
 /// Counters since the client was made, over all devices that share its connections.
@@ -40,20 +37,17 @@ pub struct iotda_stats_t {
 /// Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_stats(client: *const iotda_client_t, stats: *mut iotda_stats_t) -> iotda_status_t {
-    guarded_status(|| {
+    status_of(|| {
         panic_if_asked();
-        // SAFETY: NULL or a client that lives for the call, as the caller promises.
-        let client = unsafe { required(client, "client") }?;
-        // SAFETY: NULL or at least the size, which is the first field, as the caller promises.
-        let size = unsafe { required(stats.cast::<usize>(), "stats") }?;
-        if *size < size_of::<iotda_stats_t>() {
+        let client = handle!(client)?;
+        // SAFETY: the promise "structs".
+        let struct_size = unsafe { struct_size(stats, "stats") }?;
+        if struct_size < size_of::<iotda_stats_t>() {
             return Err(Stop::Argument("stats.struct_size is not sizeof(iotda_stats_t)".to_owned()));
         }
-        let struct_size = *size;
-        // SAFETY: whole, as its size says, and the caller's own for the call.
-        let out = unsafe { required_mut(stats, "stats") }?;
+        let out = output!(stats)?;
         let now = client.core().stats();
-        *out = iotda_stats_t {
+        out.write(iotda_stats_t {
             struct_size,
             requests: now.requests,
             authentications: now.authentications,
@@ -64,7 +58,7 @@ pub unsafe extern "C" fn iotda_stats(client: *const iotda_client_t, stats: *mut 
             handshakes_full: now.handshakes_full,
             handshakes_resumed: now.handshakes_resumed,
             pacing_waits: now.pacing_waits,
-        };
+        });
         Ok(())
     })
 }
@@ -76,56 +70,10 @@ pub unsafe extern "C" fn iotda_stats(client: *const iotda_client_t, stats: *mut 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_server_time_ms(client: *const iotda_client_t) -> i64 {
     let mut time = 0;
-    let _ = guarded_status(|| {
+    let _ = status_of(|| {
         panic_if_asked();
-        // SAFETY: NULL or a client that lives for the call, as the caller promises.
-        time = unsafe { required(client, "client") }?.core().server_time_ms().unwrap_or(0);
+        time = handle!(client)?.core().server_time_ms().unwrap_or(0);
         Ok(())
     });
     time
-}
-
-/// Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a
-/// restart: a device that wakes, reports and sleeps then authenticates once a day. Keep it as secret as the
-/// device's secret.
-///
-/// size is the room in out; 512 bytes are always enough. *length becomes the length of the text without its
-/// end, 0 if there is no valid token (then out becomes ""). Both are written only on success; length may be
-/// NULL.
-///
-/// Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or too little room), IOTDA_E_FORKED,
-/// IOTDA_E_INTERNAL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn iotda_token_export(
-    client: *mut iotda_client_t,
-    out: *mut c_char,
-    size: usize,
-    length: *mut usize,
-    call: *mut iotda_call_t,
-) -> iotda_status_t {
-    let run = |client: &iotda::Client, _| -> Outcome<Delivery> {
-        let token = client.export_token().map(zeroize::Zeroizing::new);
-        let text = token.as_ref().map_or(&b""[..], |token| token.as_bytes());
-        if out.is_null() {
-            return Err(Stop::Argument("out is NULL".to_owned()));
-        }
-        if size <= text.len() {
-            return Err(Stop::Argument(format!(
-                "size is {size}: the token takes {} bytes with its end",
-                text.len() + 1
-            )));
-        }
-        // SAFETY: not NULL, with room for `size` bytes, as the caller promises; that is more than the text.
-        unsafe {
-            std::ptr::copy_nonoverlapping(text.as_ptr().cast(), out, text.len());
-            out.add(text.len()).write(0);
-        }
-        // SAFETY: NULL or a place for a size, as the caller promises.
-        if let Some(length) = unsafe { length.as_mut() } {
-            *length = text.len();
-        }
-        Ok(Delivery::default())
-    };
-    // SAFETY: NULL or a client that lives for the call; NULL or a call struct of ours, as the caller promises.
-    unsafe { on_client(client, call, run) }
 }

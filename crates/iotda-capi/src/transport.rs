@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use iotda::{Connection, Transport};
 
-use crate::boundary::{Outcome, Stop, required};
-use crate::callback::{UserData, iotda_destroy_t};
+use crate::arguments::struct_size;
+use crate::outcome::{Outcome, Stop};
+use crate::user_data::{UserData, iotda_destroy_t};
 
 /// For send and receive of iotda_transport_t: the time was over before anything could be done.
 pub const IOTDA_IO_TIMEOUT: i64 = -1;
@@ -74,14 +75,14 @@ impl ProgramTransport {
     ///
     /// # Safety
     ///
-    /// `table` is NULL or points to a table of at least `struct_size` bytes.
+    /// The promise "structs" for `table`, and "callbacks" for what is in it.
     pub(crate) unsafe fn new(table: *const iotda_transport_t) -> Outcome<Self> {
-        // SAFETY: the size is the first field; the caller promises that it is there.
-        let size = unsafe { required(table.cast::<usize>(), "transport") }?;
-        if *size < size_of::<iotda_transport_t>() {
+        // SAFETY: the promise "structs".
+        let size = unsafe { struct_size(table, "transport") }?;
+        if size < size_of::<iotda_transport_t>() {
             return Err(Stop::Argument("transport.struct_size is not sizeof(iotda_transport_t)".to_owned()));
         }
-        // SAFETY: whole, as its size says.
+        // SAFETY: whole, as its size says: the promise "structs".
         let table = unsafe { *table };
         // From here on destroy is owed, also if a function is missing.
         let user_data = UserData::new(table.user_data, table.destroy);
@@ -110,7 +111,7 @@ impl Transport for ProgramTransport {
     ) -> io::Result<Box<dyn Connection>> {
         let host = CString::new(host)?;
         let table = &self.0;
-        // SAFETY: the program gave this function for this pointer; the host is terminated and lives for the call.
+        // SAFETY: the promise "callbacks"; the host is terminated and lives for the call.
         let connection =
             unsafe { (table.functions.connect)(table.user_data.pointer(), host.as_ptr(), port, milliseconds(timeout)) };
         if connection.is_null() {
@@ -131,15 +132,14 @@ struct ProgramConnection {
     connection: *mut c_void,
 }
 
-// SAFETY: the header demands that the functions of the table can be called from any thread; a connection is
-// used by one thread at a time.
+// SAFETY: the promise "callbacks"; a connection is used by one thread at a time.
 unsafe impl Send for ProgramConnection {}
 // SAFETY: nothing can be done with a shared reference to it.
 unsafe impl Sync for ProgramConnection {}
 
 impl Connection for ProgramConnection {
     fn send(&mut self, data: &[u8], timeout: Duration) -> io::Result<usize> {
-        // SAFETY: the connection is one of this transport's and not closed; the data lives for the call.
+        // SAFETY: the promise "callbacks"; the data lives for the call.
         let sent = unsafe {
             (self.table.functions.send)(self.connection, data.as_ptr().cast(), data.len(), milliseconds(timeout))
         };
@@ -150,7 +150,7 @@ impl Connection for ProgramConnection {
     }
 
     fn receive(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
-        // SAFETY: the connection is one of this transport's and not closed; the buffer is ours for the call.
+        // SAFETY: the promise "callbacks"; the buffer is ours for the call.
         let received = unsafe {
             (self.table.functions.receive)(
                 self.connection,
@@ -165,7 +165,7 @@ impl Connection for ProgramConnection {
 
 impl Drop for ProgramConnection {
     fn drop(&mut self) {
-        // SAFETY: the connection is one of this transport's, and closed this once.
+        // SAFETY: the promise "callbacks"; it is closed this once.
         unsafe { (self.table.functions.close)(self.connection) };
     }
 }

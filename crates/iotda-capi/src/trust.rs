@@ -2,10 +2,8 @@
 
 use std::ffi::{c_char, c_void};
 
-use iotda::Config;
-
-use crate::boundary::{Stop, array, text};
-use crate::config::{iotda_config_t, setter};
+use crate::config::iotda_config_t;
+use crate::outcome::{Outcome, Stop};
 use crate::status::iotda_status_t;
 
 /// The certificate authorities to trust: len bytes of PEM text with one or more certificates. They take the
@@ -18,13 +16,10 @@ pub unsafe extern "C" fn iotda_config_set_ca_pem(
     pem: *const c_void,
     len: usize,
 ) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or len bytes, as the caller promises.
-        let pem = unsafe { array(pem.cast::<u8>(), len, || "pem".to_owned()) }?;
-        Ok(config.ca_pem(pem).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_ca_pem", set) }
+    setter!(config, "iotda_config_set_ca_pem", |core| {
+        let pem = bytes!(pem, len)?;
+        core.ca_pem(pem)
+    })
 }
 
 /// As iotda_config_set_ca_pem, from a file, which is read at once and not again.
@@ -32,13 +27,10 @@ pub unsafe extern "C" fn iotda_config_set_ca_pem(
 /// May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_ca_file(config: *mut iotda_config_t, path: *const c_char) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or a terminated text, as the caller promises.
-        let path = unsafe { text(path, || "path".to_owned()) }?;
-        Ok(config.ca_file(path).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_ca_file", set) }
+    setter!(config, "iotda_config_set_ca_file", |core| {
+        let path = text!(path)?;
+        core.ca_file(path)
+    })
 }
 
 /// Certificate authorities to trust beside those that are trusted already: the public ones that are built in,
@@ -51,13 +43,10 @@ pub unsafe extern "C" fn iotda_config_add_ca_pem(
     pem: *const c_void,
     len: usize,
 ) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or len bytes, as the caller promises.
-        let pem = unsafe { array(pem.cast::<u8>(), len, || "pem".to_owned()) }?;
-        Ok(config.add_ca_pem(pem).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_add_ca_pem", set) }
+    setter!(config, "iotda_config_add_ca_pem", |core| {
+        let pem = bytes!(pem, len)?;
+        core.add_ca_pem(pem)
+    })
 }
 
 /// As iotda_config_add_ca_pem, from a file, which is read at once and not again.
@@ -65,13 +54,10 @@ pub unsafe extern "C" fn iotda_config_add_ca_pem(
 /// May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_add_ca_file(config: *mut iotda_config_t, path: *const c_char) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or a terminated text, as the caller promises.
-        let path = unsafe { text(path, || "path".to_owned()) }?;
-        Ok(config.add_ca_file(path).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_add_ca_file", set) }
+    setter!(config, "iotda_config_add_ca_file", |core| {
+        let path = text!(path)?;
+        core.add_ca_file(path)
+    })
 }
 
 /// A certificate chain and its private key, both PEM text, by which the device shows who it is in the TLS
@@ -86,15 +72,11 @@ pub unsafe extern "C" fn iotda_config_set_client_certificate(
     key_pem: *const c_void,
     key_len: usize,
 ) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or chain_len bytes, as the caller promises.
-        let chain = unsafe { array(chain_pem.cast::<u8>(), chain_len, || "chain_pem".to_owned()) }?;
-        // SAFETY: NULL or key_len bytes, as the caller promises.
-        let key = unsafe { array(key_pem.cast::<u8>(), key_len, || "key_pem".to_owned()) }?;
-        Ok(config.client_certificate(chain, key).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_client_certificate", set) }
+    setter!(config, "iotda_config_set_client_certificate", |core| {
+        let chain = bytes!(chain_pem, chain_len)?;
+        let key = bytes!(key_pem, key_len)?;
+        core.client_certificate(chain, key)
+    })
 }
 
 /// A public key that must be in the server's certificate, or in one that comes with it, beside everything else
@@ -108,17 +90,13 @@ pub unsafe extern "C" fn iotda_config_add_pinned_key(
     sha256: *const c_void,
     sha256_len: usize,
 ) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or sha256_len bytes, as the caller promises.
-        let sha256 = unsafe { array(sha256.cast::<u8>(), sha256_len, || "sha256".to_owned()) }?;
+    setter!(config, "iotda_config_add_pinned_key", |core| {
+        let sha256 = bytes!(sha256, sha256_len)?;
         let pin = sha256
             .try_into()
             .map_err(|_| Stop::Argument(format!("sha256_len is {sha256_len}: a SHA-256 has 32 bytes")))?;
-        config.pin_public_key(pin);
-        Ok(())
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_add_pinned_key", set) }
+        Outcome::Ok(core.pin_public_key(pin))
+    })
 }
 
 /// Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone. A library
@@ -127,10 +105,5 @@ pub unsafe extern "C" fn iotda_config_add_pinned_key(
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_tls_1_3(config: *mut iotda_config_t, offer: bool) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        config.tls_1_3(offer)?;
-        Ok(())
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_tls_1_3", set) }
+    setter!(config, "iotda_config_set_tls_1_3", |core| core.tls_1_3(offer))
 }

@@ -3,10 +3,8 @@
 use std::ffi::c_char;
 use std::sync::Arc;
 
-use iotda::Config;
-
-use crate::boundary::text;
-use crate::config::{iotda_config_t, setter};
+use crate::config::iotda_config_t;
+use crate::outcome::Outcome;
 use crate::status::iotda_status_t;
 use crate::transport::{ProgramTransport, iotda_transport_t};
 
@@ -17,13 +15,10 @@ use crate::transport::{ProgramTransport, iotda_transport_t};
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_proxy(config: *mut iotda_config_t, url: *const c_char) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or a terminated text, as the caller promises.
-        let url = unsafe { text(url, || "url".to_owned()) }?;
-        Ok(config.proxy(url).map(drop)?)
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_proxy", set) }
+    setter!(config, "iotda_config_set_proxy", |core| {
+        let url = text!(url)?;
+        core.proxy(url)
+    })
 }
 
 /// Takes the proxy from the environment, now: https_proxy or HTTPS_PROXY, unless no_proxy or NO_PROXY exempts the
@@ -32,9 +27,7 @@ pub unsafe extern "C" fn iotda_config_set_proxy(config: *mut iotda_config_t, url
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_proxy_from_environment(config: *mut iotda_config_t) -> iotda_status_t {
-    let set = |config: &mut Config| Ok(config.proxy_from_environment().map(drop)?);
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_proxy_from_environment", set) }
+    setter!(config, "iotda_config_set_proxy_from_environment", |core| core.proxy_from_environment())
 }
 
 /// The program's own way to the network: a modem's sockets, or a TLS stack that the device has. The table is
@@ -46,11 +39,9 @@ pub unsafe extern "C" fn iotda_config_set_transport(
     config: *mut iotda_config_t,
     transport: *const iotda_transport_t,
 ) -> iotda_status_t {
-    let set = |config: &mut Config| {
-        // SAFETY: NULL or a table of at least struct_size bytes, as the caller promises.
-        config.transport(Arc::new(unsafe { ProgramTransport::new(transport) }?));
-        Ok(())
-    };
-    // SAFETY: NULL or a config of this library that no other thread uses, as the caller promises.
-    unsafe { setter(config, "iotda_config_set_transport", set) }
+    setter!(config, "iotda_config_set_transport", |core| {
+        // SAFETY: the promises "structs" and "callbacks".
+        let transport = unsafe { ProgramTransport::new(transport) }?;
+        Outcome::Ok(core.transport(Arc::new(transport)))
+    })
 }

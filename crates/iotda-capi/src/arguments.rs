@@ -1,0 +1,153 @@
+//! How pointers of the caller become references: they are checked first, as far as that can be done.
+//!
+//! The macros name an argument in messages as the function's signature, and so the header, names it. They hold the
+//! `unsafe` of what each function would otherwise repeat, and belong into exported functions alone: what they rest on
+//! is what the C caller promises (see the crate's documentation).
+
+use std::ffi::{CStr, c_char};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::slice;
+
+use crate::outcome::{Outcome, Stop};
+
+/// `text!(url)`: the terminated text that the argument `url` points to.
+macro_rules! text {
+    ($argument:ident) => {
+        // SAFETY: the promise "texts".
+        unsafe { $crate::arguments::text($argument, || stringify!($argument).to_owned()) }
+    };
+}
+
+/// `bytes!(secret, secret_len)`: as many bytes as the second argument says.
+macro_rules! bytes {
+    ($argument:ident, $length:ident) => {
+        // SAFETY: the promise "arrays".
+        unsafe { $crate::arguments::array($argument.cast::<u8>(), $length, || stringify!($argument).to_owned()) }
+    };
+}
+
+/// `text_of_length!(json, len)`: as [`bytes!`], and they are UTF-8.
+macro_rules! text_of_length {
+    ($argument:ident, $length:ident) => {
+        bytes!($argument, $length).and_then(|bytes| $crate::arguments::utf8(bytes, || stringify!($argument).to_owned()))
+    };
+}
+
+/// `handle!(client)`: the handle, shared.
+macro_rules! handle {
+    ($argument:ident) => {
+        // SAFETY: the promise "handles".
+        unsafe { $crate::arguments::required($argument, stringify!($argument)) }
+    };
+}
+
+/// `handle_mut!(config)`: the handle, to be changed.
+macro_rules! handle_mut {
+    ($argument:ident) => {
+        // SAFETY: the promise "handles".
+        unsafe { $crate::arguments::required_mut($argument, stringify!($argument)) }
+    };
+}
+
+/// `output!(client)`: where a result is written to.
+macro_rules! output {
+    ($argument:ident) => {
+        // SAFETY: the promise "outputs".
+        unsafe { $crate::arguments::Output::new($argument, stringify!($argument)) }
+    };
+}
+
+/// A terminated UTF-8 text; `field` names it in the message.
+///
+/// # Safety
+///
+/// The promise "texts", for `'a`.
+pub(crate) unsafe fn text<'a>(pointer: *const c_char, field: impl Fn() -> String) -> Outcome<&'a str> {
+    if pointer.is_null() {
+        return Err(Stop::Argument(format!("{} is NULL", field())));
+    }
+    // SAFETY: not NULL, and the promise "texts".
+    let bytes = unsafe { CStr::from_ptr(pointer) };
+    utf8(bytes.to_bytes(), field)
+}
+
+/// Bytes as text.
+pub(crate) fn utf8(bytes: &[u8], field: impl Fn() -> String) -> Outcome<&str> {
+    std::str::from_utf8(bytes)
+        .map_err(|error| Stop::Argument(format!("{} is not UTF-8 at byte {}", field(), error.valid_up_to())))
+}
+
+/// An array; NULL is allowed if the length is 0.
+///
+/// # Safety
+///
+/// The promise "arrays", for `'a`.
+pub(crate) unsafe fn array<'a, T>(pointer: *const T, length: usize, field: impl Fn() -> String) -> Outcome<&'a [T]> {
+    if length == 0 {
+        return Ok(&[]);
+    }
+    if pointer.is_null() {
+        return Err(Stop::Argument(format!("{} is NULL, but its length is {length}", field())));
+    }
+    if length > isize::MAX as usize / size_of::<T>().max(1) {
+        return Err(Stop::Argument(format!("{} has the length {length}, which is more than memory can hold", field())));
+    }
+    if !pointer.is_aligned() {
+        return Err(Stop::Argument(format!("{} is not aligned as its type demands", field())));
+    }
+    // SAFETY: not NULL, aligned, of a possible length, and the promise "arrays".
+    Ok(unsafe { slice::from_raw_parts(pointer, length) })
+}
+
+/// A handle that must be there.
+///
+/// # Safety
+///
+/// The promise "handles", for `'a`.
+pub(crate) unsafe fn required<'a, T>(pointer: *const T, name: &str) -> Outcome<&'a T> {
+    // SAFETY: the promise "handles".
+    unsafe { pointer.as_ref() }.ok_or_else(|| is_null(name))
+}
+
+/// As [`required`], for what is changed.
+///
+/// # Safety
+///
+/// The promise "handles", for `'a`.
+pub(crate) unsafe fn required_mut<'a, T>(pointer: *mut T, name: &str) -> Outcome<&'a mut T> {
+    // SAFETY: the promise "handles".
+    unsafe { pointer.as_mut() }.ok_or_else(|| is_null(name))
+}
+
+/// The size that a struct of the caller's says it has: its first field.
+///
+/// # Safety
+///
+/// The promise "structs".
+pub(crate) unsafe fn struct_size<T>(pointer: *const T, name: &str) -> Outcome<usize> {
+    let pointer = NonNull::new(pointer.cast_mut()).ok_or_else(|| is_null(name))?;
+    // SAFETY: not NULL, and the promise "structs".
+    Ok(unsafe { pointer.cast::<usize>().read() })
+}
+
+/// Room for a result.
+pub(crate) struct Output<'a, T>(NonNull<T>, PhantomData<&'a mut T>);
+
+impl<T> Output<'_, T> {
+    /// # Safety
+    ///
+    /// The promise "outputs", for the lifetime.
+    pub(crate) unsafe fn new(pointer: *mut T, name: &str) -> Outcome<Self> {
+        NonNull::new(pointer).map(|pointer| Output(pointer, PhantomData)).ok_or_else(|| is_null(name))
+    }
+
+    pub(crate) fn write(self, value: T) {
+        // SAFETY: the promise "outputs", which `new` was given.
+        unsafe { self.0.write(value) };
+    }
+}
+
+fn is_null(name: &str) -> Stop {
+    Stop::Argument(format!("{name} is NULL"))
+}

@@ -1,0 +1,102 @@
+//! Reports of a gateway for its child devices.
+
+use std::ffi::c_char;
+
+use iotda::Child;
+
+use crate::arguments::array;
+use crate::call::iotda_call_t;
+use crate::child::{self, iotda_child_t};
+use crate::client::iotda_client_t;
+use crate::outcome::{Outcome, Stop};
+use crate::status::{self, IOTDA_OK, iotda_status_t};
+
+/// Reports properties of child devices of this gateway: count children, any number from one up. They are sent
+/// in order, in as many requests as the platform's limits ask for (50 children, 1 MB).
+///
+/// All children are checked before anything is sent; one that is wrong refuses the whole call. A child whose
+/// own data passes 1 MB, and one that the platform does not know, are left out and the others delivered.
+///
+/// child_status is NULL or has room for count statuses. Where children is not NULL and the client can be used,
+/// it is always written: IOTDA_OK for each child that was delivered, and otherwise why not.
+///
+/// Otherwise as iotda_report_props; also IOTDA_E_UNKNOWN_CHILD, and IOTDA_E_PARTIAL if some children were
+/// delivered and others were not. The timeout is for the whole call, all its requests together.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_gateway_batch(
+    client: *mut iotda_client_t,
+    children: *const iotda_child_t,
+    count: usize,
+    child_status: *mut iotda_status_t,
+    call: *mut iotda_call_t,
+) -> iotda_status_t {
+    on_client!(client, call, |client, options| {
+        // SAFETY: the promise "arrays".
+        let given = unsafe { array(children, count, || "children".to_owned()) }?;
+        // SAFETY: the promise "outputs", for as many statuses as children.
+        let mut told = unsafe { ChildStatuses::new(child_status, given.len()) }?;
+        let mut services = Vec::new();
+        // SAFETY: the promises "arrays" and "texts".
+        let ranges = unsafe { child::convert(given, &mut services) }.inspect_err(|_| told.all_invalid())?;
+        let converted: Vec<_> =
+            ranges.into_iter().map(|(device_id, range)| Child { device_id, services: &services[range] }).collect();
+        let report = client.report_batch(&converted, options);
+        told.write(&report.children);
+        Ok(report.result?)
+    })
+}
+
+/// Reports a batch by a request body that the program made itself: len bytes of UTF-8, with any number of
+/// children,
+///
+///   {"devices":[{"device_id":"…","services":[{"service_id":"…","properties":{…}}]}]}
+///
+/// It is checked as by iotda_report_props_json. A body that fits into one request is sent as it is; otherwise
+/// each child is passed on as it is written.
+///
+/// Otherwise as iotda_gateway_batch.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_gateway_batch_json(
+    client: *mut iotda_client_t,
+    json: *const c_char,
+    len: usize,
+    call: *mut iotda_call_t,
+) -> iotda_status_t {
+    on_client!(client, call, |client, options| {
+        let json = text_of_length!(json, len)?;
+        Ok(client.report_batch_json(json, options).result?)
+    })
+}
+
+/// The caller's place for a status for each child; nothing if there is none.
+struct ChildStatuses<'a>(&'a mut [iotda_status_t]);
+
+impl ChildStatuses<'_> {
+    /// # Safety
+    ///
+    /// The promise "outputs", for `count` statuses.
+    unsafe fn new(pointer: *mut iotda_status_t, count: usize) -> Outcome<Self> {
+        if pointer.is_null() || count == 0 {
+            return Ok(ChildStatuses(&mut []));
+        }
+        if !pointer.is_aligned() {
+            return Err(Stop::Argument("child_status is not aligned as its type demands".to_owned()));
+        }
+        // The room may be uninitialized: it is written before it becomes a slice.
+        // SAFETY: not NULL, aligned, and the promise "outputs" for as many elements as an array of larger ones has.
+        unsafe {
+            pointer.write_bytes(0, count);
+            Ok(ChildStatuses(std::slice::from_raw_parts_mut(pointer, count)))
+        }
+    }
+
+    fn all_invalid(&mut self) {
+        self.0.fill(status::IOTDA_E_INVALID_ARGUMENT);
+    }
+
+    fn write(&mut self, outcomes: &[Result<(), iotda::ErrorKind>]) {
+        for (place, outcome) in self.0.iter_mut().zip(outcomes) {
+            *place = outcome.map_or_else(status::number, |()| IOTDA_OK);
+        }
+    }
+}
