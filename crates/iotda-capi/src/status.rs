@@ -69,53 +69,104 @@ pub const IOTDA_E_FORKED: iotda_status_t = 61;
 /// returns a status.
 pub const IOTDA_E_INTERNAL: iotda_status_t = 62;
 
-/// Number, name and text of each status.
-const TABLE: [(iotda_status_t, &CStr, &CStr); 22] = [
-    (IOTDA_OK, c"IOTDA_OK", c"Done."),
-    (IOTDA_E_INVALID_ARGUMENT, c"IOTDA_E_INVALID_ARGUMENT", c"An argument is wrong; nothing was sent."),
-    (IOTDA_E_TOO_LARGE, c"IOTDA_E_TOO_LARGE", c"The report passes the platform's limit of 1 MB."),
-    (IOTDA_E_CONFIG, c"IOTDA_E_CONFIG", c"A setting is missing or wrong."),
-    (IOTDA_E_DNS, c"IOTDA_E_DNS", c"The host name could not be looked up."),
-    (IOTDA_E_CONNECT, c"IOTDA_E_CONNECT", c"There is no connection to the platform, or it broke."),
-    (IOTDA_E_TLS, c"IOTDA_E_TLS", c"The TLS handshake failed."),
-    (IOTDA_E_CLOCK, c"IOTDA_E_CLOCK", c"The clock of this machine is not set, so certificates cannot be checked."),
-    (IOTDA_E_TIMEOUT, c"IOTDA_E_TIMEOUT", c"The time of the call was over."),
-    (IOTDA_E_CANCELLED, c"IOTDA_E_CANCELLED", c"The call was cancelled."),
-    (IOTDA_E_AUTH_FAILED, c"IOTDA_E_AUTH_FAILED", c"The platform does not accept this device id with this secret."),
-    (
+/// A status, the kind of the core's errors that it stands for, and what is said of it.
+struct Row {
+    status: iotda_status_t,
+    kind: Option<ErrorKind>,
+    name: &'static CStr,
+    text: &'static CStr,
+}
+
+/// A row: the constant, the kind, and the sentence. The constant's name is the status's name.
+macro_rules! row {
+    ($status:ident, $kind:expr, $text:literal) => {
+        Row {
+            status: $status,
+            kind: $kind,
+            name: match CStr::from_bytes_with_nul(concat!(stringify!($status), "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => panic!("a name has no zero byte"),
+            },
+            text: $text,
+        }
+    };
+}
+
+/// Every status.
+const TABLE: &[Row] = &[
+    row!(IOTDA_OK, None, c"Done."),
+    row!(IOTDA_E_INVALID_ARGUMENT, Some(ErrorKind::InvalidArgument), c"An argument is wrong; nothing was sent."),
+    row!(IOTDA_E_TOO_LARGE, Some(ErrorKind::TooLarge), c"The report passes the platform's limit of 1 MB."),
+    row!(IOTDA_E_CONFIG, Some(ErrorKind::Config), c"A setting is missing or wrong."),
+    row!(IOTDA_E_DNS, Some(ErrorKind::Dns), c"The host name could not be looked up."),
+    row!(IOTDA_E_CONNECT, Some(ErrorKind::Connect), c"There is no connection to the platform, or it broke."),
+    row!(IOTDA_E_TLS, Some(ErrorKind::Tls), c"The TLS handshake failed."),
+    row!(
+        IOTDA_E_CLOCK,
+        Some(ErrorKind::Clock),
+        c"The clock of this machine is not set, so certificates cannot be checked."
+    ),
+    row!(IOTDA_E_TIMEOUT, Some(ErrorKind::Timeout), c"The time of the call was over."),
+    row!(IOTDA_E_CANCELLED, Some(ErrorKind::Cancelled), c"The call was cancelled."),
+    row!(
+        IOTDA_E_AUTH_FAILED,
+        Some(ErrorKind::AuthFailed),
+        c"The platform does not accept this device id with this secret."
+    ),
+    row!(
         IOTDA_E_TOKEN_REJECTED,
-        c"IOTDA_E_TOKEN_REJECTED",
-        c"The platform refused the access token, and a new one as well.",
+        Some(ErrorKind::TokenRejected),
+        c"The platform refused the access token, and a new one as well."
     ),
-    (
+    row!(
         IOTDA_E_RATE_LIMITED,
-        c"IOTDA_E_RATE_LIMITED",
-        c"A rate limit of the platform was reached; wait, then send again.",
+        Some(ErrorKind::RateLimited),
+        c"A rate limit of the platform was reached; wait, then send again."
     ),
-    (
+    row!(
         IOTDA_E_UNKNOWN_CHILD,
-        c"IOTDA_E_UNKNOWN_CHILD",
-        c"A child device does not exist or does not belong to this gateway.",
+        Some(ErrorKind::UnknownChild),
+        c"A child device does not exist or does not belong to this gateway."
     ),
-    (IOTDA_E_REJECTED, c"IOTDA_E_REJECTED", c"The platform refused this data."),
-    (IOTDA_E_SERVER, c"IOTDA_E_SERVER", c"The platform has a fault of its own; try again later."),
-    (IOTDA_E_PROTOCOL, c"IOTDA_E_PROTOCOL", c"What answered does not speak the platform's protocol."),
-    (IOTDA_E_PARTIAL, c"IOTDA_E_PARTIAL", c"Some child devices were delivered and others were not."),
-    (IOTDA_E_STORAGE, c"IOTDA_E_STORAGE", c"Reports kept on disk could not be read or written."),
-    (IOTDA_E_FORKED, c"IOTDA_E_FORKED", c"The client was made before a fork; make a new one in the child process."),
-    (IOTDA_E_INTERNAL, c"IOTDA_E_INTERNAL", c"There is no memory, or the library met a fault of its own."),
-    (UNKNOWN, c"IOTDA_E_UNKNOWN", c"This is no status of this library."),
+    row!(IOTDA_E_REJECTED, Some(ErrorKind::Rejected), c"The platform refused this data."),
+    row!(IOTDA_E_SERVER, Some(ErrorKind::Server), c"The platform has a fault of its own; try again later."),
+    row!(IOTDA_E_PROTOCOL, Some(ErrorKind::Protocol), c"What answered does not speak the platform's protocol."),
+    row!(IOTDA_E_PARTIAL, Some(ErrorKind::Partial), c"Some child devices were delivered and others were not."),
+    row!(IOTDA_E_STORAGE, Some(ErrorKind::Storage), c"Reports kept on disk could not be read or written."),
+    row!(
+        IOTDA_E_FORKED,
+        Some(ErrorKind::Forked),
+        c"The client was made before a fork; make a new one in the child process."
+    ),
+    row!(IOTDA_E_INTERNAL, Some(ErrorKind::Internal), c"There is no memory, or the library met a fault of its own."),
 ];
 
-/// Stands at the end of the table for every number that is none of ours.
-const UNKNOWN: iotda_status_t = i32::MIN;
+// A kind of the core without a status, or with two, does not compile.
+const _: () = {
+    let mut kind = 0;
+    while kind < ErrorKind::ALL.len() {
+        let (mut row, mut found) = (0, 0);
+        while row < TABLE.len() {
+            if let Some(of_row) = TABLE[row].kind {
+                found += (of_row as usize == ErrorKind::ALL[kind] as usize) as usize;
+            }
+            row += 1;
+        }
+        assert!(found == 1, "each kind of error has one status in TABLE");
+        kind += 1;
+    }
+};
+
+/// What is said of a number that is none of ours.
+const UNKNOWN: Row =
+    Row { status: i32::MIN, kind: None, name: c"IOTDA_E_UNKNOWN", text: c"This is no status of this library." };
 
 /// The name of a status, such as "IOTDA_E_RATE_LIMITED"; "IOTDA_E_UNKNOWN" for any other number.
 ///
 /// The text is constant: valid for as long as the program runs. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_status_name(status: iotda_status_t) -> *const c_char {
-    row(status).1.as_ptr()
+    row(status).name.as_ptr()
 }
 
 /// One plain sentence that says what a status means, in English.
@@ -123,39 +174,17 @@ pub extern "C" fn iotda_status_name(status: iotda_status_t) -> *const c_char {
 /// The text is constant: valid for as long as the program runs. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_status_text(status: iotda_status_t) -> *const c_char {
-    row(status).2.as_ptr()
+    row(status).text.as_ptr()
 }
 
-fn row(status: iotda_status_t) -> &'static (iotda_status_t, &'static CStr, &'static CStr) {
-    let [known @ .., unknown] = &TABLE;
-    known.iter().find(|row| row.0 == status).unwrap_or(unknown)
+fn row(status: iotda_status_t) -> &'static Row {
+    TABLE.iter().find(|row| row.status == status).unwrap_or(&UNKNOWN)
 }
 
 /// The number of a kind of error.
 pub(crate) fn number(kind: ErrorKind) -> iotda_status_t {
-    match kind {
-        ErrorKind::InvalidArgument => IOTDA_E_INVALID_ARGUMENT,
-        ErrorKind::TooLarge => IOTDA_E_TOO_LARGE,
-        ErrorKind::Config => IOTDA_E_CONFIG,
-        ErrorKind::Dns => IOTDA_E_DNS,
-        ErrorKind::Connect => IOTDA_E_CONNECT,
-        ErrorKind::Tls => IOTDA_E_TLS,
-        ErrorKind::Clock => IOTDA_E_CLOCK,
-        ErrorKind::Timeout => IOTDA_E_TIMEOUT,
-        ErrorKind::Cancelled => IOTDA_E_CANCELLED,
-        ErrorKind::AuthFailed => IOTDA_E_AUTH_FAILED,
-        ErrorKind::TokenRejected => IOTDA_E_TOKEN_REJECTED,
-        ErrorKind::RateLimited => IOTDA_E_RATE_LIMITED,
-        ErrorKind::UnknownChild => IOTDA_E_UNKNOWN_CHILD,
-        ErrorKind::Rejected => IOTDA_E_REJECTED,
-        ErrorKind::Server => IOTDA_E_SERVER,
-        ErrorKind::Protocol => IOTDA_E_PROTOCOL,
-        ErrorKind::Partial => IOTDA_E_PARTIAL,
-        ErrorKind::Storage => IOTDA_E_STORAGE,
-        ErrorKind::Forked => IOTDA_E_FORKED,
-        // A kind that this crate does not know yet would be a fault of the build.
-        ErrorKind::Internal | _ => IOTDA_E_INTERNAL,
-    }
+    // The table has every kind: see above.
+    TABLE.iter().find(|row| row.kind == Some(kind)).map_or(IOTDA_E_INTERNAL, |row| row.status)
 }
 
 #[cfg(test)]
@@ -169,7 +198,7 @@ mod tests {
 
     #[test]
     fn numbers_are_fixed() {
-        let numbers: Vec<_> = TABLE.iter().take(21).map(|row| row.0).collect();
+        let numbers: Vec<_> = TABLE.iter().map(|row| row.status).collect();
         assert_eq!(numbers, [0, 1, 2, 3, 20, 21, 22, 23, 24, 25, 40, 41, 42, 43, 44, 45, 46, 47, 60, 61, 62]);
     }
 
@@ -180,8 +209,16 @@ mod tests {
         for number in [-1, 4, 1000, i32::MIN, i32::MAX] {
             assert_eq!(text(iotda_status_name(number)), "IOTDA_E_UNKNOWN");
         }
-        for row in &TABLE {
-            assert!(text(iotda_status_text(row.0)).ends_with('.'));
+        for row in TABLE {
+            assert!(text(iotda_status_text(row.status)).ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn every_kind_of_the_core_has_the_status_of_its_name() {
+        for kind in ErrorKind::ALL {
+            let name = text(iotda_status_name(number(*kind))).replace("IOTDA_E_", "").replace('_', "");
+            assert_eq!(name, format!("{kind:?}").to_uppercase());
         }
     }
 }

@@ -8,50 +8,68 @@ use std::time::Duration;
 
 use iotda_http::Kind;
 
-/// What failed, grouped by what a caller does about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// An argument is wrong: mend the program. Nothing was sent.
-    InvalidArgument,
-    /// One report is over the platform's limit of 1 MB (1,048,576 bytes): send less at a time.
-    TooLarge,
-    /// The configuration is incomplete or wrong: mend it. Nothing was sent.
-    Config,
-    /// The host's name could not be looked up: try again later.
-    Dns,
-    /// No connection, or it broke: try again later.
-    Connect,
-    /// The TLS handshake failed: certificate, host name, or protocol version.
-    Tls,
-    /// The clock of this machine is not set; certificates cannot be checked without it.
-    Clock,
-    /// The deadline of the call passed. The report may have arrived.
-    Timeout,
-    /// The call was cancelled by the program. The report may have arrived.
-    Cancelled,
-    /// The platform does not accept this device id with this secret: permanent until one changes.
-    AuthFailed,
-    /// The platform refused the access token, and a new one as well.
-    TokenRejected,
-    /// The device's or the tenant's rate limit: wait, then send again.
-    RateLimited,
-    /// Child devices that do not exist or are not this gateway's.
-    UnknownChild,
-    /// The platform refused what was sent: permanent for this data.
-    Rejected,
-    /// The platform, or something before it, has a fault of its own (HTTP 5xx): try again later.
-    Server,
-    /// What came back is not the protocol: often a proxy or a wrong endpoint.
-    Protocol,
-    /// Some children of a batch were delivered and others were not.
-    Partial,
-    /// The outbox on disk could not be read or written.
-    Storage,
-    /// The client was made before a `fork` and is used in the child: make a new one there.
-    Forked,
-    /// A fault of this library.
-    Internal,
+/// Declares the kinds, and the list of them all: a kind cannot be in one and not in the other.
+macro_rules! kinds {
+    ($(#[$of_enum:meta])* pub enum $name:ident { $($(#[$of_kind:meta])* $kind:ident,)* }) => {
+        $(#[$of_enum])*
+        pub enum $name {
+            $($(#[$of_kind])* $kind,)*
+        }
+
+        impl $name {
+            /// Every kind of this version. Who gives each kind a number, a name or a text of another language can
+            /// check against it, at compile time, that none is missing.
+            pub const ALL: &'static [$name] = &[$($name::$kind),*];
+        }
+    };
+}
+
+kinds! {
+    /// What failed, grouped by what a caller does about it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum ErrorKind {
+        /// An argument is wrong: mend the program. Nothing was sent.
+        InvalidArgument,
+        /// One report is over the platform's limit of 1 MB (1,048,576 bytes): send less at a time.
+        TooLarge,
+        /// The configuration is incomplete or wrong: mend it. Nothing was sent.
+        Config,
+        /// The host's name could not be looked up: try again later.
+        Dns,
+        /// No connection, or it broke: try again later.
+        Connect,
+        /// The TLS handshake failed: certificate, host name, or protocol version.
+        Tls,
+        /// The clock of this machine is not set; certificates cannot be checked without it.
+        Clock,
+        /// The deadline of the call passed. The report may have arrived.
+        Timeout,
+        /// The call was cancelled by the program. The report may have arrived.
+        Cancelled,
+        /// The platform does not accept this device id with this secret: permanent until one changes.
+        AuthFailed,
+        /// The platform refused the access token, and a new one as well.
+        TokenRejected,
+        /// The device's or the tenant's rate limit: wait, then send again.
+        RateLimited,
+        /// Child devices that do not exist or are not this gateway's.
+        UnknownChild,
+        /// The platform refused what was sent: permanent for this data.
+        Rejected,
+        /// The platform, or something before it, has a fault of its own (HTTP 5xx): try again later.
+        Server,
+        /// What came back is not the protocol: often a proxy or a wrong endpoint.
+        Protocol,
+        /// Some children of a batch were delivered and others were not.
+        Partial,
+        /// The outbox on disk could not be read or written.
+        Storage,
+        /// The client was made before a `fork` and is used in the child: make a new one there.
+        Forked,
+        /// A fault of this library.
+        Internal,
+    }
 }
 
 /// What failed, where, and what to do about it.
