@@ -77,7 +77,7 @@ pub(crate) unsafe fn guarded(
         Ok(Err(Stop::Core(error))) => conclude(call.take(), &Err(error)),
         Ok(Err(Stop::Argument(why))) => refuse(call, ErrorKind::InvalidArgument, &why, IOTDA_E_INVALID_ARGUMENT),
         Ok(Err(Stop::Poisoned)) => refuse(call, ErrorKind::Internal, POISONED, IOTDA_E_INTERNAL),
-        Err(fault) => refuse(call, ErrorKind::Internal, &format!("{PANICKED} ({fault})"), IOTDA_E_INTERNAL),
+        Err(fault) => refuse(call, ErrorKind::Internal, &format!("{PANICKED} ({})", fault.as_str()), IOTDA_E_INTERNAL),
     }
 }
 

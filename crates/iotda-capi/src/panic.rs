@@ -3,41 +3,80 @@
 //!
 //! Every exported function that can panic does its work in [`caught`], or in what makes and frees handles: [`new`] and
 //! [`free`]. What a panic means to a call is left to [`crate::outcome`] and [`crate::call`].
+//!
+//! The functions may be called where a thread or a process ends: from an exit handler, a destructor of a C++ global or
+//! of a thread-specific value. Thread-locals that have a destructor are gone by then, and touching one panics. So the
+//! only one on the way in has none, and what is outside of the catch cannot panic.
 
-use std::cell::RefCell;
+use std::cell::Cell;
+use std::fmt::{self, Write};
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::sync::Once;
 
+use iotda_sys::cancellation::Deferred;
+
 thread_local! {
-    /// `Some` while a call of the library runs on this thread; what it panicked with, once it did.
-    static FAULT: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Where the panic hook writes what a panic of this thread says: in the frame of the innermost [`caught`]; NULL
+    /// while no call of the library runs on this thread. No destructor, and initialized without code: it can be used
+    /// to the very end of the thread.
+    static FAULT: Cell<*mut Fault> = const { Cell::new(ptr::null_mut()) };
 }
 
-/// Runs `body`; a panic in it is caught, and what it said returned instead of printed.
+/// What a panic says, as far as there is room: its place, and the beginning of its text. On the stack, since memory
+/// may be what is missing.
+pub(crate) struct Fault {
+    text: [u8; 160],
+    length: usize,
+}
+
+impl Fault {
+    const fn new() -> Self {
+        Fault { text: [0; 160], length: 0 }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        // Always valid: only whole characters are written.
+        std::str::from_utf8(&self.text[..self.length]).unwrap_or_default()
+    }
+}
+
+impl Write for Fault {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            // It becomes part of one line.
+            let character = if character == '\n' { ' ' } else { character };
+            let end = self.length + character.len_utf8();
+            let Some(room) = self.text.get_mut(self.length..end) else { return Err(fmt::Error) };
+            character.encode_utf8(room);
+            self.length = end;
+        }
+        Ok(())
+    }
+}
+
+/// Runs `body`; a panic in it is caught, and what it said returned instead of printed. Meanwhile the thread cannot be
+/// cancelled.
 ///
 /// A panic writes to standard error before it unwinds, and a library has no business there. So the panic hook
-/// looks whether the thread is in a call of ours; panics of anybody else's go to the hook that was there before.
-pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+/// looks whether the thread is in a call of this library; panics of other code go to the hook that was there before.
+pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, Fault> {
     static QUIET: Once = Once::new();
+    let _not_cancelled = Deferred::new();
     QUIET.call_once(|| {
         let before = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            let in_call = FAULT.try_with(|fault| match fault.borrow_mut().as_mut() {
-                Some(fault) => {
-                    *fault = panic.to_string().replace('\n', " ");
-                    true
-                }
-                None => false,
-            });
-            if in_call != Ok(true) {
-                before(panic);
-            }
+        panic::set_hook(Box::new(move |panic| match FAULT.get() {
+            fault if fault.is_null() => before(panic),
+            // SAFETY: not NULL, so `caught` is below on this thread's stack, with the value that it points to; nothing
+            // else refers to that until the body has ended.
+            fault => drop(unsafe { write!(*fault, "{panic}") }),
         }));
     });
-    // A callback of the program's may call the library again: the outer call's place is kept.
-    let outer = FAULT.replace(Some(String::new()));
+    let mut fault = Fault::new();
+    // A callback of the program may call the library again: the outer call's place is kept.
+    let outer = FAULT.replace(&raw mut fault);
     let result = catch_unwind(AssertUnwindSafe(body));
-    let fault = FAULT.replace(outer).unwrap_or_default();
+    FAULT.set(outer);
     result.map_err(|_| fault)
 }
 
@@ -78,4 +117,34 @@ pub(crate) unsafe fn free<T>(pointer: *mut T) {
 pub(crate) fn panic_if_asked() {
     #[cfg(feature = "panic-hook-for-tests")]
     crate::panic_hook::panic_if_asked();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_caught_with_its_place_and_its_text() {
+        let fault = caught(|| panic!("two\nlines")).err().expect("the body panics");
+        assert!(fault.as_str().contains("panic.rs"), "{}", fault.as_str());
+        assert!(fault.as_str().ends_with("two lines"), "{}", fault.as_str());
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let fault = caught(|| panic!("{}", "é".repeat(200))).err().expect("the body panics");
+        assert!(fault.as_str().len() > 150);
+        assert!(fault.as_str().ends_with('é'));
+    }
+
+    #[test]
+    fn a_panic_in_a_nested_call_leaves_the_outer_one_as_it_was() {
+        let outer = caught(|| {
+            let inner = caught(|| panic!("the inner one")).err().map(|fault| fault.as_str().to_owned());
+            assert!(inner.is_some_and(|inner| inner.contains("the inner one")));
+            panic!("the outer one");
+        });
+        let outer = outer.err().expect("the body panics");
+        assert!(outer.as_str().contains("the outer one") && !outer.as_str().contains("inner"), "{}", outer.as_str());
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! - [`socket`]: send and receive with flags (no `SIGPIPE`, no waiting) and `poll` with a deadline.
 //! - [`wake`]: a descriptor that another thread or a signal handler makes readable.
-//! - [`descriptor`]: keeps descriptors away from those of the standard streams.
-//! - [`signal`]: a thread that no signal of the program's reaches.
+//! - [`signal`]: a thread that no signal of the program reaches.
+//! - [`cancellation`]: a thread that `pthread_cancel` does not end in the midst of the library.
+//! - [`descriptor`]: descriptors that are none of the standard streams'.
 //! - [`fork`]: a mark that tells, without a system call, that this process is a child made by `fork`.
 //!
 //! This crate and the C boundary are the only ones with `unsafe`; what the calls are used for is the
@@ -11,6 +12,7 @@
 
 #![cfg(unix)]
 
+pub mod cancellation;
 pub mod descriptor;
 pub mod fork;
 pub mod signal;

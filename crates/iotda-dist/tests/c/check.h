@@ -32,7 +32,7 @@ static inline void check_status(iotda_status_t expected, iotda_status_t status, 
 /* A JSON object of that many bytes and a few more. */
 static inline char *object_of(size_t bytes) {
     static const char head[] = "{\"filler\":\"";
-    char *object = malloc(bytes + sizeof head + 2);
+    char *object = (char *)malloc(bytes + sizeof head + 2);
     CHECK(object != NULL);
     memcpy(object, head, sizeof head - 1);
     memset(object + sizeof head - 1, 'x', bytes);

@@ -17,14 +17,21 @@ pub(super) fn check(project: &Project) -> Result<()> {
 pub(super) fn errors_outside(project: &Project, prefix: &Path, dir: &str) -> Result<()> {
     let source = installed::copy_of(project, "c", dir)?;
     cmake(&source, &source.join("build"), prefix, &["-DCMAKE_BUILD_TYPE=Release", "-DPANIC_HOOK=ON"])?;
-    let program = source.join("build/panics");
+    for name in ["panics", "at_exit"] {
+        panics_unseen(project, &source, name)?;
+    }
+    Ok(())
+}
+
+fn panics_unseen(project: &Project, source: &Path, name: &str) -> Result<()> {
+    let program = source.join("build").join(name);
     for mut command in [Command::new(&program), valgrind(project)] {
         if command.get_program() != program {
             command.arg(&program);
         }
         // What a panic would print is told to the caller instead, whatever the environment asks for.
         command.env("RUST_BACKTRACE", "1");
-        let stand = Stand::start(&source)?;
+        let stand = Stand::start(source)?;
         stand.run(&mut command)?;
         let connections = stand.platform.counters().connections;
         ensure!(connections == 0, "a call that panicked at its beginning reached the network");

@@ -17,6 +17,9 @@ type Check = fn(&Stand, &[RequestRecord]) -> Result<()>;
 /// The programs, and what is to be seen of each on the platform.
 const PROGRAMS: &[(&str, Check)] = &[
     ("arguments", nothing),
+    ("at_exit", at_exit::<4>),
+    ("at_exit_cpp", at_exit::<6>),
+    ("cancelled_thread", nothing),
     ("properties", nothing),
     ("reports", reports),
     ("settings", nothing),
@@ -74,6 +77,13 @@ pub(super) fn run(dir: &Path, build: &Path, command: impl Fn(&Path) -> Command) 
 fn nothing(stand: &Stand, _: &[RequestRecord]) -> Result<()> {
     let connections = stand.platform.counters().connections;
     ensure!(connections == 0, "{connections} connections for calls that need none");
+    Ok(())
+}
+
+/// A message of each process at its end.
+fn at_exit<const PROCESSES: usize>(_: &Stand, requests: &[RequestRecord]) -> Result<()> {
+    let late = requests.iter().filter(|request| request.body == b"late").count();
+    ensure!(late == PROCESSES, "{late} messages of processes that ended instead of {PROCESSES}");
     Ok(())
 }
 
