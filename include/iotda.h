@@ -48,8 +48,15 @@
  * fork: a client made before a fork is not usable in the child; make a new one there.
  */
 
-/** Sets up an iotda_call_t: `iotda_call_t call = IOTDA_CALL_INIT;` */
+/**
+ * An iotda_call_t to begin with: `iotda_call_t call = IOTDA_CALL_INIT;`, or `call = IOTDA_CALL_INIT;`. One that
+ * consists of zeros, as a static one does, is as good.
+ */
+#ifdef __cplusplus
 #define IOTDA_CALL_INIT {sizeof(iotda_call_t), 0, NULL, 0, 0, 0, "", ""}
+#else
+#define IOTDA_CALL_INIT ((iotda_call_t){sizeof(iotda_call_t), 0, NULL, 0, 0, 0, "", ""})
+#endif
 
 /**
  * For iotda_service_t.event_time_ms: no time is given, the platform takes the time at which it receives the
@@ -96,9 +103,11 @@ typedef struct iotda_client iotda_client_t;
 /**
  * The settings of a client. Made by iotda_config_new, freed by iotda_config_free.
  *
- * Every setter checks its value and copies it. A setter that fails keeps the old value, and is remembered:
- * iotda_init then fails with its message, so that setters need not be checked one by one. Setting the
- * same thing again, rightly, forgets the failure.
+ * Every setter checks its value and copies it. A setter that fails leaves the value as it was, and the failure is
+ * remembered: iotda_init then fails with its message, so that setters need not be checked one by one. A failure is
+ * forgotten when the same thing is set again successfully, also by another function: iotda_config_set_ca_pem makes
+ * up for iotda_config_set_ca_file and for the iotda_config_add_ca_ functions. Adding does not make up for another
+ * addition that failed.
  *
  * A config may be used by one thread at a time.
  */
@@ -165,16 +174,16 @@ typedef struct iotda_transport {
 } iotda_transport_t;
 
 /**
- * What one call is told, and what it tells. Optional: every function that takes one takes NULL.
+ * What one call is given, and what it returns beside its status. Optional: every function that takes one takes NULL.
  *
- * Start it with IOTDA_CALL_INIT; it may be used again for the next call. It belongs to the caller and is
- * touched only during the call; two calls that run at the same time need one each. The fields marked
+ * Start it with IOTDA_CALL_INIT or with zeros; it may be used again for the next call. It belongs to the caller and
+ * is touched only during the call; two calls that run at the same time need one each. The fields marked
  * "out" are written by every call, whether it succeeds or not.
  */
 typedef struct iotda_call {
     /**
-     * in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT. A larger struct, of a newer header, is fine; what this
-     * library does not know in it stays as it is.
+     * in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT; 0 counts as the size of the first version. A larger struct,
+     * of a newer header, is fine; what this library does not know in it stays as it is.
      */
     size_t struct_size;
     /** in: the most that the whole call may take, in milliseconds; 0: the client's timeout. */
@@ -224,7 +233,7 @@ typedef struct iotda_child {
 
 /** Counters since the client was made, over all devices that share its connections. */
 typedef struct iotda_stats {
-    /** in: sizeof(iotda_stats_t). */
+    /** in: sizeof(iotda_stats_t); 0, as in a zeroed struct, counts as the size of the first version. */
     size_t struct_size;
     /** out: requests sent, authentications not counted. */
     uint64_t requests;
@@ -768,7 +777,9 @@ void iotda_props_clear(iotda_props_t *props);
 
 /**
  * The object as terminated JSON, for iotda_service_t.properties. It belongs to the builder and is valid until
- * the builder is changed or freed. NULL for NULL. Never blocks.
+ * the builder is changed or freed.
+ *
+ * NULL if props is NULL or no builder, or if there is no memory for the text. Never blocks.
  */
 const char *iotda_props_json(const iotda_props_t *props);
 
@@ -791,7 +802,7 @@ void iotda_cancel_trigger(const iotda_cancel_t *cancel);
 void iotda_cancel_free(iotda_cancel_t *cancel);
 
 /**
- * Reads the counters into *stats, whose struct_size must be set.
+ * Reads the counters into *stats.
  *
  * Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
@@ -808,11 +819,12 @@ int64_t iotda_server_time_ms(const iotda_client_t *client);
 /**
  * Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a
  * restart: a device that wakes, reports and sleeps then authenticates once a day. Keep it as secret as the
- * device's secret.
+ * device's secret. The library keeps no copy of the text.
  *
- * size is the room in out; 512 bytes are always enough. *length becomes the length of the text without its
- * end, 0 if there is no valid token (then out becomes ""). Both are written only on success; length may be
- * NULL.
+ * size is the room in out, in bytes. 512 are enough for a token of the length that the platform documents, 256
+ * bytes at most. *length, unless length is NULL, becomes the length of the text without its terminating zero; 0
+ * if there is no valid token (then out becomes ""). out is written only on success. *length is also written if
+ * there is too little room: *length + 1 bytes are needed (with a size of 0, out may be NULL).
  *
  * Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or too little room), IOTDA_E_FORKED,
  * IOTDA_E_INTERNAL.

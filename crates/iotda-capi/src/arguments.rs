@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::slice;
 
+use crate::handle::{Handle, Sealed};
 use crate::outcome::{Outcome, Stop};
 
 /// `text!(url)`: the terminated text that the argument `url` points to.
@@ -38,7 +39,7 @@ macro_rules! text_of_length {
 macro_rules! handle {
     ($argument:ident) => {
         // SAFETY: the promise "handles".
-        unsafe { $crate::arguments::required($argument, stringify!($argument)) }
+        unsafe { $crate::arguments::handle($argument, stringify!($argument)) }
     };
 }
 
@@ -46,7 +47,7 @@ macro_rules! handle {
 macro_rules! handle_mut {
     ($argument:ident) => {
         // SAFETY: the promise "handles".
-        unsafe { $crate::arguments::required_mut($argument, stringify!($argument)) }
+        unsafe { $crate::arguments::handle_mut($argument, stringify!($argument)) }
     };
 }
 
@@ -65,7 +66,7 @@ macro_rules! output {
 /// The promise "texts", for `'a`.
 pub(crate) unsafe fn text<'a>(pointer: *const c_char, field: impl Fn() -> String) -> Outcome<&'a str> {
     if pointer.is_null() {
-        return Err(Stop::Argument(format!("{} is NULL", field())));
+        return Err(Stop::Argument(format!("pass a terminated UTF-8 text as {}: it is NULL", field())));
     }
     // SAFETY: not NULL, and the promise "texts".
     let bytes = unsafe { CStr::from_ptr(pointer) };
@@ -74,8 +75,10 @@ pub(crate) unsafe fn text<'a>(pointer: *const c_char, field: impl Fn() -> String
 
 /// Bytes as text.
 pub(crate) fn utf8(bytes: &[u8], field: impl Fn() -> String) -> Outcome<&str> {
-    std::str::from_utf8(bytes)
-        .map_err(|error| Stop::Argument(format!("{} is not UTF-8 at byte {}", field(), error.valid_up_to())))
+    std::str::from_utf8(bytes).map_err(|error| {
+        let (field, valid) = (field(), error.valid_up_to());
+        Stop::Argument(format!("convert {field} to UTF-8: its byte {valid} is no part of a character"))
+    })
 }
 
 /// An array; NULL is allowed if the length is 0.
@@ -88,47 +91,67 @@ pub(crate) unsafe fn array<'a, T>(pointer: *const T, length: usize, field: impl 
         return Ok(&[]);
     }
     if pointer.is_null() {
-        return Err(Stop::Argument(format!("{} is NULL, but its length is {length}", field())));
+        return Err(Stop::Argument(format!(
+            "pass {}, or 0 as its length: it is NULL, and its length {length}",
+            field()
+        )));
     }
     if length > isize::MAX as usize / size_of::<T>().max(1) {
-        return Err(Stop::Argument(format!("{} has the length {length}, which is more than memory can hold", field())));
+        return Err(Stop::Argument(format!("pass the length of {}: {length} is more than memory can hold", field())));
     }
     if !pointer.is_aligned() {
-        return Err(Stop::Argument(format!("{} is not aligned as its type demands", field())));
+        return Err(Stop::Argument(format!("pass an array as {}: this address is not aligned for one", field())));
     }
     // SAFETY: not NULL, aligned, of a possible length, and the promise "arrays".
     Ok(unsafe { slice::from_raw_parts(pointer, length) })
 }
 
-/// A handle that must be there.
+/// The object behind a handle.
 ///
 /// # Safety
 ///
 /// The promise "handles", for `'a`.
-pub(crate) unsafe fn required<'a, T>(pointer: *const T, name: &str) -> Outcome<&'a T> {
+pub(crate) unsafe fn handle<'a, T: Handle>(pointer: *const T, name: &str) -> Outcome<&'a T> {
     // SAFETY: the promise "handles".
-    unsafe { pointer.as_ref() }.ok_or_else(|| is_null(name))
+    let object = unsafe { Sealed::object(pointer.cast_mut()) };
+    // SAFETY: it is an object of this type, and the promise "handles" for its lifetime.
+    object.map(|object| unsafe { &*object }).ok_or_else(|| no_handle(pointer, name))
 }
 
-/// As [`required`], for what is changed.
+/// As [`handle`], for what is changed.
 ///
 /// # Safety
 ///
 /// The promise "handles", for `'a`.
-pub(crate) unsafe fn required_mut<'a, T>(pointer: *mut T, name: &str) -> Outcome<&'a mut T> {
+pub(crate) unsafe fn handle_mut<'a, T: Handle>(pointer: *mut T, name: &str) -> Outcome<&'a mut T> {
     // SAFETY: the promise "handles".
-    unsafe { pointer.as_mut() }.ok_or_else(|| is_null(name))
+    let object = unsafe { Sealed::object(pointer) };
+    // SAFETY: it is an object of this type, and the promise "handles": no other thread uses it meanwhile.
+    object.map(|object| unsafe { &mut *object }).ok_or_else(|| no_handle(pointer, name))
 }
 
-/// The size that a struct of the caller's says it has: its first field.
+fn no_handle<T: Handle>(pointer: *const T, name: &str) -> Stop {
+    let wanted = T::WANTED;
+    Stop::Argument(if pointer.is_null() {
+        format!("pass {wanted} as {name}: it is NULL")
+    } else {
+        format!("pass {wanted} as {name}: this is none, or was {}", T::ENDED)
+    })
+}
+
+/// The size that a struct of the caller's says it has in its first field, if it cannot have it.
+///
+/// 0 counts as the size of the struct's first version, so that a zeroed struct is one. No header ever had a smaller
+/// struct than that version: a smaller number is a mistake in the field alone, and the rest of the struct is there.
 ///
 /// # Safety
 ///
 /// The promise "structs".
-pub(crate) unsafe fn struct_size<T>(pointer: *const T, name: &str) -> Outcome<usize> {
-    let pointer = NonNull::new(pointer.cast_mut()).ok_or_else(|| is_null(name))?;
+pub(crate) unsafe fn wrong_size<T>(pointer: *const T, first_version: usize) -> Option<usize> {
+    let pointer = NonNull::new(pointer.cast_mut())?;
     // SAFETY: not NULL, and the promise "structs".
-    Ok(unsafe { pointer.cast::<usize>().read() })
+    let size = unsafe { pointer.cast::<usize>().read() };
+    (size != 0 && size < first_version).then_some(size)
 }
 
 /// Room for a result.
@@ -139,15 +162,13 @@ impl<T> Output<'_, T> {
     ///
     /// The promise "outputs", for the lifetime.
     pub(crate) unsafe fn new(pointer: *mut T, name: &str) -> Outcome<Self> {
-        NonNull::new(pointer).map(|pointer| Output(pointer, PhantomData)).ok_or_else(|| is_null(name))
+        NonNull::new(pointer)
+            .map(|pointer| Output(pointer, PhantomData))
+            .ok_or_else(|| Stop::Argument(format!("pass the address of a variable as {name}: it is NULL")))
     }
 
     pub(crate) fn write(self, value: T) {
         // SAFETY: the promise "outputs", which `new` was given.
         unsafe { self.0.write(value) };
     }
-}
-
-fn is_null(name: &str) -> Stop {
-    Stop::Argument(format!("{name} is NULL"))
 }

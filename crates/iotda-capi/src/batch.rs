@@ -2,11 +2,9 @@
 
 use std::ffi::c_char;
 
-use iotda::Child;
-
 use crate::arguments::array;
 use crate::call::iotda_call_t;
-use crate::child::{self, iotda_child_t};
+use crate::child::{Converted, iotda_child_t};
 use crate::client::iotda_client_t;
 use crate::outcome::{Outcome, Stop};
 use crate::status::{self, IOTDA_OK, iotda_status_t};
@@ -35,12 +33,11 @@ pub unsafe extern "C" fn iotda_gateway_batch(
         let given = unsafe { array(children, count, || "children".to_owned()) }?;
         // SAFETY: the promise "outputs", for as many statuses as children.
         let mut told = unsafe { ChildStatuses::new(child_status, given.len()) }?;
-        let mut services = Vec::new();
         // SAFETY: the promises "arrays" and "texts".
-        let ranges = unsafe { child::convert(given, &mut services) }.inspect_err(|_| told.all_invalid())?;
-        let converted: Vec<_> =
-            ranges.into_iter().map(|(device_id, range)| Child { device_id, services: &services[range] }).collect();
-        let report = client.report_batch(&converted, options);
+        let converted = unsafe { Converted::new(given) };
+        let converted = converted.inspect_err(|stop| told.all(stop.status()))?;
+        let children = converted.children().inspect_err(|stop| told.all(stop.status()))?;
+        let report = client.core().report_batch(&children, options);
         told.write(&report.children);
         Ok(report.result?)
     })
@@ -64,7 +61,7 @@ pub unsafe extern "C" fn iotda_gateway_batch_json(
 ) -> iotda_status_t {
     on_client!(client, call, |client, options| {
         let json = text_of_length!(json, len)?;
-        Ok(client.report_batch_json(json, options).result?)
+        Ok(client.core().report_batch_json(json, options).result?)
     })
 }
 
@@ -80,18 +77,23 @@ impl ChildStatuses<'_> {
             return Ok(ChildStatuses(&mut []));
         }
         if !pointer.is_aligned() {
-            return Err(Stop::Argument("child_status is not aligned as its type demands".to_owned()));
+            return Err(Stop::Argument(
+                "pass an array as child_status: this address is not aligned for one".to_owned(),
+            ));
         }
-        // The room may be uninitialized: it is written before it becomes a slice.
+        // The room may be uninitialized: it is written before it becomes a slice. What is left of that after a panic
+        // is no success.
         // SAFETY: not NULL, aligned, and the promise "outputs" for as many elements as an array of larger ones has.
         unsafe {
-            pointer.write_bytes(0, count);
+            for place in 0..count {
+                pointer.add(place).write(status::IOTDA_E_INTERNAL);
+            }
             Ok(ChildStatuses(std::slice::from_raw_parts_mut(pointer, count)))
         }
     }
 
-    fn all_invalid(&mut self) {
-        self.0.fill(status::IOTDA_E_INVALID_ARGUMENT);
+    fn all(&mut self, status: iotda_status_t) {
+        self.0.fill(status);
     }
 
     fn write(&mut self, outcomes: &[Result<(), iotda::ErrorKind>]) {

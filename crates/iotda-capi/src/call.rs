@@ -1,25 +1,25 @@
-//! `iotda_call_t`: what one call is told, and what it tells.
+//! `iotda_call_t`: what one call is given and what it returns, and the frame that every such call runs in.
 
 use std::ffi::c_char;
 use std::time::Duration;
 
-use iotda::{CallOptions, Delivery, Error, ErrorKind};
+use iotda::{CallOptions, Delivery};
 
-use crate::arguments::struct_size;
+use crate::arguments::{handle, wrong_size};
 use crate::cancel::iotda_cancel_t;
-use crate::outcome::{Outcome, Stop};
+use crate::outcome::{FAULT, Outcome, Stop};
 use crate::panic::caught;
-use crate::status::{self, IOTDA_E_INTERNAL, IOTDA_E_INVALID_ARGUMENT, IOTDA_OK, iotda_status_t};
+use crate::status::{IOTDA_E_INTERNAL, IOTDA_OK, iotda_status_t};
 
-/// What one call is told, and what it tells. Optional: every function that takes one takes NULL.
+/// What one call is given, and what it returns beside its status. Optional: every function that takes one takes NULL.
 ///
-/// Start it with IOTDA_CALL_INIT; it may be used again for the next call. It belongs to the caller and is
-/// touched only during the call; two calls that run at the same time need one each. The fields marked
+/// Start it with IOTDA_CALL_INIT or with zeros; it may be used again for the next call. It belongs to the caller and
+/// is touched only during the call; two calls that run at the same time need one each. The fields marked
 /// "out" are written by every call, whether it succeeds or not.
 #[repr(C)]
 pub struct iotda_call_t {
-    /// in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT. A larger struct, of a newer header, is fine; what this
-    /// library does not know in it stays as it is.
+    /// in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT; 0 counts as the size of the first version. A larger struct,
+    /// of a newer header, is fine; what this library does not know in it stays as it is.
     pub struct_size: usize,
     /// in: the most that the whole call may take, in milliseconds; 0: the client's timeout.
     pub timeout_ms: u32,
@@ -38,9 +38,8 @@ pub struct iotda_call_t {
     pub message: [c_char; 256],
 }
 
-const POISONED: &str = "an earlier call on this handle met a fault of the library: close it and make a new one";
-const PANICKED: &str =
-    "the library met a fault of its own; the handle can no longer be used: close it, and please report this";
+/// The size of the struct's first version.
+const FIRST_VERSION: usize = size_of::<iotda_call_t>();
 
 /// `guarded!(call, |options| …)`: the body of a function that takes a call struct.
 macro_rules! guarded {
@@ -50,35 +49,38 @@ macro_rules! guarded {
     };
 }
 
-/// Runs `body`, catches a panic, and writes the outcome into `call`.
+/// Runs `body`, catches a panic, and writes the outcome into `call`. That `call` itself is refused is for `body` to
+/// say: it may have more to say it to.
 ///
 /// # Safety
 ///
 /// The promise "structs" for `call`, and "handles" for its `cancel`.
 pub(crate) unsafe fn guarded(
     call: *mut iotda_call_t,
-    body: impl FnOnce(CallOptions) -> Outcome<Delivery>,
+    body: impl FnOnce(Outcome<CallOptions>) -> Outcome<Delivery>,
 ) -> iotda_status_t {
     // SAFETY: the promise "structs".
-    let size = unsafe { struct_size(call, "call") }.ok();
-    // The struct may be shorter than what would be written.
-    if size.is_some_and(|size| size < size_of::<iotda_call_t>()) {
-        return IOTDA_E_INVALID_ARGUMENT;
-    }
-    // SAFETY: NULL, or whole, as its size says: the promise "structs".
+    let wrong_size = unsafe { wrong_size(call, FIRST_VERSION) };
+    // SAFETY: the promise "structs".
     let mut call = unsafe { call.as_mut() };
-    // SAFETY: the promise "handles".
-    let options = unsafe { options(call.as_deref()) };
-    let refuse = |call: Option<&mut iotda_call_t>, kind, message: &str, status| {
-        call.map_or(status, |call| refuse(call, kind, message))
-    };
-    match caught(|| body(options)) {
-        Ok(Ok(delivery)) => conclude(call.take(), &Ok(delivery)),
-        Ok(Err(Stop::Core(error))) => conclude(call.take(), &Err(error)),
-        Ok(Err(Stop::Argument(why))) => refuse(call, ErrorKind::InvalidArgument, &why, IOTDA_E_INVALID_ARGUMENT),
-        Ok(Err(Stop::Poisoned)) => refuse(call, ErrorKind::Internal, POISONED, IOTDA_E_INTERNAL),
-        Err(fault) => refuse(call, ErrorKind::Internal, &format!("{PANICKED} ({})", fault.as_str()), IOTDA_E_INTERNAL),
-    }
+    let status = caught(|| {
+        let options = match wrong_size {
+            Some(size) => Err(Stop::Argument(format!(
+                "start the call struct with IOTDA_CALL_INIT: its struct_size is {size}, less than any version's"
+            ))),
+            // SAFETY: the promise "handles".
+            None => unsafe { options(call.as_deref()) },
+        };
+        let outcome = body(options);
+        conclude(call.as_deref_mut(), outcome)
+    });
+    status.unwrap_or_else(|fault| {
+        if let Some(call) = call {
+            call.clear();
+            fill(&mut call.message, &[FAULT, fault.as_str()]);
+        }
+        IOTDA_E_INTERNAL
+    })
 }
 
 /// What a call is given.
@@ -86,48 +88,50 @@ pub(crate) unsafe fn guarded(
 /// # Safety
 ///
 /// The promise "handles" for the struct's `cancel`.
-unsafe fn options(call: Option<&iotda_call_t>) -> CallOptions {
-    let Some(call) = call else { return CallOptions::default() };
-    // SAFETY: the promise "handles".
-    let cancel = unsafe { call.cancel.as_ref() }.map(iotda_cancel_t::token);
+unsafe fn options(call: Option<&iotda_call_t>) -> Outcome<CallOptions> {
+    let Some(call) = call else { return Ok(CallOptions::default()) };
+    let cancel = if call.cancel.is_null() {
+        None
+    } else {
+        // SAFETY: the promise "handles".
+        Some(unsafe { handle(call.cancel, "the call struct's cancel") }?.token())
+    };
     let timeout = (call.timeout_ms != 0).then(|| Duration::from_millis(call.timeout_ms.into()));
-    CallOptions { timeout, cancel }
+    Ok(CallOptions { timeout, cancel })
 }
 
 /// Writes the outcome into the caller's struct and returns the status.
-fn conclude(call: Option<&mut iotda_call_t>, result: &Result<Delivery, Error>) -> iotda_status_t {
-    let status = match result {
-        Ok(_) => IOTDA_OK,
-        Err(error) => status::number(error.kind()),
-    };
+fn conclude(call: Option<&mut iotda_call_t>, outcome: Outcome<Delivery>) -> iotda_status_t {
+    let status = outcome.as_ref().map_or_else(Stop::status, |_| IOTDA_OK);
     let Some(call) = call else { return status };
-    match result {
+    call.clear();
+    match outcome {
         Ok(delivery) => {
             call.http_status = delivery.http_status.into();
             call.attempts = delivery.attempts;
-            call.retry_after_ms = 0;
-            fill(&mut call.platform_code, "");
-            fill(&mut call.message, "");
         }
-        Err(error) => {
-            call.http_status = error.http_status().unwrap_or(0).into();
-            call.attempts = error.attempts();
-            call.retry_after_ms = error.retry_after().map_or(0, milliseconds);
-            fill(&mut call.platform_code, error.platform_code().unwrap_or(""));
-            fill(&mut call.message, error.message());
+        Err(stop) => {
+            if let Stop::Core(error) = &stop {
+                call.http_status = error.http_status().unwrap_or(0).into();
+                call.attempts = error.attempts();
+                call.retry_after_ms = error.retry_after().map_or(0, milliseconds);
+                fill(&mut call.platform_code, &[error.platform_code().unwrap_or("")]);
+            }
+            fill(&mut call.message, &[stop.message()]);
         }
     }
     status
 }
 
-/// As [`conclude`], for a refusal that has no error of the core.
-fn refuse(call: &mut iotda_call_t, kind: ErrorKind, message: &str) -> iotda_status_t {
-    call.http_status = 0;
-    call.attempts = 0;
-    call.retry_after_ms = 0;
-    fill(&mut call.platform_code, "");
-    fill(&mut call.message, message);
-    status::number(kind)
+impl iotda_call_t {
+    /// Sets the fields that are "out" to what they are without an answer.
+    fn clear(&mut self) {
+        self.http_status = 0;
+        self.attempts = 0;
+        self.retry_after_ms = 0;
+        self.platform_code = [0; 24];
+        self.message = [0; 256];
+    }
 }
 
 /// At least 1, since 0 means unknown.
@@ -135,15 +139,22 @@ fn milliseconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX).max(1)
 }
 
-/// Copies as much of `text` as fits with its end, never half a character; the rest is set to zero.
-fn fill<const N: usize>(out: &mut [c_char; N], text: &str) {
-    let mut end = text.len().min(N - 1);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    out.fill(0);
-    for (to, from) in out.iter_mut().zip(&text.as_bytes()[..end]) {
-        *to = *from as c_char;
+/// Copies as much of the texts as fits with an end, never half a character, into a field of zeros.
+fn fill<const N: usize>(out: &mut [c_char; N], texts: &[&str]) {
+    let mut room = &mut out[..N - 1];
+    for text in texts {
+        let mut end = text.len().min(room.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (now, later) = room.split_at_mut(end);
+        for (to, from) in now.iter_mut().zip(text.as_bytes()) {
+            *to = *from as c_char;
+        }
+        if end < text.len() {
+            return;
+        }
+        room = later;
     }
 }
 
@@ -158,10 +169,17 @@ mod tests {
 
     #[test]
     fn a_text_is_cut_between_characters_and_always_ends() {
-        let mut field = [1; 8];
-        for (given, kept) in
-            [("", ""), ("abc", "abc"), ("1234567", "1234567"), ("12345678", "1234567"), ("123456é", "123456")]
-        {
+        for (given, kept) in [
+            (&[""][..], ""),
+            (&["abc"], "abc"),
+            (&["1234567"], "1234567"),
+            (&["12345678"], "1234567"),
+            (&["123456é"], "123456"),
+            (&["12", "", "345"], "12345"),
+            (&["12345", "é", "x"], "12345é"),
+            (&["123456", "é", "x"], "123456"),
+        ] {
+            let mut field = [0; 8];
             fill(&mut field, given);
             assert_eq!(text(&field), kept);
             assert_eq!(field[7], 0);

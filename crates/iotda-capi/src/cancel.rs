@@ -2,6 +2,7 @@
 
 use iotda::CancelToken;
 
+use crate::handle::Handle;
 use crate::panic::{self, contained, panic_if_asked};
 
 /// Ends calls from another thread. Made by iotda_cancel_new, freed by iotda_cancel_free; given to calls in
@@ -9,6 +10,12 @@ use crate::panic::{self, contained, panic_if_asked};
 /// that was given it still runs.
 pub struct iotda_cancel_t {
     token: CancelToken,
+}
+
+impl Handle for iotda_cancel_t {
+    const MAGIC: u64 = 0x96c1_53f0_0e6b_7d2a;
+    const WANTED: &'static str = "a cancel handle of iotda_cancel_new";
+    const ENDED: &'static str = "freed";
 }
 
 impl iotda_cancel_t {

@@ -1,13 +1,16 @@
 //! `iotda_client_t`: one device and its connections.
 
 use std::ffi::{c_char, c_void};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use iotda::{CallOptions, Client, Delivery};
+use iotda::{CallOptions, Client, Delivery, Level, Log};
 
-use crate::arguments::required;
+use crate::arguments::handle;
 use crate::call::{self, iotda_call_t};
 use crate::config::iotda_config_t;
+use crate::handle::{Handle, Sealed};
+use crate::log::ProgramLog;
 use crate::outcome::{Outcome, Stop};
 use crate::panic::{self, panic_if_asked};
 use crate::status::iotda_status_t;
@@ -18,8 +21,18 @@ use crate::status::iotda_status_t;
 /// calls on the same handle have returned.
 pub struct iotda_client_t {
     client: Client,
+    /// What is refused here, before the core sees it, is logged as what the core refuses.
+    log: Option<Arc<ProgramLog>>,
     /// A call met a fault of the library: what it left behind cannot be trusted.
     poisoned: AtomicBool,
+    /// The process that made it.
+    process: u32,
+}
+
+impl Handle for iotda_client_t {
+    const MAGIC: u64 = 0x3a7e_9b04_c5d8_1f66;
+    const WANTED: &'static str = "a client of iotda_init or iotda_open_device";
+    const ENDED: &'static str = "closed";
 }
 
 impl iotda_client_t {
@@ -27,8 +40,23 @@ impl iotda_client_t {
         &self.client
     }
 
-    fn boxed(client: Client) -> *mut Self {
-        Box::into_raw(Box::new(iotda_client_t { client, poisoned: AtomicBool::new(false) }))
+    /// Whether this process was forked from the one that made the client. Costs a system call.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.process != std::process::id()
+    }
+
+    fn handle(client: Client, log: Option<Arc<ProgramLog>>) -> Outcome<*mut Self> {
+        let client = iotda_client_t { client, log, poisoned: AtomicBool::new(false), process: std::process::id() };
+        Sealed::handle(client).ok_or_else(|| Stop::NoMemory("free some memory: there is none for a client".to_owned()))
+    }
+
+    /// Runs a part of a call, and logs what it refuses. The core logs what fails there.
+    pub(crate) fn noting<T>(&self, body: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+        body().inspect_err(|stop| {
+            if let (Some(log), false) = (&self.log, matches!(stop, Stop::Core(_))) {
+                log.log(Level::Error, &format!("device \"{}\": {}", self.client.device_id(), stop.message()));
+            }
+        })
     }
 }
 
@@ -45,8 +73,9 @@ impl Drop for Poison<'_> {
 
 /// `on_client!(client, call, |client, options| …)`: the body of a call of a client.
 macro_rules! on_client {
-    ($client:ident, $call:ident, |$core:ident, $options:pat_param| $body:expr) => {{
-        let body = |$core: &iotda::Client, $options| -> $crate::outcome::Outcome<iotda::Delivery> { $body };
+    ($client:ident, $call:ident, |$handle:ident, $options:pat_param| $body:expr) => {{
+        let body =
+            |$handle: &$crate::client::iotda_client_t, $options| -> $crate::outcome::Outcome<iotda::Delivery> { $body };
         // SAFETY: the promises "handles" and "structs".
         unsafe { $crate::client::on_client($client, $call, body) }
     }};
@@ -60,17 +89,17 @@ macro_rules! on_client {
 pub(crate) unsafe fn on_client(
     client: *const iotda_client_t,
     call: *mut iotda_call_t,
-    body: impl FnOnce(&Client, CallOptions) -> Outcome<Delivery>,
+    body: impl FnOnce(&iotda_client_t, CallOptions) -> Outcome<Delivery>,
 ) -> iotda_status_t {
-    let run = |options| {
+    let run = |options: Outcome<CallOptions>| {
         // SAFETY: the promise "handles".
-        let handle = unsafe { required(client, "client") }?;
-        if handle.poisoned.load(Ordering::Acquire) {
+        let client = unsafe { handle(client, "client") }?;
+        if client.poisoned.load(Ordering::Acquire) {
             return Err(Stop::Poisoned);
         }
-        let _poison = Poison(&handle.poisoned);
+        let _poison = Poison(&client.poisoned);
         panic_if_asked();
-        body(&handle.client, options)
+        client.noting(|| body(client, options?))
     };
     // SAFETY: `call` is as the caller promises.
     unsafe { call::guarded(call, run) }
@@ -87,17 +116,13 @@ pub unsafe extern "C" fn iotda_init(
     client: *mut *mut iotda_client_t,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    let run = |_| {
+    let run = |options: Outcome<CallOptions>| {
         panic_if_asked();
+        options?;
         let config = handle!(config)?;
         let client = output!(client)?;
-        match config.failed.first() {
-            None => {}
-            Some((name, Stop::Argument(why))) => return Err(Stop::Argument(format!("{name}: {why}"))),
-            Some((name, Stop::Core(error))) => return Err(Stop::Core(error.clone().within(name))),
-            Some((_, Stop::Poisoned)) => return Err(Stop::Poisoned),
-        }
-        client.write(iotda_client_t::boxed(Client::new(&config.config)?));
+        config.check()?;
+        client.write(iotda_client_t::handle(Client::new(&config.core)?, config.log.clone())?);
         Ok(Delivery::default())
     };
     guarded!(call, run)
@@ -121,7 +146,8 @@ pub unsafe extern "C" fn iotda_open_device(
         let device_id = text!(device_id)?;
         let secret = bytes!(secret, secret_len)?;
         let device = output!(device)?;
-        device.write(iotda_client_t::boxed(client.open_device(device_id, secret)?));
+        let opened = client.core().open_device(device_id, secret)?;
+        device.write(iotda_client_t::handle(opened, client.log.clone())?);
         Ok(Delivery::default())
     })
 }
@@ -134,7 +160,7 @@ pub unsafe extern "C" fn iotda_open_device(
 /// IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_auth(client: *mut iotda_client_t, call: *mut iotda_call_t) -> iotda_status_t {
-    on_client!(client, call, |client, options| Ok(client.authenticate(options)?))
+    on_client!(client, call, |client, options| Ok(client.core().authenticate(options)?))
 }
 
 /// Closes a client, wipes its secret and token, and, with the last client that shares them, closes the

@@ -7,36 +7,57 @@ use std::time::Duration;
 
 use iotda::{Config, RetryPolicy, SignType, SystemClock};
 
-use crate::arguments::required_mut;
+use crate::arguments::handle_mut;
 use crate::clock::{ProgramClock, iotda_clock_t};
+use crate::failures::{Change, Failures, Setting};
+use crate::handle::Handle;
 use crate::log::{self, ProgramLog, iotda_log_t};
 use crate::outcome::{Outcome, Stop, status_of};
-use crate::panic::{self, panic_if_asked};
+use crate::panic::{self, caught, panic_if_asked};
 use crate::status::iotda_status_t;
 use crate::user_data::{UserData, iotda_destroy_t};
 
 /// The settings of a client. Made by iotda_config_new, freed by iotda_config_free.
 ///
-/// Every setter checks its value and copies it. A setter that fails keeps the old value, and is remembered:
-/// iotda_init then fails with its message, so that setters need not be checked one by one. Setting the
-/// same thing again, rightly, forgets the failure.
+/// Every setter checks its value and copies it. A setter that fails leaves the value as it was, and the failure is
+/// remembered: iotda_init then fails with its message, so that setters need not be checked one by one. A failure is
+/// forgotten when the same thing is set again successfully, also by another function: iotda_config_set_ca_pem makes
+/// up for iotda_config_set_ca_file and for the iotda_config_add_ca_ functions. Adding does not make up for another
+/// addition that failed.
 ///
 /// A config may be used by one thread at a time.
 pub struct iotda_config_t {
-    pub(crate) config: Config,
-    /// The setters that failed, by name.
-    pub(crate) failed: Vec<(&'static str, Stop)>,
+    pub(crate) core: Config,
+    /// The log that the core has as well.
+    pub(crate) log: Option<Arc<ProgramLog>>,
+    failures: Failures,
 }
 
-/// `setter!(config, "iotda_config_set_x", |core| …)`: the body of a setter, which changes the core's config.
+impl Handle for iotda_config_t {
+    const MAGIC: u64 = 0x5d20_e8b7_4a91_c33f;
+    const WANTED: &'static str = "a config of iotda_config_new";
+    const ENDED: &'static str = "freed";
+}
+
+impl iotda_config_t {
+    /// Fails with what the first of the setters that failed said.
+    pub(crate) fn check(&self) -> Outcome {
+        self.failures.first().map_or(Ok(()), Err)
+    }
+}
+
+/// `setter!(config.set(Proxy), "iotda_config_set_x", |core| …)`: the body of a setter, which changes the core's config.
+/// `add` stands for a setter that leaves what was set before.
 macro_rules! setter {
-    ($config:ident, $name:literal, |$core:ident| $set:expr) => {{
-        let set = |$core: &mut iotda::Config| -> $crate::outcome::Outcome {
+    ($config:ident.$change:ident($setting:ident), $name:literal, |$core:ident| $set:expr) => {{
+        let set = |config: &mut $crate::config::iotda_config_t| -> $crate::outcome::Outcome {
+            let $core = &mut config.core;
             let _ = $set?;
             Ok(())
         };
+        let change = $crate::failures::Change::$change($crate::failures::Setting::$setting, $name);
         // SAFETY: the promise "handles".
-        unsafe { $crate::config::setter($config, $name, set) }
+        unsafe { $crate::config::setter($config, change, set) }
     }};
 }
 
@@ -45,7 +66,7 @@ macro_rules! setter {
 /// Returns NULL only after a fault of the library. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_config_new() -> *mut iotda_config_t {
-    panic::new(|| iotda_config_t { config: Config::new(), failed: Vec::new() })
+    panic::new(|| iotda_config_t { core: Config::new(), log: None, failures: Failures::default() })
 }
 
 /// Frees a config and wipes the secret in it. NULL is fine. Clients made of it live on.
@@ -62,7 +83,7 @@ pub unsafe extern "C" fn iotda_config_free(config: *mut iotda_config_t) {
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_endpoint(config: *mut iotda_config_t, url: *const c_char) -> iotda_status_t {
-    setter!(config, "iotda_config_set_endpoint", |core| {
+    setter!(config.set(Endpoint), "iotda_config_set_endpoint", |core| {
         let url = text!(url)?;
         core.endpoint(url)
     })
@@ -79,7 +100,7 @@ pub unsafe extern "C" fn iotda_config_set_device(
     secret: *const c_void,
     secret_len: usize,
 ) -> iotda_status_t {
-    setter!(config, "iotda_config_set_device", |core| {
+    setter!(config.set(Device), "iotda_config_set_device", |core| {
         let device_id = text!(device_id)?;
         let secret = bytes!(secret, secret_len)?;
         core.device(device_id, secret)
@@ -92,7 +113,7 @@ pub unsafe extern "C" fn iotda_config_set_device(
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_sign_type(config: *mut iotda_config_t, sign_type: i32) -> iotda_status_t {
-    setter!(config, "iotda_config_set_sign_type", |core| {
+    setter!(config.set(SignType), "iotda_config_set_sign_type", |core| {
         let sign_type = SignType::from_number(sign_type)?;
         Outcome::Ok(core.sign_type(sign_type))
     })
@@ -104,7 +125,8 @@ pub unsafe extern "C" fn iotda_config_set_sign_type(config: *mut iotda_config_t,
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_timeout_ms(config: *mut iotda_config_t, total_ms: u32) -> iotda_status_t {
-    setter!(config, "iotda_config_set_timeout_ms", |core| core.timeout(Duration::from_millis(total_ms.into())))
+    setter!(config.set(Timeout), "iotda_config_set_timeout_ms", |core| core
+        .timeout(Duration::from_millis(total_ms.into())))
 }
 
 /// The most that connecting may take, TCP and TLS together, in milliseconds; at least 1. Default: 10,000. The
@@ -116,7 +138,7 @@ pub unsafe extern "C" fn iotda_config_set_connect_timeout_ms(
     config: *mut iotda_config_t,
     connect_ms: u32,
 ) -> iotda_status_t {
-    setter!(config, "iotda_config_set_connect_timeout_ms", |core| core
+    setter!(config.set(ConnectTimeout), "iotda_config_set_connect_timeout_ms", |core| core
         .connect_timeout(Duration::from_millis(connect_ms.into())))
 }
 
@@ -129,7 +151,7 @@ pub unsafe extern "C" fn iotda_config_set_attempt_timeout_ms(
     config: *mut iotda_config_t,
     attempt_ms: u32,
 ) -> iotda_status_t {
-    setter!(config, "iotda_config_set_attempt_timeout_ms", |core| core
+    setter!(config.set(AttemptTimeout), "iotda_config_set_attempt_timeout_ms", |core| core
         .attempt_timeout(Duration::from_millis(attempt_ms.into())))
 }
 
@@ -145,7 +167,7 @@ pub unsafe extern "C" fn iotda_config_set_retry(
     base_ms: u32,
     max_ms: u32,
 ) -> iotda_status_t {
-    setter!(config, "iotda_config_set_retry", |core| {
+    setter!(config.set(Retry), "iotda_config_set_retry", |core| {
         let policy = RetryPolicy {
             max_attempts,
             base_delay: Duration::from_millis(base_ms.into()),
@@ -168,7 +190,8 @@ pub unsafe extern "C" fn iotda_config_set_rates(
     tenant_per_second: f64,
 ) -> iotda_status_t {
     let known = |rate: f64| (rate != 0.0).then_some(rate);
-    setter!(config, "iotda_config_set_rates", |core| core.rates(known(device_per_second), known(tenant_per_second)))
+    setter!(config.set(Rates), "iotda_config_set_rates", |core| core
+        .rates(known(device_per_second), known(tenant_per_second)))
 }
 
 /// How many connections are kept open while nobody uses them (0: none), and for how many milliseconds.
@@ -181,7 +204,7 @@ pub unsafe extern "C" fn iotda_config_set_pool(
     kept_connections: u32,
     kept_ms: u32,
 ) -> iotda_status_t {
-    setter!(config, "iotda_config_set_pool", |core| {
+    setter!(config.set(Pool), "iotda_config_set_pool", |core| {
         Outcome::Ok(core.kept_connections(kept_connections as usize, Duration::from_millis(kept_ms.into())))
     })
 }
@@ -192,7 +215,7 @@ pub unsafe extern "C" fn iotda_config_set_pool(
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_tcp_keepalive_s(config: *mut iotda_config_t, idle_s: u32) -> iotda_status_t {
-    setter!(config, "iotda_config_set_tcp_keepalive_s", |core| {
+    setter!(config.set(TcpKeepalive), "iotda_config_set_tcp_keepalive_s", |core| {
         Outcome::Ok(core.tcp_keepalive((idle_s != 0).then(|| Duration::from_secs(idle_s.into()))))
     })
 }
@@ -203,7 +226,7 @@ pub unsafe extern "C" fn iotda_config_set_tcp_keepalive_s(config: *mut iotda_con
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL. A text that is no token fails in iotda_init.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_token(config: *mut iotda_config_t, token: *const c_char) -> iotda_status_t {
-    setter!(config, "iotda_config_set_token", |core| {
+    setter!(config.set(Token), "iotda_config_set_token", |core| {
         let token = text!(token)?;
         Outcome::Ok(core.token(token))
     })
@@ -225,7 +248,7 @@ pub unsafe extern "C" fn iotda_config_set_clock(
     destroy: iotda_destroy_t,
 ) -> iotda_status_t {
     let user_data = UserData::new(user_data, destroy);
-    setter!(config, "iotda_config_set_clock", |core| {
+    setter!(config.set(Clock), "iotda_config_set_clock", |core| {
         Outcome::Ok(core.clock(match unix_ms {
             Some(unix_ms) => Arc::new(ProgramClock { unix_ms, user_data }),
             None => Arc::new(SystemClock),
@@ -250,15 +273,21 @@ pub unsafe extern "C" fn iotda_config_set_log(
     destroy: iotda_destroy_t,
 ) -> iotda_status_t {
     let user_data = UserData::new(user_data, destroy);
-    setter!(config, "iotda_config_set_log", |core| {
+    let set = move |config: &mut iotda_config_t| {
         let Some(log) = log else {
-            core.no_log();
+            config.log = None;
+            config.core.no_log();
             return Ok(());
         };
         let level = log::level(level)
-            .ok_or_else(|| Stop::Argument(format!("level is {level}: it takes one of the IOTDA_LOG_ constants")))?;
-        Outcome::Ok(core.log(level, Arc::new(ProgramLog { log, user_data })))
-    })
+            .ok_or_else(|| Stop::Argument(format!("pass one of the IOTDA_LOG_ constants as level: it is {level}")))?;
+        let log = Arc::new(ProgramLog { log, user_data });
+        config.log = Some(Arc::clone(&log));
+        config.core.log(level, log);
+        Ok(())
+    };
+    // SAFETY: the promise "handles".
+    unsafe { setter(config, Change::set(Setting::Log, "iotda_config_set_log"), set) }
 }
 
 /// Runs one setter and remembers whether it failed.
@@ -268,14 +297,19 @@ pub unsafe extern "C" fn iotda_config_set_log(
 /// The promise "handles" for `config`.
 pub(crate) unsafe fn setter(
     config: *mut iotda_config_t,
-    name: &'static str,
-    set: impl FnOnce(&mut Config) -> Outcome,
+    change: Change,
+    set: impl FnOnce(&mut iotda_config_t) -> Outcome,
 ) -> iotda_status_t {
     status_of(|| {
         // SAFETY: the promise "handles".
-        let config = unsafe { required_mut(config, "config") }?;
-        config.failed.retain(|(failed, _)| *failed != name);
-        panic_if_asked();
-        set(&mut config.config).inspect_err(|stop| config.failed.push((name, stop.clone())))
+        let config = unsafe { handle_mut(config, "config") }?;
+        // What panics has failed as well, and is remembered.
+        let outcome = caught(|| {
+            panic_if_asked();
+            set(config)
+        });
+        let outcome = outcome.unwrap_or_else(|fault| Err(Stop::fault(&fault)));
+        config.failures.note(change, &outcome);
+        outcome
     })
 }

@@ -8,8 +8,8 @@
 //!   they are about.
 //! - [`service`], [`child`], [`props`], [`cancel`], [`stats`], [`clock`], [`log`], [`user_data`], [`transport`]: one C
 //!   type each, with its functions.
-//! - `arguments`: the only place where memory of the caller is read. `outcome`: why a call ends without success.
-//!   `panic`: how a panic becomes a status.
+//! - `arguments`: how memory of the caller is read. `handle`: what a handle points to. `outcome`: why a call ends
+//!   without success. `panic`: how a panic becomes a status. `failures`: the setters that failed.
 //!
 //! # What the C caller promises
 //!
@@ -18,13 +18,14 @@
 //!
 //! - **handles**: a pointer to a handle is NULL, or was made by this library and has not been freed, and it is not
 //!   freed during the call. One that a function changes (a config, a builder) is used by no other thread meanwhile.
+//!   `handle` checks what can be checked of it.
 //! - **texts**: a pointer to a text is NULL, or points to bytes that end with a zero and do not change.
 //! - **arrays**: a pointer with a count is NULL, or points to that many initialized elements that do not change. What
 //!   pointers in the elements refer to is covered by the other promises.
 //! - **outputs**: a pointer to an output is NULL, or points to room for it, perhaps uninitialized, that nothing else
 //!   touches.
-//! - **structs**: a pointer to a struct that begins with its size is NULL, or points to that many bytes, initialized,
-//!   that nothing else touches.
+//! - **structs**: a pointer to a struct that begins with its size is NULL, or points to an initialized struct of its
+//!   type, of the first version or a later one, that nothing else touches.
 //! - **callbacks**: a function that the library is given can be called from any thread, with the `user_data` or the
 //!   connection that it belongs to, until `destroy` or `close` has been called with it; it returns and does not unwind.
 
@@ -35,6 +36,8 @@
 
 #[macro_use]
 mod arguments;
+mod failures;
+mod handle;
 mod outcome;
 mod panic;
 #[cfg(feature = "panic-hook-for-tests")]

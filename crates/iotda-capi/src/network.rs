@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::iotda_config_t;
 use crate::outcome::Outcome;
 use crate::status::iotda_status_t;
-use crate::transport::{ProgramTransport, iotda_transport_t};
+use crate::transport::{Given, iotda_transport_t};
 
 /// The proxy to connect through by HTTP CONNECT: "http://host:port" or "http://user:password@host:port", with
 /// what is special in user and password written as %40 and so on. "" (default): none. The environment is not
@@ -15,7 +15,7 @@ use crate::transport::{ProgramTransport, iotda_transport_t};
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_proxy(config: *mut iotda_config_t, url: *const c_char) -> iotda_status_t {
-    setter!(config, "iotda_config_set_proxy", |core| {
+    setter!(config.set(Proxy), "iotda_config_set_proxy", |core| {
         let url = text!(url)?;
         core.proxy(url)
     })
@@ -27,7 +27,7 @@ pub unsafe extern "C" fn iotda_config_set_proxy(config: *mut iotda_config_t, url
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_proxy_from_environment(config: *mut iotda_config_t) -> iotda_status_t {
-    setter!(config, "iotda_config_set_proxy_from_environment", |core| core.proxy_from_environment())
+    setter!(config.set(Proxy), "iotda_config_set_proxy_from_environment", |core| core.proxy_from_environment())
 }
 
 /// The program's own way to the network: a modem's sockets, or a TLS stack that the device has. The table is
@@ -39,9 +39,10 @@ pub unsafe extern "C" fn iotda_config_set_transport(
     config: *mut iotda_config_t,
     transport: *const iotda_transport_t,
 ) -> iotda_status_t {
-    setter!(config, "iotda_config_set_transport", |core| {
-        // SAFETY: the promises "structs" and "callbacks".
-        let transport = unsafe { ProgramTransport::new(transport) }?;
-        Outcome::Ok(core.transport(Arc::new(transport)))
+    // Before anything can be refused: from here on destroy is owed.
+    // SAFETY: the promises "structs" and "callbacks".
+    let transport = unsafe { Given::read(transport) };
+    setter!(config.set(Transport), "iotda_config_set_transport", |core| {
+        Outcome::Ok(core.transport(Arc::new(transport.check()?)))
     })
 }

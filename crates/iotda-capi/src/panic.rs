@@ -16,6 +16,8 @@ use std::sync::Once;
 
 use iotda_sys::cancellation::Deferred;
 
+use crate::handle::{Handle, Sealed};
+
 thread_local! {
     /// Where the panic hook writes what a panic of this thread says: in the frame of the innermost [`caught`]; NULL
     /// while no call of the library runs on this thread. No destructor, and initialized without code: it can be used
@@ -25,6 +27,7 @@ thread_local! {
 
 /// What a panic says, as far as there is room: its place, and the beginning of its text. On the stack, since memory
 /// may be what is missing.
+#[cfg_attr(test, derive(Debug))]
 pub(crate) struct Fault {
     text: [u8; 160],
     length: usize,
@@ -60,6 +63,7 @@ impl Write for Fault {
 ///
 /// A panic writes to standard error before it unwinds, and a library has no business there. So the panic hook
 /// looks whether the thread is in a call of this library; panics of other code go to the hook that was there before.
+#[expect(clippy::result_large_err, reason = "memory may be what is missing: see Fault")]
 pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, Fault> {
     static QUIET: Once = Once::new();
     let _not_cancelled = Deferred::new();
@@ -86,29 +90,26 @@ pub(crate) fn contained(body: impl FnOnce()) {
     let _ = caught(body);
 }
 
-/// Makes something for the caller; NULL after a panic.
-pub(crate) fn new<T>(make: impl FnOnce() -> T) -> *mut T {
-    let boxed = caught(|| {
+/// Makes a handle for the caller; NULL after a panic, or without memory.
+pub(crate) fn new<T: Handle>(make: impl FnOnce() -> T) -> *mut T {
+    let made = caught(|| {
         panic_if_asked();
-        Box::into_raw(Box::new(make()))
+        Sealed::handle(make())
     });
-    boxed.unwrap_or(std::ptr::null_mut())
+    made.ok().flatten().unwrap_or(ptr::null_mut())
 }
 
-/// Frees what [`new`] made; NULL is fine.
+/// Frees a handle. NULL is fine, and what is no handle of this type any more stays untouched.
 ///
 /// # Safety
 ///
 /// The promise "handles".
-pub(crate) unsafe fn free<T>(pointer: *mut T) {
-    if pointer.is_null() {
-        return;
-    }
+pub(crate) unsafe fn free<T: Handle>(pointer: *mut T) {
     contained(|| {
-        // SAFETY: the promise "handles"; freeing ends it.
-        let boxed = unsafe { Box::from_raw(pointer) };
+        // SAFETY: the promise "handles", which freeing ends.
+        let Some(object) = (unsafe { Sealed::take(pointer) }) else { return };
         panic_if_asked();
-        drop(boxed);
+        drop(object);
     });
 }
 
@@ -125,26 +126,26 @@ mod tests {
 
     #[test]
     fn a_panic_is_caught_with_its_place_and_its_text() {
-        let fault = caught(|| panic!("two\nlines")).err().expect("the body panics");
+        let fault = caught::<()>(|| panic!("two\nlines")).expect_err("the body panics");
         assert!(fault.as_str().contains("panic.rs"), "{}", fault.as_str());
         assert!(fault.as_str().ends_with("two lines"), "{}", fault.as_str());
     }
 
     #[test]
     fn a_long_text_is_cut_between_characters() {
-        let fault = caught(|| panic!("{}", "é".repeat(200))).err().expect("the body panics");
+        let fault = caught::<()>(|| panic!("{}", "é".repeat(200))).expect_err("the body panics");
         assert!(fault.as_str().len() > 150);
         assert!(fault.as_str().ends_with('é'));
     }
 
     #[test]
     fn a_panic_in_a_nested_call_leaves_the_outer_one_as_it_was() {
-        let outer = caught(|| {
-            let inner = caught(|| panic!("the inner one")).err().map(|fault| fault.as_str().to_owned());
+        let outer = caught::<()>(|| {
+            let inner = caught::<()>(|| panic!("the inner one")).err().map(|fault| fault.as_str().to_owned());
             assert!(inner.is_some_and(|inner| inner.contains("the inner one")));
             panic!("the outer one");
         });
-        let outer = outer.err().expect("the body panics");
+        let outer = outer.expect_err("the body panics");
         assert!(outer.as_str().contains("the outer one") && !outer.as_str().contains("inner"), "{}", outer.as_str());
     }
 }

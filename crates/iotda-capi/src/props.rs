@@ -4,9 +4,10 @@ use std::ffi::c_char;
 
 use iotda::Properties;
 
-use crate::arguments::{required_mut, text};
+use crate::arguments::{handle_mut, text};
+use crate::handle::Handle;
 use crate::outcome::{Outcome, status_of};
-use crate::panic::{self, contained, panic_if_asked};
+use crate::panic::{self, caught, contained, panic_if_asked};
 use crate::status::iotda_status_t;
 
 /// A JSON object of properties, built member by member, for programs that have no JSON library. Formatting
@@ -16,15 +17,33 @@ use crate::status::iotda_status_t;
 /// used by one thread at a time. A function that fails leaves the object as it was.
 pub struct iotda_props_t {
     properties: Properties,
-    /// The object with a zero at its end.
+    /// The object with a zero at its end, once it was asked for and until the object changes; otherwise empty.
     terminated: Vec<u8>,
 }
 
+impl Handle for iotda_props_t {
+    const MAGIC: u64 = 0xe149_72ab_5f08_d6c1;
+    const WANTED: &'static str = "a builder of iotda_props_new";
+    const ENDED: &'static str = "freed";
+}
+
 impl iotda_props_t {
-    fn terminate(&mut self) {
+    /// The object to be changed.
+    fn changed(&mut self) -> &mut Properties {
         self.terminated.clear();
-        self.terminated.extend_from_slice(self.properties.as_json().as_bytes());
-        self.terminated.push(0);
+        &mut self.properties
+    }
+
+    /// Makes the terminated text here and not with each change, so that adding takes the same time whatever the
+    /// object holds. `None`: there is no memory.
+    fn terminated(&mut self) -> Option<&[u8]> {
+        if self.terminated.is_empty() {
+            let json = self.properties.as_json().as_bytes();
+            self.terminated.try_reserve_exact(json.len() + 1).ok()?;
+            self.terminated.extend_from_slice(json);
+            self.terminated.push(0);
+        }
+        Some(&self.terminated)
     }
 }
 
@@ -33,11 +52,7 @@ impl iotda_props_t {
 /// Returns NULL only after a fault of the library. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_props_new() -> *mut iotda_props_t {
-    panic::new(|| {
-        let mut props = iotda_props_t { properties: Properties::new(), terminated: Vec::new() };
-        props.terminate();
-        props
-    })
+    panic::new(|| iotda_props_t { properties: Properties::new(), terminated: Vec::new() })
 }
 
 /// Frees a builder and what iotda_props_json returned of it. NULL is fine. Never blocks.
@@ -129,17 +144,23 @@ pub unsafe extern "C" fn iotda_props_clear(props: *mut iotda_props_t) {
     contained(|| {
         if let Ok(props) = handle_mut!(props) {
             panic_if_asked();
-            props.properties.clear();
-            props.terminate();
+            props.changed().clear();
         }
     });
 }
 
 /// The object as terminated JSON, for iotda_service_t.properties. It belongs to the builder and is valid until
-/// the builder is changed or freed. NULL for NULL. Never blocks.
+/// the builder is changed or freed.
+///
+/// NULL if props is NULL or no builder, or if there is no memory for the text. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_json(props: *const iotda_props_t) -> *const c_char {
-    handle!(props).map_or(std::ptr::null(), |props| props.terminated.as_ptr().cast())
+    let props = props.cast_mut();
+    let json = caught(|| {
+        let props = handle_mut!(props).ok()?;
+        props.terminated().map(|text| text.as_ptr().cast())
+    });
+    json.ok().flatten().unwrap_or(std::ptr::null())
 }
 
 /// Adds one member.
@@ -155,11 +176,9 @@ unsafe fn add(
     status_of(|| {
         panic_if_asked();
         // SAFETY: the promise "handles".
-        let props = unsafe { required_mut(props, "props") }?;
+        let props = unsafe { handle_mut(props, "props") }?;
         // SAFETY: the promise "texts".
         let name = unsafe { text(name, || "name".to_owned()) }?;
-        put(&mut props.properties, name)?;
-        props.terminate();
-        Ok(())
+        put(props.changed(), name)
     })
 }

@@ -2,8 +2,10 @@
 
 use std::ffi::{c_char, c_void};
 
+use crate::arguments::array;
 use crate::call::iotda_call_t;
 use crate::client::iotda_client_t;
+use crate::outcome::reserve;
 use crate::service::{self, iotda_service_t};
 use crate::status::iotda_status_t;
 
@@ -26,10 +28,14 @@ pub unsafe extern "C" fn iotda_report_props(
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
     on_client!(client, call, |client, options| {
+        let place = || "services".to_owned();
+        // SAFETY: the promise "arrays".
+        let services = unsafe { array(services, count, place) }?;
         let mut converted = Vec::new();
-        // SAFETY: the promises "arrays" and "texts".
-        unsafe { service::convert(services, count, || "services".to_owned(), &mut converted) }?;
-        Ok(client.report_properties(&converted, options)?)
+        reserve(&mut converted, services.len(), place)?;
+        // SAFETY: the promise "texts".
+        unsafe { service::convert(services, place, &mut converted) }?;
+        Ok(client.core().report_properties(&converted, options)?)
     })
 }
 
@@ -51,7 +57,7 @@ pub unsafe extern "C" fn iotda_report_props_json(
 ) -> iotda_status_t {
     on_client!(client, call, |client, options| {
         let json = text_of_length!(json, len)?;
-        Ok(client.report_properties_json(json, options)?)
+        Ok(client.core().report_properties_json(json, options)?)
     })
 }
 
@@ -67,6 +73,6 @@ pub unsafe extern "C" fn iotda_report_message(
 ) -> iotda_status_t {
     on_client!(client, call, |client, options| {
         let data = bytes!(data, len)?;
-        Ok(client.report_message(data, options)?)
+        Ok(client.core().report_message(data, options)?)
     })
 }

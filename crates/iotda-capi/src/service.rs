@@ -4,8 +4,8 @@ use std::ffi::c_char;
 
 use iotda::Service;
 
-use crate::arguments::{array, text};
-use crate::outcome::{Outcome, Stop};
+use crate::arguments::text;
+use crate::outcome::Outcome;
 
 /// For iotda_service_t.event_time_ms: no time is given, the platform takes the time at which it receives the
 /// report.
@@ -24,21 +24,16 @@ pub struct iotda_service_t {
     pub event_time_ms: i64,
 }
 
-/// Appends the services of one list to `out`.
+/// Appends the services of one list to `out`, which has room for them.
 ///
 /// # Safety
 ///
-/// The promises "arrays" and "texts", for as long as what is appended.
-pub(crate) unsafe fn convert(
-    services: *const iotda_service_t,
-    count: usize,
+/// The promise "texts", for `'a`.
+pub(crate) unsafe fn convert<'a>(
+    services: &[iotda_service_t],
     place: impl Fn() -> String,
-    out: &mut Vec<Service<'_>>,
+    out: &mut Vec<Service<'a>>,
 ) -> Outcome {
-    // SAFETY: the promise "arrays".
-    let services = unsafe { array(services, count, &place) }?;
-    out.try_reserve(services.len())
-        .map_err(|_| Stop::Argument(format!("there is no memory for {count} {}", place())))?;
     for (index, service) in services.iter().enumerate() {
         out.push(Service {
             // SAFETY: the promise "texts".

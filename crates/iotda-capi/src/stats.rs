@@ -1,8 +1,8 @@
 //! `iotda_stats_t`: what a client has counted; and the platform's time, which it has seen.
 
-use crate::arguments::struct_size;
+use crate::arguments::wrong_size;
 use crate::client::iotda_client_t;
-use crate::outcome::{Stop, status_of};
+use crate::outcome::{Outcome, Stop, status_of};
 use crate::panic::panic_if_asked;
 use crate::status::iotda_status_t;
 
@@ -10,7 +10,7 @@ use crate::status::iotda_status_t;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct iotda_stats_t {
-    /// in: sizeof(iotda_stats_t).
+    /// in: sizeof(iotda_stats_t); 0, as in a zeroed struct, counts as the size of the first version.
     pub struct_size: usize,
     /// out: requests sent, authentications not counted.
     pub requests: u64,
@@ -32,7 +32,10 @@ pub struct iotda_stats_t {
     pub pacing_waits: u64,
 }
 
-/// Reads the counters into *stats, whose struct_size must be set.
+/// The size of the struct's first version.
+const FIRST_VERSION: usize = size_of::<iotda_stats_t>();
+
+/// Reads the counters into *stats.
 ///
 /// Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
@@ -41,26 +44,35 @@ pub unsafe extern "C" fn iotda_stats(client: *const iotda_client_t, stats: *mut 
         panic_if_asked();
         let client = handle!(client)?;
         // SAFETY: the promise "structs".
-        let struct_size = unsafe { struct_size(stats, "stats") }?;
-        if struct_size < size_of::<iotda_stats_t>() {
-            return Err(Stop::Argument("stats.struct_size is not sizeof(iotda_stats_t)".to_owned()));
-        }
-        let out = output!(stats)?;
-        let now = client.core().stats();
-        out.write(iotda_stats_t {
-            struct_size,
-            requests: now.requests,
-            authentications: now.authentications,
-            retries: now.retries,
-            body_bytes_sent: now.body_bytes_sent,
-            bytes_sent: now.bytes_sent,
-            bytes_received: now.bytes_received,
-            handshakes_full: now.handshakes_full,
-            handshakes_resumed: now.handshakes_resumed,
-            pacing_waits: now.pacing_waits,
-        });
-        Ok(())
+        let wrong_size = unsafe { wrong_size(stats, FIRST_VERSION) };
+        // SAFETY: the promise "structs".
+        let stats = unsafe { stats.as_mut() };
+        client.noting(|| read(client.core(), stats, wrong_size))
     })
+}
+
+fn read(client: &iotda::Client, stats: Option<&mut iotda_stats_t>, wrong_size: Option<usize>) -> Outcome {
+    let stats =
+        stats.ok_or_else(|| Stop::Argument("pass the address of an iotda_stats_t as stats: it is NULL".into()))?;
+    if let Some(size) = wrong_size {
+        return Err(Stop::Argument(format!(
+            "set stats.struct_size to sizeof(iotda_stats_t): it is {size}, less than any version's"
+        )));
+    }
+    let now = client.stats();
+    *stats = iotda_stats_t {
+        struct_size: stats.struct_size,
+        requests: now.requests,
+        authentications: now.authentications,
+        retries: now.retries,
+        body_bytes_sent: now.body_bytes_sent,
+        bytes_sent: now.bytes_sent,
+        bytes_received: now.bytes_received,
+        handshakes_full: now.handshakes_full,
+        handshakes_resumed: now.handshakes_resumed,
+        pacing_waits: now.pacing_waits,
+    };
+    Ok(())
 }
 
 /// The platform's time in milliseconds since 1970-01-01T00:00:00Z, from its last answer and the time that has

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use iotda::{Connection, Transport};
 
-use crate::arguments::struct_size;
+use crate::arguments::wrong_size;
 use crate::outcome::{Outcome, Stop};
 use crate::user_data::{UserData, iotda_destroy_t};
 
@@ -70,23 +70,39 @@ struct Functions {
     close: unsafe extern "C" fn(*mut c_void),
 }
 
-impl ProgramTransport {
-    /// Checks and copies a table.
+/// The size of the struct's first version.
+const FIRST_VERSION: usize = size_of::<iotda_transport_t>();
+
+/// A table as the program gave it; unless it becomes a transport, it is destroyed with this value.
+pub(crate) struct Given(Option<(iotda_transport_t, Option<usize>, UserData)>);
+
+impl Given {
+    /// Copies a table.
     ///
     /// # Safety
     ///
     /// The promise "structs" for `table`, and "callbacks" for what is in it.
-    pub(crate) unsafe fn new(table: *const iotda_transport_t) -> Outcome<Self> {
+    pub(crate) unsafe fn read(table: *const iotda_transport_t) -> Self {
         // SAFETY: the promise "structs".
-        let size = unsafe { struct_size(table, "transport") }?;
-        if size < size_of::<iotda_transport_t>() {
-            return Err(Stop::Argument("transport.struct_size is not sizeof(iotda_transport_t)".to_owned()));
+        let wrong_size = unsafe { wrong_size(table, FIRST_VERSION) };
+        // SAFETY: NULL, or the promise "structs".
+        Given(unsafe { table.as_ref() }.map(|table| {
+            let user_data = UserData::new(table.user_data, table.destroy);
+            (*table, wrong_size, user_data)
+        }))
+    }
+
+    /// The transport that it describes.
+    pub(crate) fn check(self) -> Outcome<ProgramTransport> {
+        let (table, wrong_size, user_data) = self.0.ok_or_else(|| {
+            Stop::Argument("pass the address of an iotda_transport_t as transport: it is NULL".into())
+        })?;
+        if let Some(size) = wrong_size {
+            return Err(Stop::Argument(format!(
+                "set transport.struct_size to sizeof(iotda_transport_t): it is {size}, less than any version's"
+            )));
         }
-        // SAFETY: whole, as its size says: the promise "structs".
-        let table = unsafe { *table };
-        // From here on destroy is owed, also if a function is missing.
-        let user_data = UserData::new(table.user_data, table.destroy);
-        let missing = |name: &str| Stop::Argument(format!("transport.{name} is NULL"));
+        let missing = |name: &str| Stop::Argument(format!("set transport.{name} to a function: it is NULL"));
         let table = Table {
             functions: Functions {
                 connect: table.connect.ok_or_else(|| missing("connect"))?,
@@ -143,10 +159,7 @@ impl Connection for ProgramConnection {
         let sent = unsafe {
             (self.table.functions.send)(self.connection, data.as_ptr().cast(), data.len(), milliseconds(timeout))
         };
-        match amount(sent, data.len())? {
-            0 => Err(io::ErrorKind::TimedOut.into()),
-            sent => Ok(sent),
-        }
+        progress(amount(sent, data.len())?, timeout)
     }
 
     fn receive(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
@@ -167,6 +180,18 @@ impl Drop for ProgramConnection {
     fn drop(&mut self) {
         // SAFETY: the promise "callbacks"; it is closed this once.
         unsafe { (self.table.functions.close)(self.connection) };
+    }
+}
+
+/// What send returned is no progress if it is 0. Taken for a time-out while there is time left, it would be tried
+/// again at once, for as long as the call may take.
+fn progress(sent: usize, timeout: Duration) -> io::Result<usize> {
+    match sent {
+        0 if timeout.is_zero() => Err(io::ErrorKind::TimedOut.into()),
+        0 => {
+            Err(io::Error::other("its send function returned 0 with time left: it must wait, or say IOTDA_IO_TIMEOUT"))
+        }
+        sent => Ok(sent),
     }
 }
 
@@ -197,6 +222,13 @@ mod tests {
         for wrong in [11, i64::MAX, IOTDA_IO_FAILED, i64::MIN] {
             assert_eq!(amount(wrong, 10).unwrap_err().kind(), io::ErrorKind::Other);
         }
+    }
+
+    #[test]
+    fn nothing_sent_is_a_failure_while_there_is_time() {
+        assert_eq!(progress(3, Duration::ZERO).unwrap(), 3);
+        assert_eq!(progress(0, Duration::ZERO).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(progress(0, Duration::from_millis(1)).unwrap_err().kind(), io::ErrorKind::Other);
     }
 
     #[test]

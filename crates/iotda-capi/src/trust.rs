@@ -16,7 +16,7 @@ pub unsafe extern "C" fn iotda_config_set_ca_pem(
     pem: *const c_void,
     len: usize,
 ) -> iotda_status_t {
-    setter!(config, "iotda_config_set_ca_pem", |core| {
+    setter!(config.set(Ca), "iotda_config_set_ca_pem", |core| {
         let pem = bytes!(pem, len)?;
         core.ca_pem(pem)
     })
@@ -27,7 +27,7 @@ pub unsafe extern "C" fn iotda_config_set_ca_pem(
 /// May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_ca_file(config: *mut iotda_config_t, path: *const c_char) -> iotda_status_t {
-    setter!(config, "iotda_config_set_ca_file", |core| {
+    setter!(config.set(Ca), "iotda_config_set_ca_file", |core| {
         let path = text!(path)?;
         core.ca_file(path)
     })
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn iotda_config_add_ca_pem(
     pem: *const c_void,
     len: usize,
 ) -> iotda_status_t {
-    setter!(config, "iotda_config_add_ca_pem", |core| {
+    setter!(config.add(Ca), "iotda_config_add_ca_pem", |core| {
         let pem = bytes!(pem, len)?;
         core.add_ca_pem(pem)
     })
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn iotda_config_add_ca_pem(
 /// May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_add_ca_file(config: *mut iotda_config_t, path: *const c_char) -> iotda_status_t {
-    setter!(config, "iotda_config_add_ca_file", |core| {
+    setter!(config.add(Ca), "iotda_config_add_ca_file", |core| {
         let path = text!(path)?;
         core.add_ca_file(path)
     })
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn iotda_config_set_client_certificate(
     key_pem: *const c_void,
     key_len: usize,
 ) -> iotda_status_t {
-    setter!(config, "iotda_config_set_client_certificate", |core| {
+    setter!(config.set(ClientCertificate), "iotda_config_set_client_certificate", |core| {
         let chain = bytes!(chain_pem, chain_len)?;
         let key = bytes!(key_pem, key_len)?;
         core.client_certificate(chain, key)
@@ -90,11 +90,11 @@ pub unsafe extern "C" fn iotda_config_add_pinned_key(
     sha256: *const c_void,
     sha256_len: usize,
 ) -> iotda_status_t {
-    setter!(config, "iotda_config_add_pinned_key", |core| {
+    setter!(config.add(PinnedKeys), "iotda_config_add_pinned_key", |core| {
         let sha256 = bytes!(sha256, sha256_len)?;
-        let pin = sha256
-            .try_into()
-            .map_err(|_| Stop::Argument(format!("sha256_len is {sha256_len}: a SHA-256 has 32 bytes")))?;
+        let pin = sha256.try_into().map_err(|_| {
+            Stop::Argument(format!("pass the 32 bytes of a SHA-256 as sha256: sha256_len is {sha256_len}"))
+        })?;
         Outcome::Ok(core.pin_public_key(pin))
     })
 }
@@ -105,5 +105,5 @@ pub unsafe extern "C" fn iotda_config_add_pinned_key(
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_tls_1_3(config: *mut iotda_config_t, offer: bool) -> iotda_status_t {
-    setter!(config, "iotda_config_set_tls_1_3", |core| core.tls_1_3(offer))
+    setter!(config.set(TlsVersion), "iotda_config_set_tls_1_3", |core| core.tls_1_3(offer))
 }

@@ -166,22 +166,30 @@ static void batch(iotda_client_t *client) {
     REFUSED(iotda_gateway_batch_json(client, "{}", SIZE_MAX, &call));
 }
 
-/* A call struct that is zeroed, or of an older or a newer header. */
+/* A call struct that is zeroed, or of an older or a newer header, or is none. */
 static void call_struct(iotda_client_t *client) {
     REFUSED(iotda_auth(NULL, NULL));
     iotda_call_t told = IOTDA_CALL_INIT;
     REFUSED(iotda_auth(NULL, &told));
-    CHECK(strlen(told.message) > 0);
+    CHECK(strstr(told.message, "as client: it is NULL") != NULL);
+    told = IOTDA_CALL_INIT;
+    CHECK(told.struct_size == sizeof told && told.message[0] == '\0');
 
-    iotda_call_t zeroed;
-    memset(&zeroed, 0, sizeof zeroed);
-    REFUSED(iotda_report_message(client, "x", 1, &zeroed));
+    static iotda_call_t zeroed;
+    REFUSED(iotda_report_message(client, NULL, 1, &zeroed));
+    CHECK(strstr(zeroed.message, "pass data") == zeroed.message);
+    CHECK(zeroed.struct_size == 0);
 
-    iotda_call_t small = IOTDA_CALL_INIT;
-    small.struct_size = sizeof small - 1;
-    memset(small.message, 'm', sizeof small.message);
-    REFUSED(iotda_report_message(client, "x", 1, &small));
-    CHECK(small.message[0] == 'm');
+    /* No header had a smaller one: the number is wrong, and that is said. */
+    const size_t wrong[] = {1, sizeof(void *), sizeof told - 1};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        told = IOTDA_CALL_INIT;
+        told.struct_size = wrong[i];
+        told.http_status = 99;
+        REFUSED(iotda_report_message(client, "x", 1, &told));
+        CHECK(strstr(told.message, "IOTDA_CALL_INIT") != NULL);
+        CHECK(told.struct_size == wrong[i] && told.http_status == 0);
+    }
 
     /* Newer by a field: what it does not know, the library leaves alone. */
     struct {
