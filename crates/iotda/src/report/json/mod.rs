@@ -8,6 +8,8 @@
 //!
 //! - [`scan`]: where a value ends, or what is wrong with it.
 //! - [`mod@write`]: strings and numbers into a buffer.
+//! - [`plain`]: long strings, eight bytes at a time.
 
+mod plain;
 pub(crate) mod scan;
 pub(crate) mod write;

@@ -1,43 +1,49 @@
 //! Writes JSON strings and numbers at the end of a buffer.
 
+use super::plain::plain;
+
 /// Writes `text` in double quotes, with the escapes that RFC 8259 section 7 demands and no others.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut from = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        let escape: &[u8] = match byte {
-            b'"' => b"\\\"",
-            b'\\' => b"\\\\",
-            b'\n' => b"\\n",
-            b'\r' => b"\\r",
-            b'\t' => b"\\t",
-            0..=0x1f => b"",
-            _ => continue,
-        };
-        out.extend_from_slice(&bytes[from..at]);
-        if escape.is_empty() {
-            const HEX: &[u8; 16] = b"0123456789abcdef";
-            out.extend_from_slice(b"\\u00");
-            out.push(HEX[usize::from(byte >> 4)]);
-            out.push(HEX[usize::from(byte & 15)]);
-        } else {
-            out.extend_from_slice(escape);
+    let mut rest = text.as_bytes();
+    loop {
+        let (as_it_is, escaped) = rest.split_at(plain(rest));
+        out.extend_from_slice(as_it_is);
+        let [byte, behind @ ..] = escaped else { break };
+        match letter(*byte) {
+            Some(letter) => out.extend_from_slice(&[b'\\', letter]),
+            None => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&digits);
+            }
         }
-        from = at + 1;
+        rest = behind;
     }
-    out.extend_from_slice(&bytes[from..]);
     out.push(b'"');
 }
 
 /// How many bytes [`string`] makes of `text`.
 pub(crate) fn string_length(text: &str) -> usize {
-    let escape = |byte: u8| match byte {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
-        0..=0x1f => 5,
-        _ => 0,
-    };
-    2 + text.len() + text.bytes().map(escape).sum::<usize>()
+    let mut rest = text.as_bytes();
+    let mut length = 2 + rest.len();
+    while let [byte, behind @ ..] = &rest[plain(rest)..] {
+        length += if letter(*byte).is_some() { 1 } else { 5 };
+        rest = behind;
+    }
+    length
+}
+
+/// The letter that stands for a byte behind a backslash; the bytes without one take `\u00` and two digits.
+fn letter(byte: u8) -> Option<u8> {
+    match byte {
+        b'"' | b'\\' => Some(byte),
+        b'\n' => Some(b'n'),
+        b'\r' => Some(b'r'),
+        b'\t' => Some(b't'),
+        _ => None,
+    }
 }
 
 /// Writes an integer.
@@ -96,7 +102,31 @@ mod tests {
         assert_eq!(written(|out| double(out, -0.0)), "-0.0");
     }
 
+    /// Each byte that takes an escape, and others, at each offset around the words of eight bytes.
+    #[test]
+    fn escapes_at_every_offset() {
+        for special in
+            ["\"", "\\", "\n", "\0", "\u{1f}", " ", "\u{7f}", "\u{80}", "\u{a2}", "\u{7ff}", "\u{ffff}", "😀", "\"\\"]
+        {
+            for before in 0..18 {
+                for behind in 0..10 {
+                    let text = format!("{}{special}{}", "a".repeat(before), "é".repeat(behind));
+                    let json = written(|out| string(out, &text));
+                    assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+                    assert_eq!(json.len(), string_length(&text), "{json}");
+                }
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn strings_with_many_escapes_read_back(text in "[\"\\\\\u{0}-\u{25}a-cé😀]{0,40}") {
+            let json = written(|out| string(out, &text));
+            prop_assert_eq!(json.len(), string_length(&text));
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+
         #[test]
         fn strings_read_back(text in any::<String>()) {
             let json = written(|out| string(out, &text));
