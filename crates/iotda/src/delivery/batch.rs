@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::report::encode::{Child, check_child, write_child};
 use crate::report::limits::BATCH_BODY_MAX;
 use crate::report::split::{FRAME, Plan, TooMuch};
-use crate::report::validate;
+use crate::report::validate::{self, ChildText};
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Source for &[Child<'_>] {
 /// Children as a caller wrote them in JSON.
 struct Document<'a> {
     text: &'a str,
-    children: Vec<&'a str>,
+    children: Vec<ChildText<'a>>,
 }
 
 impl Source for Document<'_> {
@@ -61,11 +61,14 @@ impl Source for Document<'_> {
     }
 
     fn check(&self, index: usize) -> Result<usize> {
-        Ok(self.children[index].len())
+        match &self.children[index].check {
+            Ok(()) => Ok(self.children[index].text.len()),
+            Err(error) => Err(Error::clone(error)),
+        }
     }
 
     fn write(&self, index: usize, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.children[index].as_bytes());
+        out.extend_from_slice(self.children[index].text.as_bytes());
     }
 
     fn whole(&self) -> Option<&str> {

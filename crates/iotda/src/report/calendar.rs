@@ -1,9 +1,15 @@
 //! Times as the protocol writes them, computed from Unix milliseconds: the hour stamp of a password
 //! and the event time of a report. Always UTC. No I/O, no locale, no time zone.
 
+use std::fmt::{self, Write};
+
 use crate::error::{Error, Result};
 
 const MS_PER_DAY: i64 = 86_400_000;
+
+/// 2000-01-01T00:00:00Z. No report was measured before: such a time is in seconds, or comes from a clock that was
+/// never set and counts from 1970.
+pub(crate) const FIRST_MS: i64 = 946_684_800_000;
 
 /// 9999-12-31T23:59:59.999Z, the last time that four digits of a year can say.
 pub(crate) const LAST_MS: i64 = 253_402_300_799_999;
@@ -49,10 +55,10 @@ pub(crate) fn hour_stamp(unix_ms: i64) -> [u8; 10] {
     out
 }
 
-/// The event time in the one form that the platform accepts; it silently puts its own time in the
-/// place of any other (HTTPS access page, `event_time`).
+/// The event time in the one form that the platform accepts; it silently replaces any other by its own
+/// time (HTTPS access page, `event_time`).
 ///
-/// `unix_ms` must be in 0 to [`LAST_MS`]: [`check_event_time_ms`] tells.
+/// `unix_ms` must be in 0 to [`LAST_MS`]; [`check_event_time_ms`] demands more.
 pub(crate) fn event_time(unix_ms: i64) -> [u8; EVENT_TIME_LEN] {
     let civil = civil(unix_ms.clamp(0, LAST_MS));
     let mut out = *b"0000-00-00T00:00:00.000Z";
@@ -66,37 +72,78 @@ pub(crate) fn event_time(unix_ms: i64) -> [u8; EVENT_TIME_LEN] {
     out
 }
 
-/// Checks that an event time is in the years 1970 to 9999.
+/// Checks that an event time is in the years 2000 to 9999.
 pub(crate) fn check_event_time_ms(unix_ms: i64, field: impl FnOnce() -> String) -> Result<()> {
-    if (0..=LAST_MS).contains(&unix_ms) {
+    if (FIRST_MS..=LAST_MS).contains(&unix_ms) {
         return Ok(());
     }
+    let field = field();
+    let units = [
+        ("seconds", unix_ms.checked_mul(1_000)),
+        ("microseconds", Some(unix_ms / 1_000)),
+        ("nanoseconds", Some(unix_ms / 1_000_000)),
+    ];
+    // A hundred years from the first one on: what is a likely date in another unit.
+    let likely = FIRST_MS..FIRST_MS + 36_525 * MS_PER_DAY;
+    for (unit, as_unit) in units {
+        if let Some(as_unit) = as_unit.filter(|as_unit| likely.contains(as_unit)) {
+            return Err(Error::invalid(format!(
+                "give milliseconds: {field} is {unix_ms}, which looks like {unit} ({})",
+                Shown(as_unit)
+            )));
+        }
+    }
+    if (0..FIRST_MS).contains(&unix_ms) {
+        return Err(Error::invalid(format!(
+            "set the clock before it is read: {field} is {unix_ms} ({}), from a clock that was never set; \
+             milliseconds of the years 2000 to 9999 are taken",
+            Shown(unix_ms)
+        )));
+    }
     Err(Error::invalid(format!(
-        "{} is {unix_ms}: it takes Unix milliseconds in the years 1970 to 9999 (0 to {LAST_MS})",
-        field()
+        "give Unix milliseconds of the years 2000 to 9999 ({FIRST_MS} to {LAST_MS}): {field} is {unix_ms}"
     )))
 }
 
-/// Whether `text` is an event time as the platform takes it, of a day that exists.
+/// Shows a time as [`event_time`] writes it.
+struct Shown(i64);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        event_time(self.0).iter().try_for_each(|byte| f.write_char(char::from(*byte)))
+    }
+}
+
+/// Whether `text` is an event time as the platform takes it, of a day that exists and is not before 2000.
 pub(crate) fn is_event_time(text: &[u8]) -> bool {
-    let Ok(text) = <&[u8; EVENT_TIME_LEN]>::try_from(text) else { return false };
+    year_of_event_time(text).is_some_and(|year| year >= 2000)
+}
+
+/// Whether `text` would be an event time but for its year, which is that of a clock that was never set.
+pub(crate) fn is_event_time_of_no_clock(text: &[u8]) -> bool {
+    year_of_event_time(text).is_some_and(|year| year < 2000)
+}
+
+/// The year of a text in the form of an event time, of a day that exists.
+fn year_of_event_time(text: &[u8]) -> Option<i64> {
+    let text = <&[u8; EVENT_TIME_LEN]>::try_from(text).ok()?;
     let form = b"0000-00-00T00:00:00.000Z";
     let same_form = text.iter().zip(form).all(|(given, wanted)| match wanted {
         b'0' => given.is_ascii_digit(),
         _ => given == wanted,
     });
     if !same_form {
-        return false;
+        return None;
     }
     let number =
         |range: std::ops::Range<usize>| text[range].iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
     let (year, month, day) = (number(0..4), number(5..7), number(8..10));
-    year >= 1970
-        && (1..=12).contains(&month)
+    let exists = (1..=12).contains(&month)
         && (1..=days_in_month(year, month)).contains(&day)
         && number(11..13) < 24
         && number(14..16) < 60
-        && number(17..19) < 60
+        && number(17..19) < 60;
+    exists.then_some(year)
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -155,6 +202,8 @@ mod tests {
             "2021-01-01T00:60:00.000Z",
             "2021-01-01T00:00:60.000Z",
             "1969-12-31T23:59:59.999Z",
+            "1970-01-20T20:27:29.410Z",
+            "1999-12-31T23:59:59.999Z",
             "20210813T101010Z",
             "2021-08-13T10:10:10.555+",
             "2021-08-13t10:10:10.555z",
@@ -164,17 +213,58 @@ mod tests {
         }
         assert!(is_event_time(b"2024-02-29T23:59:59.999Z"));
         assert!(is_event_time(b"2000-02-29T00:00:00.000Z"));
+        assert!(is_event_time(b"2000-01-01T00:00:00.000Z"));
+        assert!(is_event_time(b"9999-12-31T23:59:59.999Z"));
         assert!(!is_event_time(b"2100-02-29T00:00:00.000Z"));
     }
 
+    fn refusal(unix_ms: i64) -> String {
+        let field = "children[4294967295].services[4294967295].event_time_ms";
+        let message = check_event_time_ms(unix_ms, || field.into()).unwrap_err().message().to_owned();
+        assert!(message.contains(&format!("{field} is {unix_ms}")) && message.len() < 256, "{message}");
+        message
+    }
+
     #[test]
-    fn range_is_checked_with_the_field_named() {
-        check_event_time_ms(0, String::new).unwrap();
-        check_event_time_ms(LAST_MS, String::new).unwrap();
-        for wrong in [-1, i64::MIN, LAST_MS + 1, i64::MAX] {
-            let error = check_event_time_ms(wrong, || "services[2].event_time_ms".into()).unwrap_err();
-            assert!(error.message().starts_with("services[2].event_time_ms is "), "{error}");
+    fn years_2000_to_9999_are_taken() {
+        assert_eq!(text(FIRST_MS), "2000-01-01T00:00:00.000Z");
+        for unix_ms in [FIRST_MS, 1_628_849_410_555, LAST_MS] {
+            check_event_time_ms(unix_ms, String::new).unwrap();
         }
+        for wrong in [-1, i64::MIN, LAST_MS + 1, i64::MAX] {
+            assert!(
+                refusal(wrong).starts_with("give Unix milliseconds of the years 2000 to 9999"),
+                "{}",
+                refusal(wrong)
+            );
+        }
+    }
+
+    #[test]
+    fn a_time_in_another_unit_is_recognized() {
+        for (given, unit, date) in [
+            (1_628_849_410, "seconds", "2021-08-13T10:10:10.000Z"),
+            (946_684_800, "seconds", "2000-01-01T00:00:00.000Z"),
+            (4_102_444_799, "seconds", "2099-12-31T23:59:59.000Z"),
+            (1_628_849_410_555_123, "microseconds", "2021-08-13T10:10:10.555Z"),
+            (1_628_849_410_555_123_456, "nanoseconds", "2021-08-13T10:10:10.555Z"),
+        ] {
+            let message = refusal(given);
+            assert!(message.starts_with("give milliseconds: "), "{message}");
+            assert!(message.ends_with(&format!("which looks like {unit} ({date})")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_never_set_is_recognized() {
+        for given in [0, 1, 86_400_000, 946_684_799, 4_102_444_800, FIRST_MS - 1] {
+            assert!(refusal(given).starts_with("set the clock before it is read: "), "{}", refusal(given));
+        }
+        assert!(refusal(61_000).contains("(1970-01-01T00:01:01.000Z)"));
+        assert!(is_event_time_of_no_clock(b"1970-01-01T00:01:01.000Z"));
+        assert!(is_event_time_of_no_clock(b"1999-12-31T23:59:59.999Z"));
+        assert!(!is_event_time_of_no_clock(b"2000-01-01T00:00:00.000Z"));
+        assert!(!is_event_time_of_no_clock(b"1970-01-01T00:01:01Z"));
     }
 
     proptest! {
@@ -185,13 +275,14 @@ mod tests {
             prop_assert_eq!(text(unix_ms), other.format(&form).unwrap());
             let hour = format_description!("[year][month][day][hour]");
             prop_assert_eq!(hour_stamp(unix_ms).to_vec(), other.format(&hour).unwrap().into_bytes());
-            prop_assert!(is_event_time(&event_time(unix_ms)));
+            prop_assert_eq!(is_event_time(&event_time(unix_ms)), unix_ms >= FIRST_MS);
+            prop_assert_eq!(check_event_time_ms(unix_ms, String::new).is_ok(), unix_ms >= FIRST_MS);
         }
 
         #[test]
-        fn accepts_a_text_only_if_the_time_crate_reads_it(text in "(19[67][0-9]|20[0-9]{2})-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]\\.[0-9]{3}Z") {
+        fn accepts_a_text_only_if_the_time_crate_reads_it(text in "(19[67][0-9]|1999|20[0-9]{2})-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]\\.[0-9]{3}Z") {
             let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-            let other = time::PrimitiveDateTime::parse(&text, &form).is_ok_and(|time| time.year() >= 1970);
+            let other = time::PrimitiveDateTime::parse(&text, &form).is_ok_and(|time| time.year() >= 2000);
             prop_assert_eq!(is_event_time(text.as_bytes()), other);
         }
     }

@@ -16,10 +16,12 @@ use crate::report::json::{scan, write};
 pub struct Service<'a> {
     /// The service's id in the product model; not empty.
     pub service_id: &'a str,
-    /// A JSON object, passed to the platform byte for byte. [`Properties`](crate::Properties) builds one.
+    /// A JSON object, nested at most 128 levels deep, passed to the platform byte for byte.
+    /// [`Properties`](crate::Properties) builds one.
     pub properties: &'a str,
-    /// When the values were measured, in Unix milliseconds (UTC), years 1970 to 9999. `None`: the
-    /// platform takes the time at which it receives the report.
+    /// When the values were measured, in Unix milliseconds (UTC), years 2000 to 9999. `None`: the
+    /// platform takes the time at which it receives the report. What looks like another unit, or like a clock that
+    /// was never set, is refused.
     pub event_time_ms: Option<i64>,
 }
 
@@ -84,7 +86,7 @@ const EVENT_TIME: &[u8] = b",\"event_time\":\"";
 /// Checks a list of services, and returns how many bytes [`write_services`] makes of it.
 fn check_services(services: &[Service<'_>], place: Place) -> Result<usize> {
     if services.is_empty() {
-        return Err(Error::invalid(format!("{place} is empty: a report holds at least one service")));
+        return Err(Error::invalid(format!("give at least one service: {place} is empty")));
     }
     // A bracket at the end, and a comma before each service but the first.
     let mut size = SERVICES.len() + services.len();
@@ -102,22 +104,16 @@ fn check_services(services: &[Service<'_>], place: Place) -> Result<usize> {
 fn check_service(service: &Service<'_>, place: Place, index: usize) -> Result<()> {
     if service.service_id.is_empty() {
         return Err(Error::invalid(format!(
-            "{place}[{index}].service_id is empty: it takes the service's id in the product model"
+            "give the service's id in the product model: {place}[{index}].service_id is empty"
         )));
     }
     match scan::check(service.properties) {
         Ok(scan::Kind::Object) => {}
         Ok(other) => {
-            return Err(Error::invalid(format!(
-                "{place}[{index}].properties is {}: it takes a JSON object",
-                other.name()
-            )));
+            return Err(Error::invalid(format!("give a JSON object: {place}[{index}].properties is {}", other.name())));
         }
         Err(fault) => {
-            return Err(Error::invalid(format!(
-                "{place}[{index}].properties is not valid JSON: {} at byte {}",
-                fault.what, fault.at
-            )));
+            return Err(fault.error(service.properties, format_args!("{place}[{index}].properties")));
         }
     }
     match service.event_time_ms {
@@ -197,7 +193,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_as_long_as_was_reckoned() {
-        let timed = Service { event_time_ms: Some(0), ..service("a\"\\\n\u{1}\u{e9}", "{ }") };
+        let timed = Service { event_time_ms: Some(1_628_849_410_555), ..service("a\"\\\n\u{1}\u{e9}", "{ }") };
         for services in [&[timed][..], &[timed, service("b", "{}")], &[service("b", "{}"), timed, timed]] {
             let body = properties_body(services).unwrap();
             assert_eq!(body.len(), check_services(services, Place::Device).unwrap() + 2);
@@ -206,13 +202,44 @@ mod tests {
 
     #[test]
     fn refusals_name_the_field_and_the_index() {
-        assert!(refusal(&[]).starts_with("services is empty"));
-        assert!(refusal(&[service("a", "{}"), service("", "{}")]).starts_with("services[1].service_id is empty"));
-        assert!(refusal(&[service("a", "[]")]).starts_with("services[0].properties is an array"));
-        assert!(refusal(&[service("a", "")]).starts_with("services[0].properties is not valid JSON"));
-        assert!(refusal(&[service("a", "{}{}")]).contains("after the end of the value at byte 2"));
-        let late = Service { event_time_ms: Some(i64::MAX), ..service("a", "{}") };
-        assert!(refusal(&[late]).starts_with("services[0].event_time_ms is 9223372036854775807"));
+        let timed = |event_time_ms| Service { event_time_ms: Some(event_time_ms), ..service("a", "{}") };
+        for (services, expected) in [
+            (&[][..], "give at least one service: services is empty"),
+            (
+                &[service("a", "{}"), service("", "{}")],
+                "give the service's id in the product model: services[1].service_id is empty",
+            ),
+            (&[service("a", "[]")], "give a JSON object: services[0].properties is an array"),
+            (
+                &[service("a", "")],
+                "correct the JSON: services[0].properties, byte 0: the text ends where a JSON value is expected",
+            ),
+            (
+                &[service("a", "{}{}")],
+                "correct the JSON: services[0].properties, byte 2, near `{}{}`: unexpected text after the end of the value",
+            ),
+            (
+                &[service("a", r#"{"t":21,5}"#)],
+                "write a decimal point, not a comma (printf follows the locale): services[0].properties, byte 8, \
+                 near `{\"t\":21,5}`: expected a name in double quotes",
+            ),
+            (
+                &[timed(1_628_849_410)],
+                "give milliseconds: services[0].event_time_ms is 1628849410, which looks like seconds \
+                 (2021-08-13T10:10:10.000Z)",
+            ),
+        ] {
+            assert_eq!(refusal(services), expected);
+        }
+        assert!(refusal(&[timed(0)]).starts_with("set the clock before it is read: services[0].event_time_ms is 0"));
+    }
+
+    #[test]
+    fn refusals_fit_their_place_however_far_down() {
+        let deep = format!(r#"{{"{}":21,5}}"#, "\u{e9}".repeat(64));
+        let error = check_service(&service("s", &deep), Place::Child(4_294_967_295), 4_294_967_295).unwrap_err();
+        assert!(error.message().contains("children[4294967295].services[4294967295].properties"), "{error}");
+        assert!(error.message().len() < 256, "{} bytes: {error}", error.message().len());
     }
 
     #[test]
@@ -226,8 +253,8 @@ mod tests {
             String::from_utf8(out).unwrap(),
             r#"{"device_id":"deviceId_0001","services":[{"service_id":"s","properties":{"a":1}}]}"#
         );
-        for (child, start) in [
-            (Child { device_id: "a b", services: &services }, "children[7].device_id has the character"),
+        for (child, end) in [
+            (Child { device_id: "a b", services: &services }, "children[7].device_id has ' ' at byte 1"),
             (Child { device_id: "", services: &services }, "children[7].device_id is empty"),
             (Child { device_id: "a", services: &[] }, "children[7].services is empty"),
             (
@@ -236,7 +263,7 @@ mod tests {
             ),
         ] {
             let error = check_child(&child, 7).unwrap_err();
-            assert!(error.message().starts_with(start), "{error}");
+            assert!(error.message().ends_with(end), "{error}");
         }
     }
 }

@@ -14,22 +14,20 @@ pub(crate) fn check_device_id(id: &str, field: impl FnOnce() -> String) -> Resul
         return Ok(());
     }
     if id.is_empty() {
-        return Err(Error::invalid(format!("{} is empty: it takes the id that the platform gave the device", field())));
+        return Err(Error::invalid(format!("give the id that the platform gave the device: {} is empty", field())));
     }
     if let Some((position, wrong)) = id.char_indices().find(|(_, c)| !is_allowed(*c)) {
         return Err(Error::invalid(format!(
-            "{} has the character {wrong:?} at byte {position}: only letters A-Z a-z, digits, '_' and '-' are allowed",
-            field()
-        )));
-    }
-    if id.len() > DEVICE_ID_MAX {
-        return Err(Error::invalid(format!(
-            "{} has {} characters: the platform allows {DEVICE_ID_MAX} at most",
+            "use letters A-Z a-z, digits, '_' and '-' alone: {} has '{}' at byte {position}",
             field(),
-            id.len()
+            wrong.escape_debug()
         )));
     }
-    Ok(())
+    Err(Error::invalid(format!(
+        "use the id that the platform gave the device, at most {DEVICE_ID_MAX} characters: {} has {}",
+        field(),
+        id.len()
+    )))
 }
 
 fn is_allowed(c: char) -> bool {
@@ -54,15 +52,18 @@ mod tests {
     #[test]
     fn refuses_the_rest_and_says_why() {
         for (id, part) in [
-            ("", "empty"),
-            ("a b", "' ' at byte 1"),
+            ("", "device_id is empty"),
+            ("a b", "device_id has ' ' at byte 1"),
             ("a/../b", "'/' at byte 1"),
             ("gerät", "'ä' at byte 3"),
             ("a\r\nb", r"'\r' at byte 1"),
-            (&"x".repeat(129), "129 characters"),
+            (&"x".repeat(129), "device_id has 129"),
         ] {
             let message = check(id).unwrap_err().to_string();
-            assert!(message.starts_with("device_id ") && message.contains(part), "{message}");
+            assert!(
+                message.ends_with(part) && message.starts_with(if id.is_empty() { "give" } else { "use" }),
+                "{message}"
+            );
         }
     }
 }

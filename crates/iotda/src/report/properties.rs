@@ -4,6 +4,7 @@
 //! not.
 
 use crate::error::{Error, Result};
+use crate::report::json::fault::shown;
 use crate::report::json::{scan, write};
 
 /// A JSON object of properties, built member by member.
@@ -53,15 +54,11 @@ impl Properties {
         self.member(name, |out| write::string(out, value))
     }
 
-    /// Adds any JSON value as it is written.
+    /// Adds any JSON value as it is written, nested at most 127 levels deep: 128 with the object around it, which is
+    /// what a report takes.
     pub fn json(&mut self, name: &str, value: &str) -> Result<()> {
-        if let Err(fault) = scan::check(value) {
-            return Err(Error::invalid(format!(
-                "the property \"{}\" is not valid JSON: {} at byte {}",
-                shown(name),
-                fault.what,
-                fault.at
-            )));
+        if let Err(fault) = scan::check_within(value, scan::MEMBER) {
+            return Err(fault.error(value, format_args!("the property \"{}\"", shown(name))));
         }
         self.member(name, |out| out.extend_from_slice(value.as_bytes()))
     }
@@ -100,14 +97,11 @@ impl Default for Properties {
     }
 }
 
-/// As much of a name as a message needs.
-fn shown(name: &str) -> String {
-    name.escape_debug().take(60).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Service;
+    use crate::report::{encode, validate};
     use proptest::prelude::*;
 
     #[test]
@@ -140,6 +134,29 @@ mod tests {
         assert_eq!(properties.as_json(), r#"{"a":1}"#);
         let error = properties.double("température", f64::NAN).unwrap_err();
         assert!(error.message().contains("température") && error.message().contains("NaN"), "{error}");
+    }
+
+    #[test]
+    fn what_the_builder_takes_a_report_takes_as_well() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let mut properties = Properties::new();
+        properties.json("deep", &nested(127)).unwrap();
+        let error = properties.json("deeper", &nested(128)).unwrap_err();
+        assert!(error.message().contains("\"deeper\"") && error.message().contains("127 levels"), "{error}");
+        let service = Service { service_id: "s", properties: properties.as_json(), event_time_ms: None };
+        let body = encode::properties_body(&[service]).unwrap();
+        validate::check_properties(std::str::from_utf8(&body).unwrap()).unwrap();
+        let child = format!(r#"{{"devices":[{{"device_id":"c",{}]}}"#, &String::from_utf8(body).unwrap()[1..]);
+        assert!(document::children(&child).unwrap()[0].check.is_ok());
+    }
+
+    #[test]
+    fn the_position_of_a_fault_is_shown_with_the_text_around_it() {
+        let error = Properties::new().json("Position", r#"{"lat":48,1}"#).unwrap_err();
+        assert_eq!(
+            error.message(),
+            r#"write a decimal point, not a comma (printf follows the locale): the property "Position", byte 10, near `{"lat":48,1}`: expected a name in double quotes"#
+        );
     }
 
     proptest! {

@@ -7,9 +7,11 @@
 //! scanner against it.
 //!
 //! - [`scan`]: where a value ends, or what is wrong with it.
+//! - [`fault`]: what is wrong, as an error with the text around it.
 //! - [`mod@write`]: strings and numbers into a buffer.
 //! - [`plain`]: long strings, eight bytes at a time.
 
+pub(crate) mod fault;
 mod plain;
 pub(crate) mod scan;
 pub(crate) mod write;

@@ -2,17 +2,25 @@
 //!
 //! Which members a document needs is the business of [`crate::report::validate`].
 
+use super::fault::Fault;
 use super::plain::plain;
 
-/// Values may be nested this deep; more is refused, because whatever reads the report must nest as deep.
-pub(crate) const DEPTH_MAX: u32 = 128;
-
-/// What is wrong, and at which byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) at: usize,
-    pub(crate) what: &'static str,
+/// How deep a value may be nested, itself included; more is refused, because whatever reads the report must nest as
+/// deep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Depth {
+    levels: usize,
+    exceeded: &'static str,
 }
+
+/// The properties of a service.
+pub(crate) const OBJECT: Depth = Depth { levels: 128, exceeded: "nested deeper than 128 levels" };
+
+/// One property: with the object around it, it is as deep as an [`OBJECT`].
+pub(crate) const MEMBER: Depth = Depth { levels: OBJECT.levels - 1, exceeded: "nested deeper than 127 levels" };
+
+/// A value that is not sent, so that only the memory for reading it is a limit.
+const SKIPPED: Depth = Depth { levels: 4096, exceeded: "nested deeper than 4096 levels" };
 
 /// The kind of a value, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +52,16 @@ pub(crate) struct Scanner<'a> {
     at: usize,
 }
 
-/// Checks that `text` is one JSON value, with nothing but white space around it, and tells its kind.
+/// Checks that `text` is one JSON value, with nothing but white space around it, and returns its kind.
 pub(crate) fn check(text: &str) -> Result<Kind, Fault> {
+    check_within(text, OBJECT)
+}
+
+/// As [`check`], with another depth than that of an [`OBJECT`].
+pub(crate) fn check_within(text: &str, depth: Depth) -> Result<Kind, Fault> {
     let mut scanner = Scanner::new(text);
     let kind = scanner.kind()?;
-    scanner.value()?;
+    scanner.nested(depth, &mut [0; 2])?;
     scanner.end()?;
     Ok(kind)
 }
@@ -135,19 +148,31 @@ impl<'a> Scanner<'a> {
 
     /// Reads one value, whatever it is, and returns it as written.
     pub(crate) fn value(&mut self) -> Result<&'a str, Fault> {
+        self.nested(OBJECT, &mut [0; 2])
+    }
+
+    /// As [`value`](Self::value), much deeper: passes over a value that is wrong for what it says, not as JSON.
+    pub(crate) fn skip(&mut self) -> Result<(), Fault> {
+        self.nested(SKIPPED, &mut [0; SKIPPED.levels / 64]).map(drop)
+    }
+
+    /// `objects` has one bit for each enclosing value, 1 for an object: no recursion, so no stack to exhaust.
+    fn nested(&mut self, depth: Depth, objects: &mut [u64]) -> Result<&'a str, Fault> {
         let from = self.at;
-        // One bit for each enclosing value, 1 for an object: no recursion, so no stack to exhaust.
-        let mut objects: u128 = 0;
         let mut open = 0;
         loop {
             let kind = self.kind()?;
             let mut first = false;
             match kind {
                 Kind::Object | Kind::Array => {
-                    if open >= DEPTH_MAX {
-                        return Err(self.fault("nested deeper than 128 levels"));
+                    if open >= depth.levels {
+                        return Err(self.fault(depth.exceeded));
                     }
-                    objects = (objects << 1) | u128::from(kind == Kind::Object);
+                    let bit = 1 << (open % 64);
+                    match kind {
+                        Kind::Object => objects[open / 64] |= bit,
+                        _ => objects[open / 64] &= !bit,
+                    }
                     open += 1;
                     self.enter();
                     first = true;
@@ -161,14 +186,13 @@ impl<'a> Scanner<'a> {
                 if open == 0 {
                     return Ok(&self.text[from..self.at]);
                 }
-                let in_object = objects & 1 == 1;
+                let in_object = objects[(open - 1) / 64] >> ((open - 1) % 64) & 1 == 1;
                 if self.next_item(first, if in_object { b'}' } else { b']' })? {
                     if in_object {
                         self.name()?;
                     }
                     break;
                 }
-                objects >>= 1;
                 open -= 1;
                 first = false;
             }
@@ -331,6 +355,8 @@ mod tests {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert_eq!(check(&nested(128)), Ok(Kind::Array));
         assert_eq!(check(&nested(129)).unwrap_err().what, "nested deeper than 128 levels");
+        assert_eq!(check_within(&nested(127), MEMBER), Ok(Kind::Array));
+        assert_eq!(check_within(&nested(128), MEMBER).unwrap_err().what, "nested deeper than 127 levels");
         assert!(check(&"[".repeat(1_000_000)).is_err());
         assert!(check(&r#"{"a":"#.repeat(1_000_000)).is_err());
     }
@@ -341,6 +367,24 @@ mod tests {
         assert_eq!(scanner.value(), Ok("[ 1 , {\"a\" : [ ] } ]"));
         assert_eq!(scanner.next_item(false, b']'), Ok(true));
         assert_eq!(scanner.value(), Ok("2"));
+    }
+
+    #[test]
+    fn what_is_skipped_may_be_deep_and_must_be_json() {
+        // Objects and arrays in turns of odd lengths, so that each word of the stack has both kinds.
+        let (open, close): (Vec<_>, Vec<_>) =
+            (0..4096).map(|level| if level % 7 < 3 { ("{\"\":", "}") } else { ("[", "]") }).unzip();
+        let text = format!("{}1{},2", open.concat(), close.iter().rev().copied().collect::<String>());
+        let mut scanner = Scanner::new(&text);
+        scanner.skip().unwrap();
+        assert_eq!(scanner.next_item(false, b']'), Ok(true));
+        for level in [0, 63, 64, 65, 2000, 4095] {
+            let mut wrong = close.clone();
+            wrong[level] = if close[level] == "}" { "]" } else { "}" };
+            let text = format!("{}1{}", open.concat(), wrong.iter().rev().copied().collect::<String>());
+            assert!(Scanner::new(&text).skip().is_err(), "level {level}");
+        }
+        assert_eq!(Scanner::new(&"[".repeat(5000)).skip().unwrap_err().what, "nested deeper than 4096 levels");
     }
 
     /// Whatever can stand in a string, at each offset around the words of eight bytes that it is read by.
