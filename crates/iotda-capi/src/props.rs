@@ -13,12 +13,13 @@ use crate::status::iotda_status_t;
 /// A JSON object of properties, built member by member, for programs that have no JSON library. Formatting
 /// by hand breaks on quotes in strings, on NaN and on a locale's decimal comma; this does not.
 ///
+/// A name that the object has already is refused: clear a builder before it is filled again.
+///
 /// Made by iotda_props_new, freed by iotda_props_free; it can be cleared and filled again. A builder may be
-/// used by one thread at a time. A function that fails leaves the object as it was.
+/// used by one thread at a time. A function that fails leaves the object as it was. Adding a member takes the same
+/// time however many there are; a large builder takes at most twice its text in memory.
 pub struct iotda_props_t {
     properties: Properties,
-    /// The object with a zero at its end, once it was asked for and until the object changes; otherwise empty.
-    terminated: Vec<u8>,
 }
 
 impl Handle for iotda_props_t {
@@ -27,32 +28,12 @@ impl Handle for iotda_props_t {
     const ENDED: &'static str = "freed";
 }
 
-impl iotda_props_t {
-    /// The object to be changed.
-    fn changed(&mut self) -> &mut Properties {
-        self.terminated.clear();
-        &mut self.properties
-    }
-
-    /// Makes the terminated text here and not with each change, so that adding takes the same time whatever the
-    /// object holds. `None`: there is no memory.
-    fn terminated(&mut self) -> Option<&[u8]> {
-        if self.terminated.is_empty() {
-            let json = self.properties.as_json().as_bytes();
-            self.terminated.try_reserve_exact(json.len() + 1).ok()?;
-            self.terminated.extend_from_slice(json);
-            self.terminated.push(0);
-        }
-        Some(&self.terminated)
-    }
-}
-
 /// Makes an empty object. Free it with iotda_props_free.
 ///
 /// Returns NULL only after a fault of the library. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_props_new() -> *mut iotda_props_t {
-    panic::new(|| iotda_props_t { properties: Properties::new(), terminated: Vec::new() })
+    panic::new(|| iotda_props_t { properties: Properties::new() })
 }
 
 /// Frees a builder and what iotda_props_json returned of it. NULL is fine. Never blocks.
@@ -73,7 +54,8 @@ macro_rules! add {
 
 /// Adds an integer.
 ///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8), IOTDA_E_INTERNAL.
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8),
+/// IOTDA_E_INTERNAL (no memory).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_add_integer(
     props: *mut iotda_props_t,
@@ -83,10 +65,12 @@ pub unsafe extern "C" fn iotda_props_add_integer(
     add!(props, name, |properties, name| Ok(properties.integer(name, value)?))
 }
 
-/// Adds a number, with the fewest digits that read back as the same value. NaN and infinities are refused:
-/// JSON cannot say them; leave the property out.
+/// Adds a number, with the fewest digits that read back as the same double. NaN and infinities are refused: JSON has
+/// none; leave the property out. For a float there is iotda_props_add_float: as a double, 23.24f is
+/// 23.239999771118164.
 ///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8, not finite), IOTDA_E_INTERNAL.
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8, not finite),
+/// IOTDA_E_INTERNAL (no memory).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_add_double(
     props: *mut iotda_props_t,
@@ -96,9 +80,25 @@ pub unsafe extern "C" fn iotda_props_add_double(
     add!(props, name, |properties, name| Ok(properties.double(name, value)?))
 }
 
+/// Adds a number, with the fewest digits that read back as the same float: 23.24 for 23.24f. NaN and infinities are
+/// refused: JSON has none; leave the property out.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8, not finite),
+/// IOTDA_E_INTERNAL (no memory).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_props_add_float(
+    props: *mut iotda_props_t,
+    name: *const c_char,
+    value: f32,
+) -> iotda_status_t {
+    // SAFETY: `props` and `name` are as the caller promises.
+    unsafe { add(props, name, |properties, name| Ok(properties.float(name, value)?)) }
+}
+
 /// Adds true or false.
 ///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8), IOTDA_E_INTERNAL.
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8),
+/// IOTDA_E_INTERNAL (no memory).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_add_boolean(
     props: *mut iotda_props_t,
@@ -110,7 +110,8 @@ pub unsafe extern "C" fn iotda_props_add_boolean(
 
 /// Adds a string: terminated UTF-8, escaped as JSON demands.
 ///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8), IOTDA_E_INTERNAL.
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8),
+/// IOTDA_E_INTERNAL (no memory).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_add_string(
     props: *mut iotda_props_t,
@@ -123,9 +124,11 @@ pub unsafe extern "C" fn iotda_props_add_string(
     })
 }
 
-/// Adds any JSON value (an array, an object, a number of any length …), checked and otherwise as it is written.
+/// Adds any JSON value (an array, an object, a number of any length …), checked and otherwise as it is written. It
+/// may be nested at most 127 levels deep: 128 with the object around it, which is what a report takes.
 ///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8, not JSON), IOTDA_E_INTERNAL.
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8, not JSON,
+/// nested too deep), IOTDA_E_INTERNAL (no memory).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_add_json(
     props: *mut iotda_props_t,
@@ -144,7 +147,7 @@ pub unsafe extern "C" fn iotda_props_clear(props: *mut iotda_props_t) {
     contained(|| {
         if let Ok(props) = handle_mut!(props) {
             panic_if_asked();
-            props.changed().clear();
+            props.properties.clear();
         }
     });
 }
@@ -158,7 +161,7 @@ pub unsafe extern "C" fn iotda_props_json(props: *const iotda_props_t) -> *const
     let props = props.cast_mut();
     let json = caught(|| {
         let props = handle_mut!(props).ok()?;
-        props.terminated().map(|text| text.as_ptr().cast())
+        Some(props.properties.as_json_with_nul().as_ptr().cast())
     });
     json.ok().flatten().unwrap_or(std::ptr::null())
 }
@@ -179,6 +182,79 @@ unsafe fn add(
         let props = unsafe { handle_mut(props, "props") }?;
         // SAFETY: the promise "texts".
         let name = unsafe { text(name, || "name".to_owned()) }?;
-        put(props.changed(), name)
+        put(&mut props.properties, name)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::{CStr, CString};
+
+    use super::*;
+    use crate::status::{IOTDA_E_INVALID_ARGUMENT, IOTDA_OK};
+
+    /// A builder that is freed with the test.
+    struct Builder(*mut iotda_props_t);
+
+    impl Builder {
+        fn new() -> Self {
+            Builder(iotda_props_new())
+        }
+
+        fn json(&self) -> &str {
+            // SAFETY: the builder is alive, and its text terminated.
+            unsafe { CStr::from_ptr(iotda_props_json(self.0)) }.to_str().unwrap()
+        }
+
+        fn integer(&self, name: &str) -> iotda_status_t {
+            let name = CString::new(name).unwrap();
+            // SAFETY: the builder is alive, and the name terminated.
+            unsafe { iotda_props_add_integer(self.0, name.as_ptr(), 1) }
+        }
+
+        fn float(&self, name: &CStr, value: f32) -> iotda_status_t {
+            // SAFETY: the builder is alive, and the name terminated.
+            unsafe { iotda_props_add_float(self.0, name.as_ptr(), value) }
+        }
+
+        fn clear(&self) {
+            // SAFETY: the builder is alive.
+            unsafe { iotda_props_clear(self.0) };
+        }
+    }
+
+    impl Drop for Builder {
+        fn drop(&mut self) {
+            // SAFETY: made by iotda_props_new and freed once.
+            unsafe { iotda_props_free(self.0) };
+        }
+    }
+
+    #[test]
+    fn a_float_is_written_with_its_own_digits() {
+        let builder = Builder::new();
+        assert_eq!(builder.float(c"Speed", 23.24), IOTDA_OK);
+        assert_eq!(builder.float(c"x", f32::NAN), IOTDA_E_INVALID_ARGUMENT);
+        assert_eq!(builder.float(c"x", f32::NEG_INFINITY), IOTDA_E_INVALID_ARGUMENT);
+        assert_eq!(builder.json(), r#"{"Speed":23.24}"#);
+    }
+
+    #[test]
+    fn the_text_is_terminated_after_every_change() {
+        let builder = Builder::new();
+        assert_eq!(builder.json(), "{}");
+        for round in 0..2 {
+            let mut expected = Vec::new();
+            for number in 0..40 {
+                let name = format!("{round}_{number}");
+                assert_eq!(builder.integer(&name), IOTDA_OK);
+                expected.push(format!("\"{name}\":1"));
+                assert_eq!(builder.json(), format!("{{{}}}", expected.join(",")));
+                assert_eq!(builder.integer(&name), IOTDA_E_INVALID_ARGUMENT);
+                assert_eq!(builder.json(), format!("{{{}}}", expected.join(",")));
+            }
+            builder.clear();
+            assert_eq!(builder.json(), "{}");
+        }
+    }
 }

@@ -9,9 +9,11 @@
 //! - [`scan`]: where a value ends, or what is wrong with it.
 //! - [`fault`]: what is wrong, as an error with the text around it.
 //! - [`mod@write`]: strings and numbers into a buffer.
+//! - [`names`]: the names of an object that is being written.
 //! - [`plain`]: long strings, eight bytes at a time.
 
 pub(crate) mod fault;
+pub(crate) mod names;
 mod plain;
 pub(crate) mod scan;
 pub(crate) mod write;

@@ -1,5 +1,7 @@
 //! Writes JSON strings and numbers at the end of a buffer.
 
+use std::fmt;
+
 use super::plain::plain;
 
 /// Writes `text` in double quotes, with the escapes that RFC 8259 section 7 demands and no others.
@@ -68,9 +70,19 @@ pub(crate) fn integer(out: &mut Vec<u8>, value: i64) {
 /// Writes a finite number with the fewest digits that read back as the same value, always with a
 /// decimal point, whatever the locale. The caller refuses NaN and infinities: JSON has none.
 pub(crate) fn double(out: &mut Vec<u8>, value: f64) {
+    shortest(out, format_args!("{value:?}"));
+}
+
+/// As [`double`], with the fewest digits that read back as the same `f32`: 23.24 and not 23.239999771118164.
+pub(crate) fn float(out: &mut Vec<u8>, value: f32) {
+    shortest(out, format_args!("{value:?}"));
+}
+
+/// `{:?}` of a number is its shortest exact form: 0.1, 1e300, -0.0.
+fn shortest(out: &mut Vec<u8>, number: fmt::Arguments<'_>) {
     use std::io::Write;
-    // Writing into a Vec cannot fail. `{:?}` is the shortest exact form: 0.1, 1e300, -0.0.
-    let _ = write!(out, "{value:?}");
+    // Writing into a Vec cannot fail.
+    let _ = out.write_fmt(number);
 }
 
 #[cfg(test)]
@@ -102,6 +114,21 @@ mod tests {
         assert_eq!(written(|out| double(out, -0.0)), "-0.0");
     }
 
+    #[test]
+    fn a_float_has_its_own_digits() {
+        for (value, digits) in [
+            (23.24, "23.24"),
+            (0.1, "0.1"),
+            (1.0, "1.0"),
+            (-0.0, "-0.0"),
+            (16_777_216.0, "16777216.0"),
+            (f32::MAX, "3.4028235e38"),
+            (f32::MIN_POSITIVE, "1.1754944e-38"),
+        ] {
+            assert_eq!(written(|out| float(out, value)), digits);
+        }
+    }
+
     /// Each byte that takes an escape, and others, at each offset around the words of eight bytes.
     #[test]
     fn escapes_at_every_offset() {
@@ -120,6 +147,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn floats_read_back_bit_for_bit(value in prop::num::f32::ANY.prop_filter("finite", |v| v.is_finite())) {
+            let json = written(|out| float(out, value));
+            prop_assert!(crate::report::json::scan::check(&json).is_ok(), "{}", json);
+            prop_assert_eq!(json.parse::<f32>().unwrap().to_bits(), value.to_bits());
+        }
+
         #[test]
         fn strings_with_many_escapes_read_back(text in "[\"\\\\\u{0}-\u{25}a-cé😀]{0,40}") {
             let json = written(|out| string(out, &text));
