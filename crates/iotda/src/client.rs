@@ -106,9 +106,20 @@ impl Client {
 
     /// Reports properties of child devices of this gateway, any number in one call.
     ///
-    /// All children are checked before anything is sent; one that is wrong refuses the whole call. A child
-    /// whose own data passes 1 MB, and one that the platform does not know, are left out: the others are
-    /// delivered, and the report says what became of each.
+    /// No child holds back another. One that is wrong in itself ([`ErrorKind::InvalidArgument`]), whose
+    /// own data passes 1 MB ([`ErrorKind::TooLarge`]), that the platform does not know
+    /// ([`ErrorKind::UnknownChild`]) or whose data it refuses ([`ErrorKind::Rejected`]) is left out; the
+    /// others are delivered, and the report says of each what became of it. Finding the children that the
+    /// platform refuses takes at most about two requests for each. Any other failure, after its retries,
+    /// ends the batch: children that were not sent by then have the kind of that failure.
+    ///
+    /// A child that the platform does not know is remembered for ten minutes (up to 1,024 of them in each
+    /// client) and left out without a request in that time. Then it is sent again, after the others.
+    ///
+    /// The kind of the whole: [`ErrorKind::Partial`] if any child was delivered; otherwise the kind of the
+    /// children's failures, and where they differ the one for which the data is to be kept: a failure that
+    /// passes with time before one that says nothing about the children, and this before `UnknownChild`,
+    /// `Rejected`, `TooLarge` and `InvalidArgument`.
     pub fn report_batch(&self, children: &[Child<'_>], options: CallOptions) -> BatchReport {
         self.note(batch::typed(&self.session, &self.device, children, options))
     }

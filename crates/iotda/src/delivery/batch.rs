@@ -1,15 +1,18 @@
 //! A gateway's batch: any number of child devices in one call, sent in as many requests as it takes.
 //!
-//! How the children are divided is [`crate::report::split`]'s plan; this sends what the plan says and lets it know
-//! what the platform answered.
+//! How the children are divided is [`crate::report::split`]'s plan; this sends what the plan says and reports the
+//! platform's answers to it. [`crate::delivery::learned`] remembers what they teach, [`crate::delivery::verdict`] says what the
+//! whole call amounts to.
 
 use crate::delivery::call::{Call, CallOptions, Delivery};
 use crate::delivery::deliver::{Target, deliver};
+use crate::delivery::learned::At;
 use crate::delivery::session::{Device, Session};
+use crate::delivery::verdict::{self, is_of_children, verdict};
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::report::encode::{Child, check_child, write_child};
-use crate::report::limits::BATCH_BODY_MAX;
-use crate::report::split::{FRAME, Plan, TooMuch};
+use crate::report::json::scan::Scanner;
+use crate::report::split::{FRAME, Limits, Plan, TooMuch};
 use crate::report::validate::{self, ChildText};
 
 /// What became of a batch.
@@ -25,6 +28,8 @@ pub struct BatchReport {
 /// Children that can be written into a request, each any number of times.
 trait Source {
     fn count(&self) -> usize;
+    /// The id of a child; empty if it has none.
+    fn id(&self, index: usize) -> &str;
     /// Checks a child, and returns how many bytes it takes.
     fn check(&self, index: usize) -> Result<usize>;
     /// Writes a child that has been checked.
@@ -38,6 +43,10 @@ trait Source {
 impl Source for &[Child<'_>] {
     fn count(&self) -> usize {
         self.len()
+    }
+
+    fn id(&self, index: usize) -> &str {
+        self[index].device_id
     }
 
     fn check(&self, index: usize) -> Result<usize> {
@@ -60,11 +69,13 @@ impl Source for Document<'_> {
         self.children.len()
     }
 
+    fn id(&self, index: usize) -> &str {
+        written_id(self.children[index].text).unwrap_or_default()
+    }
+
     fn check(&self, index: usize) -> Result<usize> {
-        match &self.children[index].check {
-            Ok(()) => Ok(self.children[index].text.len()),
-            Err(error) => Err(Error::clone(error)),
-        }
+        let child = &self.children[index];
+        child.check.as_ref().map(|()| child.text.len()).map_err(|error| Error::clone(error))
     }
 
     fn write(&self, index: usize, out: &mut Vec<u8>) {
@@ -78,98 +89,175 @@ impl Source for Document<'_> {
 
 /// Delivers typed children.
 pub(crate) fn typed(session: &Session, device: &Device, children: &[Child<'_>], options: CallOptions) -> BatchReport {
-    batch(session, device, &children, options)
+    deliver_all(session, device, &children, options)
 }
 
 /// Delivers the children of a body that the caller wrote, `{"devices":[…]}`.
 pub(crate) fn document(session: &Session, device: &Device, json: &str, options: CallOptions) -> BatchReport {
     match session.check_process().and_then(|()| validate::children(json)) {
-        Ok(children) => batch(session, device, &Document { text: json, children }, options),
+        Ok(children) => deliver_all(session, device, &Document { text: json, children }, options),
         Err(error) => BatchReport { children: Vec::new(), result: Err(error) },
     }
 }
 
-fn batch(session: &Session, device: &Device, source: &dyn Source, options: CallOptions) -> BatchReport {
-    let refused = |error: Error| BatchReport { children: vec![Err(error.kind()); source.count()], result: Err(error) };
+fn deliver_all(session: &Session, device: &Device, source: &dyn Source, options: CallOptions) -> BatchReport {
+    let mut batch = Batch { source, invalid: None, refusal: None, stopped: None, http_status: 0 };
     let prepared = session
         .check_process()
         .and_then(|()| Call::start(options, &session.rules))
-        .and_then(|call| Ok((call, Plan::new(sizes(source)?))));
+        .and_then(|call| Ok((call, batch.plan(learned(session, device).limits())?)));
     let (mut call, mut plan) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return refused(error),
+        Err(error) => {
+            return BatchReport { children: vec![Err(error.kind()); source.count()], result: Err(error) };
+        }
     };
-    let mut first_error = None;
-    let mut http_status = 0;
-    while let Some(children) = plan.next_request() {
-        match send_part(session, device, source, &children, &mut plan, &mut call) {
-            Ok(status) => http_status = status,
-            Err(error) => {
-                // What is wrong with this part's data is no reason to hold back the others.
-                let stop = !matches!(error.kind(), ErrorKind::Rejected | ErrorKind::TooLarge);
-                plan.failed(&children, error.kind());
-                first_error.get_or_insert(error);
-                if stop {
-                    break;
-                }
-            }
+    while let Some(children) = next_request(session, device, source, &mut plan) {
+        if let Err(error) = send_part(session, device, &mut batch, &children, &mut plan, &mut call) {
+            batch.stopped = Some(error);
+            break;
         }
     }
-    let unsent = first_error.as_ref().map_or(ErrorKind::Internal, Error::kind);
-    let outcomes = plan.finish(unsent);
-    let result = summary(&outcomes, first_error, Delivery { http_status, attempts: call.attempts });
+    let outcomes = plan.finish(batch.stopped.as_ref().map_or(ErrorKind::Internal, Error::kind));
+    let delivery = Delivery { http_status: batch.http_status, attempts: call.attempts };
+    let result = match batch.failure(&outcomes, &learned(session, device)) {
+        None => Ok(delivery),
+        Some(error) => Err(error.with_attempts(delivery.attempts)),
+    };
     BatchReport { children: outcomes, result }
 }
 
-/// Sends one request and lets the plan know how it went. An error is one that the plan cannot divide.
+fn next_request(session: &Session, device: &Device, source: &dyn Source, plan: &mut Plan) -> Option<Vec<usize>> {
+    let learned = learned(session, device);
+    plan.next_request(|child| learned.standing(|| source.id(child)))
+}
+
+/// Sends one request and reports the answer to the plan. An error ends the batch.
 fn send_part(
     session: &Session,
     device: &Device,
-    source: &dyn Source,
+    batch: &mut Batch<'_>,
     children: &[usize],
     plan: &mut Plan,
     call: &mut Call,
-) -> Result<u16> {
-    let error = match deliver(session, device, Target::Batch, &body(source, children, plan.bytes(children))?, call) {
+) -> Result<()> {
+    let source = batch.source;
+    let body = body(source, children, plan)?;
+    let error = match deliver(session, device, Target::Batch, &body, call) {
         Ok(status) => {
-            plan.delivered(children);
-            return Ok(status);
+            batch.http_status = status;
+            let found = plan.accepted();
+            let mut learned = learned(session, device);
+            learned.accepted(children.iter().map(|&child| source.id(child)));
+            if let Some(child) = found {
+                learned.unknown(source.id(child));
+            }
+            return Ok(());
         }
         Err(error) => error,
     };
-    let divided = match error.kind() {
-        ErrorKind::UnknownChild => {
-            plan.unknown_child(children);
-            true
+    match error.kind() {
+        kind if !is_of_children(kind) => return Err(error),
+        ErrorKind::TooLarge => {
+            let children_limit = error.answer().children_limit;
+            let too_many = error.answer().refusal == Refusal::TooManyChildren;
+            plan.too_much(if too_many { TooMuch::Children(children_limit) } else { TooMuch::Bytes });
+            if children.len() > 1 {
+                learned(session, device).limited(plan.limits());
+            }
         }
-        ErrorKind::TooLarge if error.answer().refusal == Refusal::TooManyChildren => {
-            plan.too_much(children, TooMuch::Children(error.answer().children_limit))
+        kind => {
+            if let Some(child) = plan.refused(kind) {
+                learned(session, device).unknown(source.id(child));
+            }
         }
-        ErrorKind::TooLarge => plan.too_much(children, TooMuch::Bytes),
-        _ => false,
-    };
-    let http_status = error.answer().http_status;
-    if divided { Ok(http_status) } else { Err(error) }
-}
-
-/// Checks every child and measures it.
-fn sizes(source: &dyn Source) -> Result<Vec<usize>> {
-    if source.count() == 0 {
-        return Err(Error::invalid("children is empty: a batch holds at least one child device"));
     }
-    (0..source.count()).map(|index| source.check(index)).collect()
+    batch.refusal = Some(error);
+    Ok(())
 }
 
-/// The body of a request with `children`, which take `bytes` together.
-fn body(source: &dyn Source, children: &[usize], bytes: usize) -> Result<Vec<u8>> {
+/// What this gateway's batches have learned, as of now. Not to be held over a request.
+fn learned<'a>(session: &Session, device: &'a Device) -> At<'a> {
+    device.learned.at(session.clock.monotonic())
+}
+
+/// A batch on its way.
+struct Batch<'a> {
+    source: &'a dyn Source,
+    /// What is wrong with the first child that is wrong in itself.
+    invalid: Option<Error>,
+    /// The platform's last refusal of children.
+    refusal: Option<Error>,
+    /// What ended the batch before all children were sent.
+    stopped: Option<Error>,
+    /// Of the last request that was accepted; 0: none was.
+    http_status: u16,
+}
+
+impl Batch<'_> {
+    /// Checks every child, measures it, and makes the plan.
+    fn plan(&mut self, limits: Limits) -> Result<Plan> {
+        let count = self.source.count();
+        if count == 0 {
+            return Err(Error::invalid("children is empty: a batch holds at least one child device"));
+        }
+        let children = (0..count).map(|index| {
+            self.source.check(index).map_err(|error| {
+                let kind = error.kind();
+                self.invalid.get_or_insert(error);
+                kind
+            })
+        });
+        Plan::new(children, limits).map_err(|_| Error::no_memory(count * size_of::<usize>()))
+    }
+
+    /// The error of the whole call; `None`: every child was delivered.
+    fn failure(self, outcomes: &[Result<(), ErrorKind>], learned: &At<'_>) -> Option<Error> {
+        let verdict = verdict(outcomes)?;
+        let id = self.source.id(verdict.child);
+        let causes = [&self.stopped, &self.refusal, &self.invalid];
+        let cause = causes.into_iter().flatten().find(|error| error.kind() == verdict.reason);
+        let message = verdict::message(verdict, outcomes.len(), id, cause, learned.not_sent_for(id));
+        // The last answer that explains a failure; an earlier one only where the last failure had none.
+        let mut answer = self.stopped.as_ref().map(|error| error.answer().clone()).unwrap_or_default();
+        if answer.http_status == 0 {
+            let retry_after = answer.retry_after;
+            answer = self.refusal.map(|error| error.answer().clone()).unwrap_or_default();
+            answer.retry_after = retry_after;
+        }
+        if answer.http_status == 0 {
+            answer.http_status = self.http_status;
+        }
+        Some(Error::new(verdict.kind, message).with_answer(answer))
+    }
+}
+
+/// The device id of a child that has been checked, as its JSON holds it: an id needs no escapes.
+fn written_id(child: &str) -> Option<&str> {
+    let mut scanner = Scanner::new(child);
+    scanner.enter();
+    let mut first = true;
+    while scanner.next_item(first, b'}').ok()? {
+        let name = scanner.name().ok()?;
+        let value = scanner.value().ok()?;
+        if name == "device_id" {
+            return value.strip_prefix('"')?.strip_suffix('"');
+        }
+        first = false;
+    }
+    None
+}
+
+/// The body of a request with `children`.
+fn body(source: &dyn Source, children: &[usize], plan: &Plan) -> Result<Vec<u8>> {
     let all = children.len() == source.count();
-    if let Some(whole) = source.whole().filter(|whole| all && whole.len() <= BATCH_BODY_MAX) {
+    if let Some(whole) = source.whole().filter(|whole| all && whole.len() <= plan.limits().bytes) {
         let mut body = Vec::new();
         body.try_reserve_exact(whole.len()).map_err(|_| Error::no_memory(whole.len()))?;
         body.extend_from_slice(whole.as_bytes());
         return Ok(body);
     }
-    let size = bytes + children.len() + FRAME.0.len() + FRAME.1.len();
+    let size = plan.bytes(children) + children.len() + FRAME.0.len() + FRAME.1.len();
     let mut body = Vec::new();
     body.try_reserve(size).map_err(|_| Error::no_memory(size))?;
     body.extend_from_slice(FRAME.0);
@@ -181,24 +269,4 @@ fn body(source: &dyn Source, children: &[usize], bytes: usize) -> Result<Vec<u8>
     }
     body.extend_from_slice(FRAME.1);
     Ok(body)
-}
-
-/// The result of the whole call.
-fn summary(outcomes: &[Result<(), ErrorKind>], first_error: Option<Error>, delivery: Delivery) -> Result<Delivery> {
-    let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
-    let first = outcomes.iter().enumerate().find_map(|(index, outcome)| Some((index, outcome.err()?)));
-    let Some((index, kind)) = first else { return Ok(delivery) };
-    let why = match (&first_error, kind) {
-        (Some(error), kind) if error.kind() == kind => error.message(),
-        (_, ErrorKind::TooLarge) => "it passes the platform's limit of 1 MB on its own",
-        (_, ErrorKind::UnknownChild) => "it does not exist on the platform or does not belong to this gateway",
-        _ => first_error.as_ref().map_or("", Error::message),
-    };
-    let message = format!(
-        "{failed} of {} child devices were not delivered; the first is children[{index}]: {why}",
-        outcomes.len()
-    );
-    let kind = if failed < outcomes.len() { ErrorKind::Partial } else { kind };
-    let answer = first_error.map(|error| error.answer().clone()).unwrap_or_default();
-    Err(Error::new(kind, message).with_answer(answer).with_attempts(delivery.attempts))
 }

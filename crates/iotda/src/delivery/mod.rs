@@ -2,7 +2,8 @@
 //!
 //! - `session`: what all devices of a client share, and what a device has of its own.
 //! - `call`: one call of the program: its deadline, its cancel token, its counts; and one request of it.
-//! - `deliver`: sends one body until it is accepted. `batch`: sends any number of child devices.
+//! - `deliver`: sends one body until it is accepted. `batch`: sends any number of child devices; `learned`: what a
+//!   gateway's batches teach for those that follow; `verdict`: what a batch amounts to.
 //! - `authorize`: gets a token for a request. `token`: keeps it. `saved_token`: a token that outlives the process.
 //!   `password`: what an authentication is signed with.
 //! - `pace`: when the next report is due. `retry`: whether and when to send again. `classify`: what an answer means.
@@ -14,12 +15,14 @@ pub(crate) mod classify;
 pub(crate) mod deliver;
 #[cfg(test)]
 mod fixtures;
+pub(crate) mod learned;
 pub(crate) mod pace;
 mod password;
 pub(crate) mod retry;
 pub(crate) mod saved_token;
 pub(crate) mod session;
 pub(crate) mod token;
+mod verdict;
 
 pub use batch::BatchReport;
 pub use call::{CallOptions, Delivery};

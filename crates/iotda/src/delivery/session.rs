@@ -7,6 +7,7 @@ use iotda_sys::fork::ForkMark;
 
 use crate::config::{Identity, SignType};
 use crate::delivery::call::Rules;
+use crate::delivery::learned::Learned;
 use crate::delivery::pace::Pace;
 use crate::delivery::token::TokenCell;
 use crate::error::{Error, ErrorKind, Result};
@@ -31,6 +32,8 @@ pub(crate) struct Device {
     pub(crate) sign_type: SignType,
     pub(crate) token: TokenCell,
     pub(crate) pace: Pace,
+    /// What this device's batches, as a gateway, have learned of its children.
+    pub(crate) learned: Learned,
 }
 
 impl Session {
@@ -79,7 +82,7 @@ impl Session {
 
 impl Device {
     pub(crate) fn new(identity: Identity, sign_type: SignType, rate: Option<f64>) -> Self {
-        Device { identity, sign_type, token: TokenCell::default(), pace: Pace::new(rate) }
+        Device { identity, sign_type, token: TokenCell::default(), pace: Pace::new(rate), learned: Learned::default() }
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -1,33 +1,55 @@
-//! How a gateway's batch becomes requests: cut by count and by bytes, and cut further as the platform's
-//! answers demand. A plan on values: who sends the requests is [`crate::delivery::batch`]'s business.
+//! How a gateway's batch becomes requests: cut by count and by bytes, and searched where the platform
+//! refuses. A plan on values: who sends the requests is [`crate::delivery::batch`]'s business, what outlives
+//! the call is [`crate::delivery::learned`]'s, and what the whole call amounts to is [`crate::delivery::verdict`]'s.
 //!
-//! The platform refuses a whole request when one child in it is unknown (`IOTDA.021104`) and does not
-//! say which. The plan then searches: half of the refused children are sent, and so on. A half that is
-//! accepted is delivered and never sent again; when the unknown child is found, everything behind it
-//! is sent as if nothing had happened. One unknown child costs about log2(50) + 1, seven requests.
+//! The platform refuses a whole request for one child in it that is unknown (`IOTDA.021104`) or whose
+//! data is invalid (`IOTDA.000006`), and does not say which. This is adaptive group testing: the plan
+//! sends the first few of the refused children, and so on, until a child stands alone. What is accepted
+//! on the way is delivered and never sent again; if the first few of a refused group are accepted, the
+//! fault is among the others, which are not sent whole again.
+//!
+//! How many are sent next is decided by [`Density`]: as many as are about as likely to be accepted as to
+//! be refused, since that is the request from which most is learned. Of 50 children with 1, 10 or 50
+//! unknown ones, wherever they stand, at most 10, 46 or 64 requests are sent.
 
-use std::ops::Range;
+use std::collections::{TryReserveError, VecDeque};
 
 use crate::error::ErrorKind;
 use crate::report::limits::{BATCH_BODY_MAX, BATCH_CHILDREN_MAX, BODY_LIMIT};
+
+#[cfg(test)]
+mod played;
+#[cfg(test)]
+mod tests;
 
 /// What stands before and behind the children in a request.
 pub(crate) const FRAME: (&[u8], &[u8]) = (b"{\"devices\":[", b"]}");
 const FRAME_LEN: usize = FRAME.0.len() + FRAME.1.len();
 
-/// What became of each child, and what is still to be sent.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    /// Encoded length of each child, in the caller's order.
-    sizes: Vec<usize>,
-    /// `None` until the child is delivered or given up.
-    outcomes: Vec<Option<Result<(), ErrorKind>>>,
-    /// Every child before this one is delivered or given up.
-    next: usize,
-    /// An unknown child is among the open ones from `next` to here.
-    unknown_before: Option<usize>,
-    children_max: usize,
-    bytes_max: usize,
+/// The most that a request holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) children: usize,
+    /// Of the body, in bytes; a single child may pass it, up to [`BODY_LIMIT`].
+    pub(crate) bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { children: BATCH_CHILDREN_MAX, bytes: BATCH_BODY_MAX }
+    }
+}
+
+/// What earlier requests, of this call and others, have shown about a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing: it is sent with the others.
+    Open,
+    /// The platform does not know it: it is given up without a request.
+    Unknown,
+    /// The platform did not know it some time ago: it is sent after the others, so that it costs them
+    /// nothing.
+    Suspect,
 }
 
 /// What a request held too much of.
@@ -38,60 +60,136 @@ pub(crate) enum TooMuch {
     Bytes,
 }
 
+/// What became of each child, and what is still to be sent.
+///
+/// The caller alternates: [`next_request`](Self::next_request), then one of [`accepted`](Self::accepted),
+/// [`refused`](Self::refused) and [`too_much`](Self::too_much) for the answer to it.
+pub(crate) struct Plan {
+    /// Encoded length of each child, in the caller's order.
+    sizes: Vec<usize>,
+    /// `None` until the child is delivered or given up.
+    outcomes: Vec<Option<Result<(), ErrorKind>>>,
+    /// The next child to come into the window: each child is looked at once in a round.
+    next: usize,
+    round: Round,
+    /// Children that are neither delivered nor given up, in order; a request holds the first of them.
+    window: VecDeque<usize>,
+    /// How many of the window the last request held.
+    sent: usize,
+    /// So many at the start of the window were refused together, for this; 0: none.
+    doubtful: usize,
+    doubt: ErrorKind,
+    density: Density,
+    limits: Limits,
+    /// A limit that the platform named was kept: one that it names later is no better than a guess.
+    limit_named: bool,
+}
+
+/// Suspects are sent when all others are done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    Others,
+    Suspects,
+}
+
 impl Plan {
-    /// A plan for children of these encoded lengths. A child that is over the platform's limit on its
-    /// own is given up at once; the others are not held back by it.
-    pub(crate) fn new(sizes: Vec<usize>) -> Self {
-        let too_large = |size: &usize| size + FRAME_LEN >= BODY_LIMIT;
-        Plan {
-            outcomes: sizes.iter().map(|size| too_large(size).then_some(Err(ErrorKind::TooLarge))).collect(),
-            sizes,
+    /// A plan for children of these encoded lengths; those that are wrong in themselves come as what is
+    /// wrong with them, and are given up at once, as are those over the platform's limit on their own.
+    pub(crate) fn new(
+        children: impl ExactSizeIterator<Item = Result<usize, ErrorKind>>,
+        limits: Limits,
+    ) -> Result<Self, TryReserveError> {
+        let mut plan = Plan {
+            sizes: Vec::new(),
+            outcomes: Vec::new(),
             next: 0,
-            unknown_before: None,
-            children_max: BATCH_CHILDREN_MAX,
-            bytes_max: BATCH_BODY_MAX,
+            round: Round::Others,
+            window: VecDeque::new(),
+            sent: 0,
+            doubtful: 0,
+            doubt: ErrorKind::UnknownChild,
+            density: Density::new(children.len()),
+            limits,
+            limit_named: false,
+        };
+        plan.sizes.try_reserve_exact(children.len())?;
+        plan.outcomes.try_reserve_exact(children.len())?;
+        for child in children {
+            let child =
+                child.and_then(|size| if size + FRAME_LEN < BODY_LIMIT { Ok(size) } else { Err(ErrorKind::TooLarge) });
+            plan.sizes.push(child.unwrap_or_default());
+            plan.outcomes.push(child.err().map(Err));
         }
+        Ok(plan)
     }
 
-    /// The children of the next request, never empty; `None` when nothing is left to send.
-    pub(crate) fn next_request(&mut self) -> Option<Vec<usize>> {
-        let Some(end) = self.unknown_before else { return self.fitting(self.next..self.sizes.len()) };
-        let suspects: Vec<usize> = self.open(self.next..end).collect();
-        match suspects.as_slice() {
-            [] => self.unknown_before = None,
-            [found] => self.give_up(*found, ErrorKind::UnknownChild),
-            several => return self.fitting(self.next..several[several.len() / 2]),
-        }
-        self.next_request()
+    /// The children of the next request, in the caller's order, never empty; `None` when nothing is left
+    /// to send. `standing` is asked about each child that could be sent.
+    pub(crate) fn next_request(&mut self, standing: impl Fn(usize) -> Standing) -> Option<Vec<usize>> {
+        self.give_up_known(&standing);
+        self.fill(&standing);
+        let most = self.fitting();
+        self.sent = self.density.first_of(self.doubtful, most);
+        (self.sent > 0).then(|| self.window.iter().copied().take(self.sent).collect())
     }
 
-    /// The platform accepted the request that holds `children`.
-    pub(crate) fn delivered(&mut self, children: &[usize]) {
-        for &child in children {
+    /// The platform accepted the request. Returns a child that it is now seen not to know, if any.
+    pub(crate) fn accepted(&mut self) -> Option<usize> {
+        self.density.add(self.sent, 0);
+        for child in self.window.drain(..self.sent) {
             self.outcomes[child] = Some(Ok(()));
-            self.pass(child);
         }
+        self.doubtful = self.doubtful.saturating_sub(self.sent);
+        // A child that stands alone in doubt is the unknown one: whatever else was in the refused group is
+        // known. Invalid data is pinned on no child that was not refused alone: children may only have been
+        // invalid together (one child twice, say).
+        if self.doubtful == 1 && self.doubt == ErrorKind::UnknownChild {
+            return self.give_up_first(ErrorKind::UnknownChild);
+        }
+        None
     }
 
-    /// The platform found an unknown child in the request that holds `children`.
-    pub(crate) fn unknown_child(&mut self, children: &[usize]) {
-        self.unknown_before = children.last().map(|last| last + 1);
+    /// The platform refused the request for one or more of its children, for `kind`. Returns a child that
+    /// it is now seen not to know, if any.
+    pub(crate) fn refused(&mut self, kind: ErrorKind) -> Option<usize> {
+        if self.sent > 1 {
+            (self.doubtful, self.doubt) = (self.sent, kind);
+            return None;
+        }
+        self.give_up_first(kind).filter(|_| kind == ErrorKind::UnknownChild)
     }
 
-    /// The request that holds `children` held too much. Returns false if it cannot hold less.
-    pub(crate) fn too_much(&mut self, children: &[usize], what: TooMuch) -> bool {
-        if children.len() < 2 {
-            return false;
+    /// The request held too much: what is sent from now on is smaller, unless it held a single child. That
+    /// one is given up.
+    pub(crate) fn too_much(&mut self, what: TooMuch) {
+        if self.sent < 2 {
+            self.give_up_first(ErrorKind::TooLarge);
+            return;
         }
         match what {
-            TooMuch::Children(limit) => {
-                self.children_max = limit.unwrap_or(children.len() / 2).clamp(1, children.len() - 1);
+            // A limit of 100 was named to a request of 50, with 20 in force: only one that says something new
+            // is kept, and only once, or a wrong one could shrink the requests child by child.
+            TooMuch::Children(Some(limit)) if (1..self.sent).contains(&limit) && !self.limit_named => {
+                self.limits.children = limit;
+                self.limit_named = true;
             }
+            TooMuch::Children(_) => self.limits.children = self.sent / 2,
             TooMuch::Bytes => {
-                self.bytes_max = self.bytes(children) / 2;
+                let body = self.length(self.sent);
+                self.limits.bytes = FRAME_LEN + (body - FRAME_LEN).div_ceil(2);
             }
         }
-        true
+    }
+
+    /// What is known of the platform's limits.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The length of a body that holds the first `count` of the window.
+    fn length(&self, count: usize) -> usize {
+        let children = self.window.iter().take(count).map(|&child| self.sizes[child]);
+        FRAME_LEN + children.sum::<usize>() + count.saturating_sub(1)
     }
 
     /// What `children` take together, without what is between and around them.
@@ -99,179 +197,132 @@ impl Plan {
         children.iter().map(|&child| self.sizes[child]).sum()
     }
 
-    /// The request that holds `children` failed for good.
-    pub(crate) fn failed(&mut self, children: &[usize], kind: ErrorKind) {
-        for &child in children {
-            self.give_up(child, kind);
-        }
+    /// What became of each child; those that were not sent fail for `stopped`, which ended the batch.
+    pub(crate) fn finish(self, stopped: ErrorKind) -> Vec<Result<(), ErrorKind>> {
+        self.outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(stopped))).collect()
     }
 
-    /// What became of each child; those that were not sent fail for `kind`.
-    pub(crate) fn finish(self, kind: ErrorKind) -> Vec<Result<(), ErrorKind>> {
-        self.outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(kind))).collect()
-    }
-
-    fn give_up(&mut self, child: usize, kind: ErrorKind) {
+    fn give_up_first(&mut self, kind: ErrorKind) -> Option<usize> {
+        let child = self.window.pop_front()?;
         self.outcomes[child] = Some(Err(kind));
-        self.pass(child);
+        self.density.add(1, usize::from(kind != ErrorKind::TooLarge));
+        // It may have been the only one: about those behind it nothing is known.
+        self.doubtful = 0;
+        Some(child)
     }
 
-    fn pass(&mut self, child: usize) {
-        self.next = child + 1;
-        if self.unknown_before.is_some_and(|end| end <= self.next) {
-            self.unknown_before = None;
+    /// Gives up children of the window that have turned out to be unknown since they came into it: a child
+    /// that stands in the batch twice, or one that another thread reports as well.
+    fn give_up_known(&mut self, standing: &impl Fn(usize) -> Standing) {
+        let before = self.window.len();
+        let outcomes = &mut self.outcomes;
+        self.window.retain(|&child| {
+            let unknown = standing(child) == Standing::Unknown;
+            if unknown {
+                outcomes[child] = Some(Err(ErrorKind::UnknownChild));
+            }
+            !unknown
+        });
+        if self.window.len() < before {
+            self.doubtful = 0;
         }
     }
 
-    fn open(&self, range: Range<usize>) -> impl Iterator<Item = usize> + '_ {
-        range.filter(|&child| self.outcomes[child].is_none())
+    /// Fills the window as far as a request can reach.
+    fn fill(&mut self, standing: &impl Fn(usize) -> Standing) {
+        loop {
+            while self.window.len() < self.limits.children && self.next < self.sizes.len() {
+                let child = self.next;
+                self.next += 1;
+                if self.outcomes[child].is_some() {
+                    continue;
+                }
+                match (standing(child), self.round) {
+                    (Standing::Unknown, _) => self.outcomes[child] = Some(Err(ErrorKind::UnknownChild)),
+                    (Standing::Suspect, Round::Others) => {}
+                    (Standing::Open | Standing::Suspect, _) => self.window.push_back(child),
+                }
+            }
+            if !self.window.is_empty() || self.round == Round::Suspects {
+                return;
+            }
+            // Whatever is still open now was passed over as a suspect.
+            (self.round, self.next, self.density) = (Round::Suspects, 0, self.density.of_suspects());
+        }
     }
 
-    /// The first open children of `range` that fit into one request; a single child always does.
-    fn fitting(&self, range: Range<usize>) -> Option<Vec<usize>> {
+    /// How many of the window fit into one request; a single child always does.
+    fn fitting(&self) -> usize {
         let mut bytes = FRAME_LEN;
-        let mut children = Vec::new();
-        for child in self.open(range).take(self.children_max) {
-            bytes += self.sizes[child] + usize::from(!children.is_empty()); // With the comma before it.
-            if bytes > self.bytes_max && !children.is_empty() {
+        let mut count = 0;
+        for &child in self.window.iter().take(self.limits.children) {
+            bytes += self.sizes[child] + usize::from(count > 0); // With the comma before it.
+            if bytes > self.limits.bytes && count > 0 {
                 break;
             }
-            children.push(child);
+            count += 1;
         }
-        (!children.is_empty()).then_some(children)
+        count
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
+/// How many of the children that were last seen were bad.
+#[derive(Clone, Copy, Debug)]
+struct Density {
+    bad: usize,
+    seen: usize,
+    /// Before anything is seen, one in so many is taken for bad.
+    expected: usize,
+}
 
-    /// Plays the platform: which children are unknown, and how many children a request may hold.
-    struct Played {
-        requests: Vec<Vec<usize>>,
-        accepted: Vec<usize>,
-        outcomes: Vec<Result<(), ErrorKind>>,
+impl Density {
+    /// Older children than these count less and less: one bad part of a large batch is soon forgotten.
+    const LATELY: usize = BATCH_CHILDREN_MAX;
+
+    /// For a batch of `count` children. One in sixteen, or one in a smaller batch: found by trying all
+    /// placements of bad children, as what costs least in the worst of them for few and for many bad
+    /// children, and never twice as many requests as there are children.
+    fn new(count: usize) -> Self {
+        Density { bad: 0, seen: 0, expected: count.clamp(2, 16) }
     }
 
-    fn play(sizes: Vec<usize>, unknown: &BTreeSet<usize>, limit: usize, names_limit: bool) -> Played {
-        let mut plan = Plan::new(sizes);
-        let (mut requests, mut accepted) = (Vec::new(), Vec::new());
-        while let Some(children) = plan.next_request() {
-            requests.push(children.clone());
-            assert!(requests.len() < 100_000, "the plan does not end");
-            if children.len() > limit {
-                assert!(plan.too_much(&children, TooMuch::Children(names_limit.then_some(limit))));
-            } else if children.iter().any(|child| unknown.contains(child)) {
-                plan.unknown_child(&children);
-            } else {
-                accepted.extend(&children);
-                plan.delivered(&children);
-            }
+    /// Suspects are taken for bad until they are seen.
+    fn of_suspects(self) -> Self {
+        Density { bad: 10, seen: 10, ..self }
+    }
+
+    fn add(&mut self, seen: usize, bad: usize) {
+        self.seen += seen;
+        self.bad += bad;
+        while self.seen > Self::LATELY {
+            self.seen /= 2;
+            self.bad /= 2;
         }
-        Played { requests, accepted, outcomes: plan.finish(ErrorKind::Internal) }
     }
 
-    fn lengths(requests: &[Vec<usize>]) -> Vec<usize> {
-        requests.iter().map(Vec::len).collect()
-    }
-
-    #[test]
-    fn cut_by_count_in_order() {
-        let played = play(vec![100; 120], &BTreeSet::new(), 50, false);
-        assert_eq!(lengths(&played.requests), [50, 50, 20]);
-        assert_eq!(played.accepted, (0..120).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn cut_by_bytes() {
-        let played = play(vec![400_000; 5], &BTreeSet::new(), 50, false);
-        assert_eq!(lengths(&played.requests), [2, 2, 1]);
-        let played = play(vec![1_000_000, 10, 10], &BTreeSet::new(), 50, false);
-        assert_eq!(lengths(&played.requests), [1, 2]);
-    }
-
-    #[test]
-    fn a_child_over_the_limit_fails_alone() {
-        let largest = BODY_LIMIT - FRAME_LEN - 1;
-        let played = play(vec![10, largest + 1, 10, largest], &BTreeSet::new(), 50, false);
-        assert_eq!(played.outcomes, [Ok(()), Err(ErrorKind::TooLarge), Ok(()), Ok(())]);
-        assert_eq!(played.requests, [vec![0, 2], vec![3]]);
-    }
-
-    #[test]
-    fn three_unknown_children_among_500() {
-        let unknown = BTreeSet::from([3, 77, 480]);
-        let played = play(vec![100; 500], &unknown, 50, false);
-        assert_eq!(played.accepted.len(), 497);
-        assert!(played.requests.len() <= 10 + 3 * 7, "{} requests", played.requests.len());
-    }
-
-    #[test]
-    fn a_limit_that_the_platform_names_is_kept_from_then_on() {
-        let played = play(vec![100; 100], &BTreeSet::new(), 20, true);
-        assert_eq!(lengths(&played.requests), [50, 20, 20, 20, 20, 20]);
-        let played = play(vec![100; 100], &BTreeSet::new(), 20, false);
-        assert_eq!(played.accepted, (0..100).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn too_many_bytes_are_halved() {
-        let mut plan = Plan::new(vec![1_000; 8]);
-        let children = plan.next_request().unwrap();
-        assert_eq!(children.len(), 8);
-        assert!(plan.too_much(&children, TooMuch::Bytes));
-        assert_eq!(plan.next_request().unwrap(), [0, 1, 2]);
-    }
-
-    #[test]
-    fn a_failure_in_a_search_goes_on_behind_it() {
-        let mut plan = Plan::new(vec![10; 4]);
-        plan.unknown_child(&[0, 1, 2, 3]);
-        let half = plan.next_request().unwrap();
-        assert_eq!(half, [0, 1]);
-        plan.failed(&half, ErrorKind::Server);
-        assert_eq!(plan.next_request().unwrap(), [2]);
-        assert_eq!(
-            plan.finish(ErrorKind::Timeout),
-            [Err(ErrorKind::Server), Err(ErrorKind::Server), Err(ErrorKind::Timeout), Err(ErrorKind::Timeout)]
-        );
-    }
-
-    #[test]
-    fn a_single_child_cannot_be_divided() {
-        let mut plan = Plan::new(vec![10]);
-        let children = plan.next_request().unwrap();
-        assert!(!plan.too_much(&children, TooMuch::Children(None)));
-        assert!(!plan.too_much(&children, TooMuch::Bytes));
-        plan.failed(&children, ErrorKind::TooLarge);
-        assert!(plan.next_request().is_none());
-    }
-
-    #[test]
-    fn nothing_to_send_is_no_request() {
-        assert!(Plan::new(vec![BODY_LIMIT]).next_request().is_none());
-    }
-
-    proptest! {
-        #[test]
-        fn every_known_child_is_accepted_once_and_in_order(
-            count in 1usize..400,
-            unknown in prop::collection::btree_set(0usize..400, 0..12),
-            big in prop::collection::btree_set(0usize..400, 0..4),
-            limit in 1usize..=50,
-            names_limit: bool,
-        ) {
-            let sizes = (0..count).map(|child| if big.contains(&child) { BODY_LIMIT } else { 30_000 }).collect();
-            let played = play(sizes, &unknown, limit, names_limit);
-            let expected: Vec<_> = (0..count).filter(|child| !unknown.contains(child) && !big.contains(child)).collect();
-            prop_assert_eq!(played.accepted, expected);
-            for (child, outcome) in played.outcomes.iter().enumerate() {
-                let expected = if big.contains(&child) { Err(ErrorKind::TooLarge) }
-                    else if unknown.contains(&child) { Err(ErrorKind::UnknownChild) } else { Ok(()) };
-                prop_assert_eq!(*outcome, expected, "child {}", child);
-            }
+    /// How many to send next, of the `fitting` that fit: the number whose chance of being accepted is
+    /// nearest to one half. `doubtful`: so many of them are known to hold a bad child. Without one, and
+    /// with no bad child seen lately, all that fit.
+    fn first_of(self, doubtful: usize, fitting: usize) -> usize {
+        if doubtful == 0 && self.bad == 0 {
+            return fitting;
         }
+        let good = 1.0 - (self.bad + 1) as f64 / (self.seen + self.expected) as f64;
+        let power = |exponent: usize| (0..exponent).fold(1.0, |product, _| product * good);
+        // The first n of a group of s with a bad child are all good with a chance of
+        // (good^n - good^s) / (1 - good^s), which is one half where good^n is this.
+        let (middle, most) = match doubtful {
+            0 => (0.5, fitting),
+            _ => ((1.0 + power(doubtful)) / 2.0, fitting.min((doubtful - 1).max(1))),
+        };
+        let (mut count, mut chance) = (most.min(1), good);
+        while count < most {
+            let next = chance * good;
+            if (next - middle).abs() >= (chance - middle).abs() {
+                break;
+            }
+            (count, chance) = (count + 1, next);
+        }
+        count
     }
 }

@@ -91,26 +91,30 @@ fn a_child_over_the_limit_fails_alone_and_before_anything_is_sent() {
     assert_eq!(report.children, [Ok(()), Err(ErrorKind::TooLarge), Ok(())]);
     let error = report.result.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Partial, 1));
-    assert!(
-        error.message().starts_with("1 of 3 child devices were not delivered; the first is children[1]: "),
-        "{error}"
-    );
+    assert!(error.message().starts_with("send less at a time for children[1] \"b\", "), "{error}");
     let only = client(&platform).report_batch(&children[1..2], OPTIONS);
     assert_eq!(only.result.unwrap_err().kind(), ErrorKind::TooLarge);
     assert_eq!(sizes(&platform), [2]);
 }
 
 #[test]
-fn wrong_children_refuse_the_call_with_their_index() {
+fn wrong_children_fail_alone_and_before_anything_is_sent() {
     let platform = platform();
     let fine = [Service { service_id: "s", properties: "{}", event_time_ms: None }];
     let children = [Child { device_id: "a", services: &fine }, Child { device_id: "b", services: &[] }];
     let report = client(&platform).report_batch(&children, OPTIONS);
-    assert_eq!(report.children, [Err(ErrorKind::InvalidArgument); 2]);
-    assert!(report.result.unwrap_err().message().contains("children[1].services is empty"));
+    assert_eq!(report.children, [Ok(()), Err(ErrorKind::InvalidArgument)]);
+    let error = report.result.unwrap_err();
+    assert_eq!((error.kind(), error.attempts(), error.http_status()), (ErrorKind::Partial, 1, Some(200)));
+    assert!(error.message().contains("children[1].services is empty"), "{error}");
+    assert!(error.message().ends_with("1 of 2 child devices were not delivered"), "{error}");
+    platform.clear_records();
+    let all = client(&platform).report_batch(&children[1..], OPTIONS);
+    assert_eq!(all.children, [Err(ErrorKind::InvalidArgument)]);
+    assert_eq!(all.result.unwrap_err().kind(), ErrorKind::InvalidArgument);
     let none = client(&platform).report_batch(&[], OPTIONS);
     assert_eq!(none.result.unwrap_err().kind(), ErrorKind::InvalidArgument);
-    assert_eq!(platform.counters().connections, 0);
+    assert_eq!(platform.requests().len(), 0);
 }
 
 /// A gateway that owns `count` children, but for those in `foreign`.
@@ -135,12 +139,13 @@ fn foreign_children_are_found_and_all_others_delivered_once() {
     }
     let error = report.result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Partial);
-    assert!(error.message().contains("3 of 500") && error.message().contains("children[3]"), "{error}");
+    assert_eq!((error.http_status(), error.platform_code()), (Some(400), Some("IOTDA.021104")));
+    assert!(error.message().contains("3 of 500") && error.message().contains("children[3] \"child_0003\""), "{error}");
     let mut arrived: Vec<_> = platform.reports().into_iter().map(|report| report.device_id).collect();
     assert_eq!(arrived.len(), 497);
     arrived.dedup();
     assert_eq!(arrived.len(), 497);
-    assert!(reports(&platform).len() <= 10 + 3 * 7);
+    assert!(reports(&platform).len() <= 10 + 3 * 8, "{} requests", reports(&platform).len());
 }
 
 #[test]

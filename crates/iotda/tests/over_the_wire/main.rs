@@ -10,6 +10,7 @@ mod persistence;
 mod reports;
 mod routes;
 mod scripted;
+mod search;
 mod tls;
 mod tokens;
 mod wire;
