@@ -108,8 +108,11 @@ typedef struct iotda_config iotda_config_t;
  * A JSON object of properties, built member by member, for programs that have no JSON library. Formatting
  * by hand breaks on quotes in strings, on NaN and on a locale's decimal comma; this does not.
  *
+ * A name that the object has already is refused: clear a builder before it is filled again.
+ *
  * Made by iotda_props_new, freed by iotda_props_free; it can be cleared and filled again. A builder may be
- * used by one thread at a time. A function that fails leaves the object as it was.
+ * used by one thread at a time. A function that fails leaves the object as it was. Adding a member takes the same
+ * time however many there are; a large builder takes at most twice its text in memory.
  */
 typedef struct iotda_props iotda_props_t;
 
@@ -730,36 +733,52 @@ void iotda_props_free(iotda_props_t *props);
 /**
  * Adds an integer.
  *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8), IOTDA_E_INTERNAL.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8),
+ * IOTDA_E_INTERNAL (no memory).
  */
 iotda_status_t iotda_props_add_integer(iotda_props_t *props, const char *name, int64_t value);
 
 /**
- * Adds a number, with the fewest digits that read back as the same value. NaN and infinities are refused:
- * JSON cannot say them; leave the property out.
+ * Adds a number, with the fewest digits that read back as the same double. NaN and infinities are refused: JSON has
+ * none; leave the property out. For a float there is iotda_props_add_float: as a double, 23.24f is
+ * 23.239999771118164.
  *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8, not finite), IOTDA_E_INTERNAL.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8, not finite),
+ * IOTDA_E_INTERNAL (no memory).
  */
 iotda_status_t iotda_props_add_double(iotda_props_t *props, const char *name, double value);
 
 /**
+ * Adds a number, with the fewest digits that read back as the same float: 23.24 for 23.24f. NaN and infinities are
+ * refused: JSON has none; leave the property out.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8, not finite),
+ * IOTDA_E_INTERNAL (no memory).
+ */
+iotda_status_t iotda_props_add_float(iotda_props_t *props, const char *name, float value);
+
+/**
  * Adds true or false.
  *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8), IOTDA_E_INTERNAL.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8),
+ * IOTDA_E_INTERNAL (no memory).
  */
 iotda_status_t iotda_props_add_boolean(iotda_props_t *props, const char *name, bool value);
 
 /**
  * Adds a string: terminated UTF-8, escaped as JSON demands.
  *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8), IOTDA_E_INTERNAL.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8),
+ * IOTDA_E_INTERNAL (no memory).
  */
 iotda_status_t iotda_props_add_string(iotda_props_t *props, const char *name, const char *value);
 
 /**
- * Adds any JSON value (an array, an object, a number of any length …), checked and otherwise as it is written.
+ * Adds any JSON value (an array, an object, a number of any length …), checked and otherwise as it is written. It
+ * may be nested at most 127 levels deep: 128 with the object around it, which is what a report takes.
  *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, not UTF-8, not JSON), IOTDA_E_INTERNAL.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8, not JSON,
+ * nested too deep), IOTDA_E_INTERNAL (no memory).
  */
 iotda_status_t iotda_props_add_json(iotda_props_t *props, const char *name, const char *json);
 
