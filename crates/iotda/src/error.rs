@@ -86,7 +86,7 @@ pub struct Error {
 }
 
 /// What the platform said, as far as it said anything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Answered {
     /// HTTP status; 0 if no answer arrived.
     pub(crate) http_status: u16,
@@ -97,6 +97,8 @@ pub(crate) struct Answered {
     pub(crate) refusal: Refusal,
     /// How many children the platform takes at a time, where its refusal told.
     pub(crate) children_limit: Option<usize>,
+    /// How many units (started 4 KB) a second the platform takes, where its refusal said.
+    pub(crate) rate_limit: Option<f64>,
 }
 
 /// What distinguishes refusals of the same kind.

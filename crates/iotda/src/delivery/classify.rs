@@ -101,6 +101,7 @@ pub(crate) fn accepted(answer: &Answer, what: &str) -> Result<()> {
         http_status: answer.status,
         refusal: known.map_or(Refusal::Other, Code::refusal),
         children_limit: children_limit(known, text.as_deref()),
+        rate_limit: rate_limit(known, text.as_deref()),
         platform_code: code.unwrap_or_default(),
         retry_after: answer.retry_after,
     }))
@@ -135,6 +136,34 @@ fn children_limit(code: Option<Code>, text: Option<&str>) -> Option<usize> {
     code.filter(|code| *code == Code::TooManyChildren)?;
     let (_, after) = text?.rsplit_once('(')?;
     after.split_once(')')?.0.trim().parse().ok().filter(|limit| *limit > 0)
+}
+
+/// The tenant's rate, if the text names it: "… the upper limit of the tenant, limit 100." Only a number right behind
+/// the last "limit" counts, with what may stand between them in a sentence; a number with a unit other than the second
+/// does not.
+fn rate_limit(code: Option<Code>, text: Option<&str>) -> Option<f64> {
+    code.filter(|code| *code == Code::TenantRate)?;
+    let text = text?.to_ascii_lowercase();
+    let (_, after) = text.rsplit_once("limit")?;
+    let after = after.trim_start_matches(|c: char| c.is_whitespace() || "(:=,[\"'".contains(c));
+    let after = after.strip_prefix("is ").unwrap_or(after).trim_start();
+    let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+    let (number, rest) = after.split_at(digits);
+    let (fraction, rest) = match rest.strip_prefix('.').map(|rest| (rest, rest.find(|c: char| !c.is_ascii_digit()))) {
+        Some((rest, end)) if end != Some(0) && !rest.is_empty() => rest.split_at(end.unwrap_or(rest.len())),
+        _ => ("", rest),
+    };
+    let mut behind = rest.chars();
+    let sentence_goes_on = match behind.next() {
+        None => false,
+        Some(mark) => !".,;)]\"'".contains(mark) || behind.next().is_some_and(|c| c.is_ascii_digit()),
+    };
+    let per_second = ["/s", "per second", "qps", "tps", "times/s", "requests/s"];
+    if sentence_goes_on && !per_second.iter().any(|unit| rest.trim_start().starts_with(unit)) {
+        return None;
+    }
+    let limit: f64 = format!("{number}.{fraction}0").parse().ok()?;
+    (!number.is_empty() && limit > 0.0 && limit.is_finite()).then_some(limit)
 }
 
 /// Without a code that we know: the best that the status allows.
@@ -269,6 +298,39 @@ mod tests {
         assert_eq!(children_limit(Some(Code::TenantRate), Some("limit (10)")), None);
         let error = refusal(403, r#"{"error_code":"IOTDA.021103","error_msg":"limit (20)"}"#);
         assert_eq!((error.answer().refusal, error.answer().children_limit), (Refusal::TooManyChildren, Some(20)));
+    }
+
+    #[test]
+    fn the_tenants_rate_is_read_from_the_text() {
+        for (text, limit) in [
+            ("The request rate has reached the upper limit of the tenant, limit 100.", Some(100.0)),
+            ("limit 100", Some(100.0)),
+            ("Limit: 6000", Some(6000.0)),
+            ("limit (20).", Some(20.0)),
+            ("limit is 7", Some(7.0)),
+            ("limit 0.5", Some(0.5)),
+            ("limit 100/s.", Some(100.0)),
+            ("limit 100 per second", Some(100.0)),
+            ("limit 100. Try again later.", Some(100.0)),
+            ("limit 100, try again later", Some(100.0)),
+            // Not a rate by the second.
+            ("limit 10000 messages a day", None),
+            ("limit 600/min", None),
+            ("limit 1,000", None),
+            ("limit 0", None),
+            ("limit -5", None),
+            ("limit %s.", None),
+            ("limit", None),
+            ("100", None),
+            ("", None),
+        ] {
+            assert_eq!(rate_limit(Some(Code::TenantRate), Some(text)), limit, "{text}");
+        }
+        let long = format!("limit {}", "9".repeat(400));
+        assert_eq!(rate_limit(Some(Code::TenantRate), Some(&long)), None);
+        assert_eq!(rate_limit(Some(Code::DeviceRate), Some("limit 10")), None);
+        let error = refusal(403, r#"{"error_code":"IOTDA.021102","error_msg":"of the tenant, limit 12."}"#);
+        assert_eq!((error.answer().refusal, error.answer().rate_limit), (Refusal::TenantRate, Some(12.0)));
     }
 
     #[test]

@@ -3,14 +3,16 @@
 //! Whether and when to try again is decided by [`crate::delivery::call`]; where tokens come from, by
 //! [`crate::delivery::authorize`]; what an answer means, by [`crate::delivery::classify`].
 
+use std::time::Duration;
+
 use iotda_http::Post;
 
 use crate::delivery::authorize;
 use crate::delivery::call::{Call, Request};
 use crate::delivery::classify;
-use crate::delivery::pace;
+use crate::delivery::pace::{self, Limited, Pace, Place};
 use crate::delivery::session::{Device, Session};
-use crate::error::{Error, ErrorKind, Refusal, Result};
+use crate::error::{Answered, Error, ErrorKind, Refusal, Result};
 use crate::monitor::Count;
 
 /// The calls that carry a token.
@@ -55,16 +57,21 @@ enum Attempt {
 /// status of the success.
 pub(crate) fn deliver(session: &Session, device: &Device, target: Target, body: &[u8], call: &mut Call) -> Result<u16> {
     let mut request = Request::default();
+    let mut last = Answered::default();
     loop {
-        match attempt(session, device, target, body, call, &mut request)? {
+        match attempt(session, device, target, body, call, &mut request, &last)? {
             Attempt::Delivered(status) => return Ok(status),
             Attempt::WithNewToken => {}
-            Attempt::Failed(error) => call.pause_before_retry(session, &mut request, error)?,
+            Attempt::Failed(error) => {
+                last.clone_from(error.answer());
+                call.pause_before_retry(session, &mut request, error)
+                    .map_err(|error| with_true_wait(session, device, error))?;
+            }
         }
     }
 }
 
-/// Sends one body once. An error ends the call.
+/// Sends one body once. An error ends the call. `last`: what the platform answered to the attempt before.
 fn attempt(
     session: &Session,
     device: &Device,
@@ -72,11 +79,16 @@ fn attempt(
     body: &[u8],
     call: &mut Call,
     request: &mut Request,
+    last: &Answered,
 ) -> Result<Attempt> {
-    let token = authorize::token(session, device, call, request)?;
-    let units = pace::units(body.len());
-    keep_pace(session, device, units, call)?;
+    let mut token = authorize::token(session, device, call, request)?;
+    let (mut place, waited) = keep_pace(session, device, pace::units(body.len()), call, last)?;
+    if waited {
+        // The token may have expired meanwhile.
+        token = authorize::token(session, device, call, request)?;
+    }
     let bounds = call.bounds(request, &session.rules)?;
+    place.sent();
     let post = Post { path: path(device, target), token: Some(token.text()), body };
     let answer = session.post(&post, &bounds, Count::Requests);
     call.attempts += u32::from(answer.as_ref().map_or_else(|error| error.sent, |_| true));
@@ -85,8 +97,7 @@ fn attempt(
         .and_then(|answer| classify::accepted(&answer, target.what()).map(|()| answer.status));
     let error = match accepted {
         Ok(status) => {
-            device.pace.accepted(units);
-            session.pace.accepted(units);
+            place.accepted();
             return Ok(Attempt::Delivered(status));
         }
         Err(error) => error.without(token.text()),
@@ -103,35 +114,71 @@ fn attempt(
         ErrorKind::RateLimited => {
             let of_all = error.answer().refusal == Refusal::TenantRate;
             let pace = if of_all { &session.pace } else { &device.pace };
-            pace.limited(session.clock.monotonic());
+            let said = Limited { retry_after: error.answer().retry_after, limit: error.answer().rate_limit };
+            pace.limited(session.clock.monotonic(), place.sent_at(), said);
             Ok(Attempt::Failed(error))
         }
         _ => Ok(Attempt::Failed(error)),
     }
 }
 
-/// Waits until a report of `units` is due.
-fn keep_pace(session: &Session, device: &Device, units: f64, call: &Call) -> Result<()> {
+/// Waits until a report of `units` is due; returns its place, and whether there was a wait.
+fn keep_pace<'a>(
+    session: &'a Session,
+    device: &'a Device,
+    units: f64,
+    call: &Call,
+    last: &Answered,
+) -> Result<(Place<'a, 2>, bool)> {
     let mut now = session.clock.monotonic();
-    for pace in [&device.pace, &session.pace] {
-        let wait = pace.reserve(now, units, || call.time_left()).map_err(|wait| {
-            Error::new(
-                ErrorKind::RateLimited,
-                format!(
-                    "send later, or allow more time: the rate limit leaves no room for this report within the call's; \
-                     the next is due in {} ms",
-                    wait.as_millis()
-                ),
-            )
-            .with_retry_after(wait)
-        })?;
-        if !wait.is_zero() {
-            session.monitor.add(Count::PacingWaits, 1);
-            call.pause(wait)?;
-            now = session.clock.monotonic();
+    let mut place =
+        pace::reserve(paces(session, device), now, units, || call.time_left()).map_err(|wait| too_late(wait, last))?;
+    let mut waited = false;
+    loop {
+        let wait = place.wait(now);
+        if wait.is_zero() {
+            return Ok((place, waited));
         }
+        // The rate may have fallen since the place was taken.
+        if wait > call.time_left() {
+            return Err(too_late(wait, last));
+        }
+        if !waited {
+            session.monitor.add(Count::PacingWaits, 1);
+        }
+        waited = true;
+        call.pause(wait.min(pace::LOOK_AGAIN))?;
+        now = session.clock.monotonic();
     }
-    Ok(())
+}
+
+/// With the wait for the next report, where that is longer than what the error says.
+fn with_true_wait(session: &Session, device: &Device, error: Error) -> Error {
+    if error.kind() != ErrorKind::RateLimited {
+        return error;
+    }
+    let wait = pace::wait(paces(session, device), session.clock.monotonic());
+    let said = error.retry_after().unwrap_or_default();
+    error.with_retry_after(wait.max(said))
+}
+
+/// In the order in which they are asked.
+fn paces<'a>(session: &'a Session, device: &'a Device) -> [&'a Pace; 2] {
+    [&device.pace, &session.pace]
+}
+
+/// The report's turn comes after the call's time. What the platform said in this call is passed on.
+fn too_late(wait: Duration, last: &Answered) -> Error {
+    Error::new(
+        ErrorKind::RateLimited,
+        format!(
+            "send later, or allow more time: the rate limit leaves no room for this report within the call's; the next \
+             is due in {} ms",
+            wait.as_millis()
+        ),
+    )
+    .with_answer(last.clone())
+    .with_retry_after(wait)
 }
 
 fn path(device: &Device, target: Target) -> [&str; 3] {

@@ -1,38 +1,45 @@
-//! The pace of reports: how long to wait before the next one so that a rate limit is not met, or not met
-//! again. A function of time and of what the platform answered; nothing here waits.
+//! The pace of reports: when the next one may be sent so that a rate limit is not met, or not met again. A function of
+//! time and of what the platform answered; nothing here waits or reads a clock.
 //!
-//! Without a known rate nothing is held back until the platform refuses a report. Then the rate is halved
-//! (multiplicative decrease), and with each second's worth of accepted reports raised by one report per
-//! second (additive increase). With a known rate, that rate is never passed.
+//! A report takes a [`Place`] in the line of its device and in that of all devices, or in neither, and asks it when it
+//! is due. Without a known rate nothing is held back until the platform refuses a report. What is learned from that
+//! is [`rate`]'s; the order of those who wait, [`queue`]'s.
 //!
 //! The unit is the platform's: a report counts once per started 4 KB (protocol notes, "Platform facts").
 
+mod queue;
+mod rate;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What one unit of the platform's count holds.
+use queue::{Queue, Stretch, seconds};
+use rate::Rate;
+
+/// What one unit of the platform's count holds, in bytes.
 const UNIT: usize = 4096;
 
-/// The slowest pace: one unit in five seconds.
-const SLOWEST: f64 = 0.2;
-
-/// Refusals that come together were caused together: the rate is halved once in this time.
+/// Refusals that come together were caused together. The rate is decreased once in this time, the second in which the
+/// platform counts: what was sent before or in it and is refused says nothing of the decreased rate.
 const DECREASE_PAUSE: Duration = Duration::from_secs(1);
 
+/// A `Retry-After` is followed up to this: a wrong one (a date in another year) would end a device's reports.
+const LONGEST_HOLD: Duration = Duration::from_secs(3600);
+
+/// Whoever waits looks again after this time: the rate may have changed, and others may have given back their places.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 /// The pace of one device, or of all devices of a platform.
-#[derive(Debug)]
 pub(crate) struct Pace {
+    /// A limit is known or was met. Never unset: without one, an accepted report takes no lock.
+    limited: AtomicBool,
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
 struct State {
-    /// Units per second; `None`: not held back.
-    rate: Option<f64>,
-    /// The known rate, if the program gave one.
-    ceiling: Option<f64>,
-    /// When the next unit may be sent.
-    next: Duration,
+    rate: Rate,
+    queue: Queue,
     decreased: Option<Duration>,
     /// Units sent in the second that began at `second`, to know the rate at which a limit was met.
     second: Duration,
@@ -40,14 +47,79 @@ struct State {
     sent_before: f64,
 }
 
+/// The place of one report in the lines of `N` paces, one after the other: it enters the second when it is due in the
+/// first, so that it takes nobody's turn there before it can use it. Dropped before [`sent`](Self::sent), it is given
+/// back.
+pub(crate) struct Place<'a, const N: usize> {
+    paces: [&'a Pace; N],
+    turns: [Turn; N],
+    units: f64,
+    /// When it was last asked whether it is due; from [`sent`](Self::sent) on, when that was.
+    asked: Duration,
+    sent: bool,
+}
+
+/// A report in one line.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// It has not entered yet.
+    Ahead,
+    /// There was no line: no limit is known.
+    Free,
+    At(Stretch),
+}
+
+/// What the platform said when it refused a report because of its rate.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Limited {
+    /// How long it asked to wait.
+    pub(crate) retry_after: Option<Duration>,
+    /// The limit that it named, in units per second.
+    pub(crate) limit: Option<f64>,
+}
+
+/// Takes a place for a report of `units` in the lines of `paces`, or in none: `Err` with the wait, if it would be longer
+/// than `longest`, which is only asked for if there is a wait. All callers name paces in the same order.
+pub(crate) fn reserve<const N: usize>(
+    paces: [&Pace; N],
+    now: Duration,
+    units: f64,
+    longest: impl FnOnce() -> Duration,
+) -> Result<Place<'_, N>, Duration> {
+    let mut states = paces.map(Pace::lock);
+    let waits = states.each_mut().map(|state| state.wait_at_end(now));
+    let wait = waits.into_iter().max().unwrap_or_default();
+    if !wait.is_zero() && wait > longest() {
+        return Err(wait);
+    }
+    let mut turns = [Turn::Ahead; N];
+    for ((turn, state), wait) in turns.iter_mut().zip(&mut states).zip(waits) {
+        *turn = state.enter(now, units);
+        if !wait.is_zero() {
+            break;
+        }
+    }
+    Ok(Place { paces, turns, units, asked: now, sent: false })
+}
+
+/// How long a report that comes `now` has to wait in `paces`.
+pub(crate) fn wait<const N: usize>(paces: [&Pace; N], now: Duration) -> Duration {
+    paces.into_iter().map(|pace| pace.lock().wait_at_end(now)).max().unwrap_or_default()
+}
+
+/// How often the platform counts a report of `bytes`.
+pub(crate) fn units(bytes: usize) -> f64 {
+    bytes.div_ceil(UNIT).max(1) as f64
+}
+
 impl Pace {
     /// `known`: the platform's rate in units per second, where the program knows it.
     pub(crate) fn new(known: Option<f64>) -> Self {
         Pace {
+            limited: AtomicBool::new(known.is_some()),
             state: Mutex::new(State {
-                rate: known,
-                ceiling: known,
-                next: Duration::ZERO,
+                rate: Rate::new(known),
+                queue: Queue::default(),
                 decreased: None,
                 second: Duration::ZERO,
                 sent: 0.0,
@@ -56,48 +128,26 @@ impl Pace {
         }
     }
 
-    /// How long to wait before a report of `units` is sent; the place is taken. `Err`: the wait would be
-    /// longer than `longest`, which is only asked for if there is a wait, and no place was taken.
-    pub(crate) fn reserve(
-        &self,
-        now: Duration,
-        units: f64,
-        longest: impl FnOnce() -> Duration,
-    ) -> Result<Duration, Duration> {
+    /// The platform refused a report because of this rate. The report was sent at `sent`.
+    pub(crate) fn limited(&self, now: Duration, sent: Duration, said: Limited) {
         let mut state = self.lock();
-        let Some(rate) = state.rate else {
-            state.count(now, units);
-            return Ok(Duration::ZERO);
-        };
-        let wait = state.next.saturating_sub(now);
-        if !wait.is_zero() && wait > longest() {
-            return Err(wait);
+        match state.rate.current() {
+            Some(rate) => state.advance(now, rate),
+            None => state.queue.begin(now),
         }
-        state.next = state.next.max(now) + seconds(units / rate);
-        state.count(now, units);
-        Ok(wait)
-    }
-
-    /// The platform refused a report because of its rate.
-    pub(crate) fn limited(&self, now: Duration) {
-        let mut state = self.lock();
-        if state.decreased.is_some_and(|decreased| now.saturating_sub(decreased) < DECREASE_PAUSE) {
+        if let Some(wait) = said.retry_after {
+            state.queue.hold(now.saturating_add(wait.min(LONGEST_HOLD)));
+        }
+        if state.decreased.is_some_and(|decreased| sent < decreased.saturating_add(DECREASE_PAUSE)) {
             return;
         }
         state.decreased = Some(now);
-        let met_at = state.rate.unwrap_or_else(|| state.sent.max(state.sent_before).max(1.0));
-        let rate = (met_at / 2.0).max(SLOWEST);
-        state.rate = Some(rate);
-        state.next = state.next.max(now + seconds(1.0 / rate));
-    }
-
-    /// The platform accepted a report of `units`.
-    pub(crate) fn accepted(&self, units: f64) {
-        let mut state = self.lock();
-        if let Some(rate) = state.rate {
-            let raised = rate + units / rate;
-            state.rate = Some(state.ceiling.map_or(raised, |ceiling| raised.min(ceiling)));
+        let sending = state.sent.max(state.sent_before);
+        state.rate.refused(sending, said.limit);
+        if let Some(rate) = state.rate.current() {
+            state.queue.hold(now.saturating_add(seconds(1.0 / rate)));
         }
+        self.limited.store(true, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -106,6 +156,38 @@ impl Pace {
 }
 
 impl State {
+    fn advance(&mut self, now: Duration, rate: f64) {
+        self.queue.advance(now, rate, !self.rate.is_known());
+    }
+
+    fn wait_at_end(&mut self, now: Duration) -> Duration {
+        let Some(rate) = self.rate.current() else { return Duration::ZERO };
+        self.advance(now, rate);
+        self.queue.wait(self.queue.end(), rate)
+    }
+
+    fn enter(&mut self, now: Duration, units: f64) -> Turn {
+        let Some(rate) = self.rate.current() else {
+            self.count(now, units);
+            return Turn::Free;
+        };
+        Turn::At(self.queue.take(units, rate, !self.rate.is_known()))
+    }
+
+    fn wait(&mut self, now: Duration, stretch: Stretch) -> Duration {
+        // A place on the line is only taken where there is a rate, and a rate stays.
+        let Some(rate) = self.rate.current() else { return Duration::ZERO };
+        self.advance(now, rate);
+        self.queue.wait(stretch.start, rate)
+    }
+
+    fn use_up(&mut self, now: Duration, stretch: Stretch, units: f64) {
+        self.count(now, units);
+        if let Some(rate) = self.rate.current() {
+            self.queue.used(stretch, rate);
+        }
+    }
+
     fn count(&mut self, now: Duration, units: f64) {
         let since = now.saturating_sub(self.second);
         if since >= Duration::from_secs(1) {
@@ -117,88 +199,70 @@ impl State {
     }
 }
 
-/// How often the platform counts a report of `bytes`.
-pub(crate) fn units(bytes: usize) -> f64 {
-    bytes.div_ceil(UNIT).max(1) as f64
+impl<const N: usize> Place<'_, N> {
+    /// How long the report has to wait. To be asked again after that, and at least every
+    /// [`LOOK_AGAIN`].
+    pub(crate) fn wait(&mut self, now: Duration) -> Duration {
+        self.asked = now;
+        let mut longest = Duration::ZERO;
+        for (pace, turn) in self.paces.iter().zip(&mut self.turns) {
+            if matches!(turn, Turn::Free) {
+                continue;
+            }
+            let mut state = pace.lock();
+            let wait = match *turn {
+                Turn::At(stretch) => state.wait(now, stretch),
+                Turn::Ahead | Turn::Free => state.wait_at_end(now),
+            };
+            if matches!(turn, Turn::Ahead) && longest.is_zero() {
+                *turn = state.enter(now, self.units);
+            }
+            longest = longest.max(wait);
+        }
+        longest
+    }
+
+    /// The report is sent now: the place is used up.
+    pub(crate) fn sent(&mut self) {
+        self.sent = true;
+        for (pace, stretch) in self.held() {
+            pace.lock().use_up(self.asked, stretch, self.units);
+        }
+    }
+
+    /// The platform accepted the report.
+    pub(crate) fn accepted(&self) {
+        for pace in self.paces.iter().filter(|pace| pace.limited.load(Ordering::Relaxed)) {
+            let mut state = pace.lock();
+            // What was sent before a decrease proves nothing about the decreased rate.
+            if state.decreased.is_some_and(|decreased| self.asked >= decreased) {
+                state.rate.accepted(self.units);
+            }
+        }
+    }
+
+    /// When the report was sent.
+    pub(crate) fn sent_at(&self) -> Duration {
+        self.asked
+    }
+
+    fn held(&self) -> impl Iterator<Item = (&Pace, Stretch)> {
+        self.paces.iter().zip(self.turns).filter_map(|(pace, turn)| match turn {
+            Turn::At(stretch) => Some((*pace, stretch)),
+            Turn::Ahead | Turn::Free => None,
+        })
+    }
 }
 
-fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX / 4)
+impl<const N: usize> Drop for Place<'_, N> {
+    fn drop(&mut self) {
+        if !self.sent {
+            for (pace, stretch) in self.held() {
+                pace.lock().queue.give_back(stretch);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(3600);
-
-    fn at(milliseconds: u64) -> Duration {
-        Duration::from_millis(milliseconds)
-    }
-
-    #[test]
-    fn a_report_counts_once_per_started_4_kb() {
-        for (bytes, expected) in [(0, 1.0), (1, 1.0), (4096, 1.0), (4097, 2.0), (1_000_000, 245.0)] {
-            assert_eq!(units(bytes), expected);
-        }
-    }
-
-    #[test]
-    fn nothing_is_held_back_before_a_limit_is_met() {
-        let pace = Pace::new(None);
-        for _ in 0..1000 {
-            assert_eq!(pace.reserve(at(5), 1.0, || Duration::ZERO), Ok(Duration::ZERO));
-        }
-    }
-
-    #[test]
-    fn a_known_rate_spaces_reports() {
-        let pace = Pace::new(Some(10.0));
-        let waits: Vec<_> = (0..4).map(|_| pace.reserve(at(1000), 1.0, || LONG).unwrap().as_millis()).collect();
-        assert_eq!(waits, [0, 100, 200, 300]);
-        // A large report takes the places of several.
-        assert_eq!(pace.reserve(at(1400), 5.0, || LONG), Ok(Duration::ZERO));
-        assert_eq!(pace.reserve(at(1400), 1.0, || LONG), Ok(at(500)));
-    }
-
-    #[test]
-    fn a_place_that_comes_too_late_is_not_taken() {
-        let pace = Pace::new(Some(1.0));
-        pace.reserve(at(0), 1.0, || LONG).unwrap();
-        for _ in 0..3 {
-            assert_eq!(pace.reserve(at(0), 1.0, || at(999)), Err(at(1000)));
-        }
-        assert_eq!(pace.reserve(at(0), 1.0, || at(1000)), Ok(at(1000)));
-    }
-
-    #[test]
-    fn a_limit_halves_the_rate_at_which_it_was_met_and_success_raises_it() {
-        let pace = Pace::new(None);
-        for _ in 0..20 {
-            pace.reserve(at(100), 1.0, || LONG).unwrap();
-        }
-        // Fifty refusals at once are one.
-        for _ in 0..50 {
-            pace.limited(at(200));
-        }
-        assert_eq!(pace.reserve(at(200), 1.0, || LONG), Ok(at(100)), "10 a second");
-        for _ in 0..10 {
-            pace.accepted(1.0);
-        }
-        let rate = pace.lock().rate.unwrap();
-        assert!((10.9..=11.0).contains(&rate), "{rate}");
-        pace.limited(at(5000));
-        assert!(pace.lock().rate.unwrap() < 5.6);
-    }
-
-    #[test]
-    fn a_known_rate_is_never_passed_and_the_slowest_never_stops() {
-        let pace = Pace::new(Some(2.0));
-        pace.accepted(100.0);
-        assert_eq!(pace.lock().rate, Some(2.0));
-        for second in 0..20 {
-            pace.limited(Duration::from_secs(second * 10));
-        }
-        assert_eq!(pace.lock().rate, Some(SLOWEST));
-    }
-}
+mod tests;

@@ -3,11 +3,11 @@
 use std::io::Read;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use iotda::{CallOptions, CancelToken, Client, Config, ErrorKind, RetryPolicy};
+use iotda::{CallOptions, CancelToken, Client, Clock, Config, ErrorKind, RetryPolicy, SystemClock};
 use iotda_platform::Platform;
 
 use crate::device::{self, ID, SECRET, at_once, authentications, config, platform};
@@ -140,6 +140,109 @@ fn a_tenants_limit_slows_all_its_devices() {
     let error = second.report_message(b"y", short).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RateLimited);
     assert_eq!(server.targets().iter().filter(|target| *target == "messages/up").count(), 1);
+}
+
+/// A client that may report once in 100 s, and has.
+fn paced(server: &Scripted, attempts: u32) -> Client {
+    let mut config = server.config();
+    config.retry(at_once(attempts)).unwrap().rates(Some(0.01), None).unwrap();
+    Client::new(&config).unwrap()
+}
+
+/// Waits until a call of this client waits for the pace.
+fn until_it_waits(client: &Client) {
+    while client.stats().pacing_waits == 0 {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_turn_that_comes_too_late_keeps_what_the_platform_said() {
+    let server = authenticated(|_| answer(403, LIMITED));
+    let error = paced(&server, 5).report_message(b"x", OPTIONS).unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::RateLimited, 1));
+    assert_eq!((error.http_status(), error.platform_code()), (Some(403), Some("IOTDA.021101")));
+    assert!(error.retry_after().unwrap() > Duration::from_secs(60));
+}
+
+#[test]
+fn the_last_refusal_says_when_the_next_report_is_due() {
+    let server = authenticated(|_| answer(403, LIMITED));
+    let error = paced(&server, 1).report_message(b"x", OPTIONS).unwrap_err();
+    let wait = error.retry_after().unwrap();
+    assert!(wait > Duration::from_secs(90) && wait <= Duration::from_secs(100), "{wait:?}");
+}
+
+#[test]
+fn a_large_report_counts_as_often_as_the_platform_counts_it() {
+    let server = authenticated(|_| answer(200, ""));
+    let client = paced(&server, 1);
+    client.report_message(&[b'x'; 3 * 4096], OPTIONS).unwrap();
+    let wait = client.report_message(b"next", OPTIONS).unwrap_err().retry_after().unwrap();
+    assert!(wait > Duration::from_secs(250) && wait <= Duration::from_secs(300), "{wait:?}");
+}
+
+#[test]
+fn a_retry_after_holds_the_other_reports_of_the_device_too() {
+    let server = authenticated(|_| {
+        let head = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3000\r\nContent-Length: 0\r\n\r\n";
+        Reply::Send(head.as_bytes().to_vec())
+    });
+    let client = client(&server, at_once(1));
+    client.report_message(b"x", OPTIONS).unwrap_err();
+    let error = client.report_message(b"y", OPTIONS).unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::RateLimited, 0));
+    assert!(error.retry_after().unwrap() > Duration::from_secs(2000));
+}
+
+#[test]
+fn a_call_that_is_cancelled_while_it_waits_gives_its_turn_back() {
+    let server = authenticated(|_| answer(200, ""));
+    let client = paced(&server, 1);
+    client.report_message(b"sent", OPTIONS).unwrap();
+    let cancel = CancelToken::new();
+    let options = CallOptions { timeout: Some(Duration::from_secs(86_400)), cancel: Some(cancel.clone()) };
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| client.report_message(b"cancelled", options));
+        until_it_waits(&client);
+        cancel.cancel();
+        assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+    });
+    let wait = client.report_message(b"next", OPTIONS).unwrap_err().retry_after().unwrap();
+    assert!(wait <= Duration::from_secs(100), "{wait:?}");
+}
+
+/// The system's clock, and as many hours more.
+#[derive(Debug, Default)]
+struct Ahead(AtomicU64);
+
+impl Clock for Ahead {
+    fn unix_ms(&self) -> i64 {
+        SystemClock.unix_ms()
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic() + Duration::from_secs(3600 * self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[test]
+fn a_token_that_expires_during_the_wait_is_not_used() {
+    let server = authenticated(|_| answer(200, ""));
+    let clock = Arc::new(Ahead::default());
+    let mut config = server.config();
+    config.retry(at_once(1)).unwrap().rates(Some(0.01), None).unwrap().clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let client = Client::new(&config).unwrap();
+    client.report_message(b"before", OPTIONS).unwrap();
+    thread::scope(|scope| {
+        let options = CallOptions { timeout: Some(Duration::from_secs(86_400)), cancel: None };
+        let waiting = scope.spawn(|| client.report_message(b"after", options));
+        until_it_waits(&client);
+        clock.0.store(48, Ordering::SeqCst);
+        waiting.join().unwrap().unwrap();
+    });
+    let targets = server.targets();
+    assert_eq!(targets, ["/v5/device-auth", "messages/up", "/v5/device-auth", "messages/up"]);
 }
 
 /// Accepts connections and never says a word.
