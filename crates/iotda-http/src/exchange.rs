@@ -160,20 +160,21 @@ impl Exchange for Https {
 impl Https {
     fn post_once(&self, post: &Post<'_>, bounds: &Bounds<'_>) -> Result<Answer> {
         let began = Instant::now();
-        let (_slot, kept) = self.pool.take(bounds)?;
-        let mut stream = match kept {
-            Some(stream) => stream,
-            None => Box::new(self.connector.open(bounds)?),
+        let (_slot, kept) = self.pool.take(began, bounds)?;
+        let (mut stream, now) = match kept {
+            Some(stream) => (stream, began),
+            None => (Box::new(self.connector.open(bounds)?), Instant::now()),
         };
         let length = ContentLength::new(post.body.len());
-        let result = stream.exchange(&head(post, &self.fixed_fields, &length), post.body, bounds);
+        let result = stream.exchange(&head(post, &self.fixed_fields, &length), post.body, now, bounds);
         match result {
             Ok((answer, keep)) => {
                 if stream.is_first_answer() {
                     self.connector.answered(stream.address());
                 }
                 if keep {
-                    self.pool.keep(stream);
+                    let since = stream.last_moved();
+                    self.pool.keep(stream, since);
                 }
                 Ok(answer)
             }

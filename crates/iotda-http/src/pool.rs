@@ -41,9 +41,9 @@ impl Pool {
 
     /// The right to use a connection, and one that the server has not closed, as far as one look can tell; `None`: a
     /// new one is to be opened. Waits, within `bounds`, while as many as allowed are in use.
-    pub(crate) fn take(&self, bounds: &Bounds<'_>) -> Result<(Slot<'_>, Option<Box<Stream>>)> {
+    pub(crate) fn take(&self, now: Instant, bounds: &Bounds<'_>) -> Result<(Slot<'_>, Option<Box<Stream>>)> {
         let slot = self.slot(bounds)?;
-        let stream = if bounds.fresh { None } else { self.standing() };
+        let stream = if bounds.fresh { None } else { self.standing(now) };
         Ok((slot, stream))
     }
 
@@ -70,10 +70,10 @@ impl Pool {
         Ok(Slot(self))
     }
 
-    fn standing(&self) -> Option<Box<Stream>> {
+    fn standing(&self, now: Instant) -> Option<Box<Stream>> {
         loop {
             let Kept { mut stream, since } = self.lock().kept.pop_back()?;
-            if since.elapsed() >= self.settings.time {
+            if now.saturating_duration_since(since) >= self.settings.time {
                 // The others are older still. They are closed without the lock.
                 let old = std::mem::take(&mut self.lock().kept);
                 drop(old);
@@ -83,12 +83,11 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection for the next request.
-    pub(crate) fn keep(&self, stream: Box<Stream>) {
+    /// Keeps a connection, on which nothing has moved `since` then, for the next request.
+    pub(crate) fn keep(&self, stream: Box<Stream>, since: Instant) {
         if self.settings.idle == 0 {
             return;
         }
-        let since = Instant::now();
         let mut gone = Vec::new();
         let mut state = self.lock();
         // The oldest go if they are too many, or have been here too long.

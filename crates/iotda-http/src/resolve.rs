@@ -110,13 +110,14 @@ impl Known {
         self.sort();
     }
 
+    /// The winner, then those of which nothing is known, then those that failed.
     fn sort(&mut self) {
-        let place = |address: &SocketAddr| match self.failed.iter().position(|failed| failed == address) {
-            _ if self.winner == Some(*address) => 0,
-            None => 1,
-            Some(position) => position + 2,
-        };
-        self.addresses.sort_by_key(place);
+        let mut sorted = Vec::with_capacity(self.addresses.len());
+        sorted.extend(self.winner);
+        let is_open = |address: &&SocketAddr| self.winner != Some(**address) && !self.failed.contains(address);
+        sorted.extend(self.addresses.iter().filter(is_open));
+        sorted.extend(&self.failed);
+        self.addresses = sorted;
     }
 }
 

@@ -46,6 +46,8 @@ enum Link {
 /// When something last moved.
 struct Progress {
     at: Instant,
+    /// Something has moved since then. When, is asked for when it matters.
+    moved: bool,
     /// What the kernel held the last time that it was asked.
     queued: usize,
 }
@@ -74,12 +76,22 @@ impl Socket {
     }
 
     fn of(link: Link, watch: Arc<Watch>) -> Self {
-        Socket { link, watch, progress: Progress { at: Instant::now(), queued: 0 } }
+        Socket { link, watch, progress: Progress { at: Instant::now(), moved: false, queued: 0 } }
     }
 
-    /// Begins a request of `bytes`: patience runs from now.
-    pub(crate) fn begin(&mut self, bytes: usize) {
-        self.progress = Progress { at: Instant::now(), queued: if bytes > SMALL { bytes } else { 0 } };
+    /// Begins a request of `bytes`: patience runs from `now`. An error if the deadline is over by then.
+    pub(crate) fn begin(&mut self, bytes: usize, now: Instant, bounds: &Bounds<'_>) -> io::Result<()> {
+        bounds.check()?;
+        if bounds.deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.progress = Progress { at: now, moved: false, queued: if bytes > SMALL { bytes } else { 0 } };
+        Ok(())
+    }
+
+    /// When something last moved, or a little earlier.
+    pub(crate) fn last_moved(&self) -> Instant {
+        self.progress.at
     }
 
     /// The socket with what bounds reads and writes.
@@ -106,6 +118,9 @@ impl Progress {
     fn left(&mut self, bounds: &Bounds<'_>, stream: Option<&TcpStream>) -> io::Result<Option<Duration>> {
         bounds.check()?;
         let now = Instant::now();
+        if std::mem::take(&mut self.moved) {
+            self.at = now;
+        }
         if bounds.deadline.is_some_and(|deadline| deadline <= now) {
             return Err(io::ErrorKind::TimedOut.into());
         }
@@ -119,14 +134,10 @@ impl Progress {
             if queued >= self.queued {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            *self = Progress { at: now, queued };
+            *self = Progress { at: now, moved: false, queued };
             gives_up = now.checked_add(bounds.patience);
         }
         Ok(earlier(gives_up, bounds.deadline).map(|end| end.saturating_duration_since(now)))
-    }
-
-    fn moved(&mut self) {
-        self.at = Instant::now();
     }
 }
 
@@ -185,7 +196,7 @@ fn write_system(
     bounds: &Bounds<'_>,
     parts: &[IoSlice<'_>],
 ) -> io::Result<usize> {
-    progress.left(bounds, None)?;
+    // Whoever began the request has looked at the time.
     loop {
         match send(stream.as_fd(), parts) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -220,7 +231,7 @@ impl Read for Bounded<'_> {
             Link::System(stream, plain_wait) => read_system(stream, *plain_wait, progress, self.bounds, buffer)?,
             Link::Custom(connection) => in_parts(progress, self.bounds, |timeout| connection.receive(buffer, timeout))?,
         };
-        progress.moved();
+        progress.moved = true;
         watch.add(Traffic::BytesReceived, amount as u64);
         Ok(amount)
     }
@@ -240,7 +251,7 @@ impl Write for Bounded<'_> {
                 in_parts(progress, self.bounds, |timeout| connection.send(first, timeout))?
             }
         };
-        progress.moved();
+        progress.moved = true;
         watch.add(Traffic::BytesSent, amount as u64);
         Ok(amount)
     }
@@ -272,7 +283,7 @@ mod tests {
         peer.write_all(b"late").unwrap();
         let bounds = until(Instant::now());
         assert_eq!(socket.within(&bounds).read(&mut [0; 4]).unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert_eq!(socket.within(&bounds).write(b"x").unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(socket.begin(1, Instant::now(), &bounds).unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]
@@ -328,7 +339,7 @@ mod tests {
         let short = Duration::from_millis(50);
         for bounds in [until(Instant::now() + short), Bounds { patience: short, ..Bounds::default() }] {
             let (mut socket, _peer) = pair(Duration::from_secs(30));
-            socket.begin(64 << 20);
+            socket.begin(64 << 20, Instant::now(), &bounds).unwrap();
             let error = socket.within(&bounds).write_all(&vec![0; 64 << 20]).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         }
@@ -340,7 +351,7 @@ mod tests {
         let (mut socket, mut peer) = pair(Duration::from_secs(30));
         let bounds = Bounds { patience: Duration::from_secs(60), ..Bounds::default() };
         let data = vec![0; 1 << 20];
-        socket.begin(64 << 20);
+        socket.begin(64 << 20, Instant::now(), &bounds).unwrap();
         let Link::System(stream, _) = &socket.link else { unreachable!() };
         let mut sent = 0;
         while let Ok(amount) = send(stream.as_fd(), &[IoSlice::new(&data)]) {
@@ -364,10 +375,10 @@ mod tests {
     #[test]
     fn a_small_request_has_one_patience() {
         let (mut socket, _peer) = pair(Duration::from_secs(30));
-        socket.begin(SMALL);
+        let bounds = Bounds { patience: Duration::from_secs(1), ..Bounds::default() };
+        socket.begin(SMALL, Instant::now(), &bounds).unwrap();
         let Link::System(stream, _) = &socket.link else { unreachable!() };
         socket.progress.at = Instant::now() - Duration::from_secs(2);
-        let bounds = Bounds { patience: Duration::from_secs(1), ..Bounds::default() };
         assert_eq!(socket.progress.left(&bounds, Some(stream)).unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

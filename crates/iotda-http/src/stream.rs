@@ -94,6 +94,11 @@ impl Stream {
         self.opened
     }
 
+    /// When something last moved on it, or a little earlier.
+    pub(crate) fn last_moved(&self) -> Instant {
+        self.socket.last_moved()
+    }
+
     /// Whether the present answer is the first on this connection.
     pub(crate) fn is_first_answer(&self) -> bool {
         self.answered == 1
@@ -114,10 +119,11 @@ impl Stream {
         &mut self,
         head: &[&[u8]; HEAD_PIECES],
         body: &[u8],
+        now: Instant,
         bounds: &Bounds<'_>,
     ) -> Result<(Answer, bool)> {
         self.request = Request::default();
-        self.exchange_once(head, body, bounds).map_err(|error| Error {
+        self.exchange_once(head, body, now, bounds).map_err(|error| Error {
             sent: self.request.sent,
             arrived: self.request.arrived,
             ..error
@@ -128,10 +134,10 @@ impl Stream {
         &mut self,
         head: &[&[u8]; HEAD_PIECES],
         body: &[u8],
+        now: Instant,
         bounds: &Bounds<'_>,
     ) -> Result<(Answer, bool)> {
-        bounds.check().map_err(|error| io_error(&error, &self.peer))?;
-        self.socket.begin(body.len());
+        self.socket.begin(body.len(), now, bounds).map_err(|error| io_error(&error, &self.peer))?;
         self.send_until_refused(head, body, bounds)?;
         let head = self.read_head(bounds)?;
         let mut answer = Answer {

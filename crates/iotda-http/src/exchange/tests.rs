@@ -164,10 +164,10 @@ fn connections_that_are_no_younger_than_a_dead_one_go_with_it() {
 fn connections_that_are_younger_than_a_dead_one_stay() {
     let (network, https) = https(usize::MAX);
     open_in_order(&https, 3);
-    let mut taken: Vec<_> = (0..3).map(|_| https.pool.take(&Bounds::default()).unwrap()).collect();
+    let mut taken: Vec<_> = (0..3).map(|_| https.pool.take(Instant::now(), &Bounds::default()).unwrap()).collect();
     // The oldest is put back last.
     for (_, stream) in &mut taken {
-        https.pool.keep(stream.take().unwrap());
+        https.pool.keep(stream.take().unwrap(), Instant::now());
     }
     network.dead.lock().unwrap().insert(0);
     https.post(&POST, &impatient()).map(drop).unwrap_err();
@@ -191,7 +191,10 @@ fn a_deadline_that_is_short_says_nothing_of_the_other_connections() {
 #[test]
 fn a_request_that_waits_for_a_connection_is_sent_when_one_is_free() {
     let (network, https) = https(2);
-    let slots = [https.pool.take(&Bounds::default()).unwrap().0, https.pool.take(&Bounds::default()).unwrap().0];
+    let slots = [
+        https.pool.take(Instant::now(), &Bounds::default()).unwrap().0,
+        https.pool.take(Instant::now(), &Bounds::default()).unwrap().0,
+    ];
     thread::scope(|scope| {
         let waiting: Vec<_> = (0..4).map(|_| scope.spawn(|| https.post(&POST, &Bounds::default()))).collect();
         drop(slots);
@@ -203,7 +206,7 @@ fn a_request_that_waits_for_a_connection_is_sent_when_one_is_free() {
 #[test]
 fn nobody_waits_for_a_connection_beyond_the_deadline_or_a_cancellation() {
     let (network, https) = https(1);
-    let _slot = https.pool.take(&Bounds::default()).unwrap().0;
+    let _slot = https.pool.take(Instant::now(), &Bounds::default()).unwrap().0;
     let late = Bounds { deadline: Some(Instant::now()), ..Bounds::default() };
     let error = https.post(&POST, &late).map(drop).unwrap_err();
     assert!(error.kind == Kind::Timeout && !error.sent && error.arrived == Arrived::No, "{error:?}");

@@ -64,15 +64,16 @@ pub(crate) struct Rules {
 impl Call {
     /// Starts a call: its deadline runs from here.
     pub(crate) fn start(options: CallOptions, rules: &Rules) -> Result<Self> {
-        let deadline = Instant::now().checked_add(options.timeout.unwrap_or(rules.timeout));
+        let now = Instant::now();
+        let deadline = now.checked_add(options.timeout.unwrap_or(rules.timeout));
         let call = Call { deadline, cancel: options.cancel, attempts: 0 };
-        call.check()?;
+        call.check(now)?;
         Ok(call)
     }
 
     /// The bounds of a request that is sent now.
     pub(crate) fn bounds(&self, request: &Request, rules: &Rules) -> Result<Bounds<'_>> {
-        self.check()?;
+        self.check(Instant::now())?;
         Ok(Bounds {
             deadline: self.deadline,
             patience: rules.patience,
@@ -89,7 +90,7 @@ impl Call {
     /// Waits for `duration`, which must be in the call's time.
     pub(crate) fn pause(&self, duration: Duration) -> Result<()> {
         pause(duration, self.cancel.as_ref());
-        self.check()
+        self.check(Instant::now())
     }
 
     /// After a failed attempt: waits until it is time for the next, or gives the error back if there is
@@ -118,11 +119,11 @@ impl Call {
         self.pause(delay)
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, now: Instant) -> Result<()> {
         if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
             return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled before a request was sent"));
         }
-        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
             return Err(Error::new(
                 ErrorKind::Timeout,
                 "allow more time: the call's was over before a request could be sent",
