@@ -1,8 +1,7 @@
 /*
  * A client that is used and closed where a process or a thread ends: in an exit handler, in a destructor function,
  * in the destructor of a thread-specific value. By then the C library
- * has destroyed the thread-local objects of C++ and of Rust. Built with PANIC_HOOK, each of these calls panics. Built
- * as C++, also in the destructors of a global and of a thread-local object.
+ * has destroyed the thread-local objects of C++ and of Rust. Built with PANIC_HOOK, each of these calls panics.
  */
 #define _DEFAULT_SOURCE
 #include "check.h"
@@ -12,9 +11,6 @@
 #include <unistd.h>
 
 #ifdef PANIC_HOOK
-#ifdef __cplusplus
-extern "C"
-#endif
 void iotda_test_panic_next(void);
 #endif
 
@@ -54,7 +50,7 @@ __attribute__((destructor)) static void after_exit_handlers(void) {
 }
 
 static void of_a_thread(void *client) {
-    use_and_close((iotda_client_t *)client);
+    use_and_close(client);
 }
 
 static pthread_key_t key;
@@ -62,7 +58,7 @@ static pthread_key_t key;
 static void *a_thread(void *client) {
     /* The thread has called the library before, so that its thread-local objects exist. */
     iotda_call_t call = IOTDA_CALL_INIT;
-    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_report_message((iotda_client_t *)client, NULL, 1, &call));
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_report_message(client, NULL, 1, &call));
     CHECK(pthread_setspecific(key, client) == 0);
     return NULL;
 }
@@ -82,27 +78,6 @@ static void in_destructor_of_a_key(void) {
     CHECK(pthread_create(&thread, NULL, a_thread, client_from_environment()) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
 }
-
-#ifdef __cplusplus
-struct Object {
-    iotda_client_t *client = nullptr;
-    ~Object() {
-        if (client != nullptr)
-            use_and_close(client);
-    }
-};
-
-static Object global;
-static thread_local Object of_this_thread;
-
-static void in_destructor_of_a_global(void) {
-    global.client = client_from_environment();
-}
-
-static void in_destructor_of_a_thread_local(void) {
-    of_this_thread.client = client_from_environment();
-}
-#endif
 
 /* The platform by its name, so that a look-up is due at the end as well. */
 static void in_exit_handler_by_name(void) {
@@ -136,9 +111,5 @@ int main(void) {
     ends_well("an exit handler, by name", in_exit_handler_by_name);
     ends_well("a destructor function", in_destructor_function);
     ends_well("a thread-specific value", in_destructor_of_a_key);
-#ifdef __cplusplus
-    ends_well("a global object", in_destructor_of_a_global);
-    ends_well("a thread-local object", in_destructor_of_a_thread_local);
-#endif
     return EXIT_SUCCESS;
 }

@@ -1,5 +1,5 @@
 /*
- * What a device does in the field: it saves its token, sleeps and wakes; it is watched; it is told to stop.
+ * What a device does in the field: it saves its token, sleeps and wakes; it is watched; it is stopped.
  * What must arrive is in crates/xtask/src/check/suite.rs.
  */
 #include "check.h"
@@ -16,6 +16,27 @@ static void look_for_secrets(void *user_data, int32_t level, const char *message
     lines++;
 }
 
+/* The room that is needed is said, so that it can be made; nothing is written before it is there. */
+static void too_little_room_for_the_token(iotda_client_t *client, const char *token) {
+    char room[512];
+    char needed[16];
+    iotda_call_t call = IOTDA_CALL_INIT;
+    const size_t sizes[] = {0, 1, strlen(token)};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t length = 0;
+        memset(room, 'r', sizeof room);
+        CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT,
+                     iotda_token_export(client, sizes[i] == 0 ? NULL : room, sizes[i], &length, &call));
+        CHECK(length == strlen(token));
+        snprintf(needed, sizeof needed, "%zu bytes", length + 1);
+        CHECK(strstr(call.message, needed) != NULL);
+        CHECK(room[0] == 'r' && room[sizes[i]] == 'r');
+    }
+    size_t length = 0;
+    CHECK_STATUS(IOTDA_OK, iotda_token_export(client, room, strlen(token) + 1, &length, &call));
+    CHECK(strlen(room) == length);
+}
+
 int main(void) {
     static char token[512];
     iotda_config_t *config = config_from_environment();
@@ -29,6 +50,7 @@ int main(void) {
     size_t length = 0;
     CHECK_STATUS(IOTDA_OK, iotda_token_export(client, token, sizeof token, &length, &call));
     CHECK(length > 32 && length == strlen(token));
+    too_little_room_for_the_token(client, token);
     CHECK(iotda_server_time_ms(client) > 1700000000000);
     iotda_stats_t stats = {.struct_size = sizeof stats};
     CHECK_STATUS(IOTDA_OK, iotda_stats(client, &stats));

@@ -21,6 +21,11 @@ static void in_the_child(iotda_client_t *client) {
     iotda_client_t *device = NULL;
     CHECK_STATUS(IOTDA_E_FORKED, iotda_open_device(client, "other", "secret", 6, &device, &call));
     CHECK(device == NULL);
+    char token[512] = "untouched";
+    size_t length = 99;
+    CHECK_STATUS(IOTDA_E_FORKED, iotda_token_export(client, token, sizeof token, &length, &call));
+    CHECK(strstr(call.message, "fork") != NULL);
+    CHECK(strcmp(token, "untouched") == 0 && length == 99);
 
     /* What is made after the fork works. */
     iotda_client_t *own = client_from_environment();

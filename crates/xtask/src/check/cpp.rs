@@ -38,6 +38,7 @@ struct Program {
 const PROGRAMS: &[Program] = &[
     Program { name: "contract", sources: &["contract.cpp", "second_unit.cpp"], run: contract },
     Program { name: "reports", sources: &["reports.cpp"], run: reports },
+    Program { name: "at_exit", sources: &["at_exit.cpp"], run: at_exit },
     Program { name: "failures", sources: &["failures.cpp"], run: failures },
 ];
 
@@ -92,6 +93,13 @@ fn contract(stand: &Stand, program: &mut Command) -> Result<()> {
     stand.run(program)?;
     let connections = stand.platform.counters().connections;
     ensure!(connections == 0, "{connections} connections for calls that need none");
+    Ok(())
+}
+
+/// A message of each process at its end.
+fn at_exit(stand: &Stand, program: &mut Command) -> Result<()> {
+    let late = stand.run(program)?.iter().filter(|request| request.body == b"late").count();
+    ensure!(late == 5, "{late} messages of processes that ended instead of 5");
     Ok(())
 }
 
