@@ -30,26 +30,54 @@
  *       fprintf(stderr, "%s\n", call.message);
  *   iotda_close(client);
  *
- * Every function that can fail returns a status; IOTDA_OK is 0. What the status alone does not say
- * is in the iotda_call_t that a call may be given: a sentence for a person, the platform's error
- * code, how long to wait before trying again.
+ * Statuses: every function that can fail returns one; IOTDA_OK is 0. The others are grouped by what a caller
+ * does about them: fix the code or the configuration (1 to 19), look at the connection and try again later (20 to
+ * 39), act on the platform's answer (40 to 59), look at this process (60 to 79). What the status alone does not
+ * say is in the iotda_call_t that a call may be given: a sentence for a person, the platform's error code, how
+ * long to wait before trying again.
  *
  * Threads: a client may be used by any number of threads at a time. A configuration and a property
  * builder are for one thread at a time. The library installs no signal handler, keeps no global
  * state, reads no environment variable unless asked to, and starts no thread but one that ends with
- * the look-up of a host name.
+ * the look-up of a host name. A call needs 48 KiB of stack on a 64-bit processor, callbacks not counted.
+ *
+ * pthread_cancel: cancellation of a thread is deferred while it is in a function of the library, callbacks
+ * included, and takes effect at the first cancellation point after it (asynchronous cancellation is not
+ * supported). To end a call early, use iotda_cancel_t.
+ *
+ * Callbacks (clock, log, transport, destroy) run inside a call. They must return: an exception that leaves one,
+ * pthread_exit and longjmp end the process or leave it undefined, since the library's frames cannot be unwound.
+ * No lock of the library is held meanwhile. What a callback is given is valid during the callback alone.
  *
  * Memory: what a function is given is borrowed for the call alone. What a _new, _init or _open
- * function hands out is returned with the _free or _close function of its kind, never with free().
+ * function hands out is returned with the _free or _close function of its kind, never with free(). A
+ * handle that was freed or is of another kind is refused with IOTDA_E_INVALID_ARGUMENT where that can be seen; do
+ * not rely on it.
+ *
+ * Without memory: a call returns IOTDA_E_INTERNAL if there is none for the arrays of a report or a batch, or for
+ * the request body, whose sizes come from the caller; the client goes on. iotda_props_json and the _new functions
+ * may return NULL. Small allocations (handles, connections, TLS, tokens, messages, the values of a config) are not
+ * all checked: if one that is not fails, the process ends by abort().
  *
  * Blocking: iotda_auth, the iotda_report_ functions and the iotda_gateway_ functions wait for the
  * platform, at most for the timeout of the call. No other function touches the network.
  *
- * fork: a client made before a fork is not usable in the child; make a new one there.
+ * fork: a client made before a fork is not usable in the child (IOTDA_E_FORKED); make a new one there, and close
+ * the inherited one or leave it.
+ *
+ * Exit: all functions may be called in exit handlers, in destructors of global, static and thread-local objects, and
+ * in destructors of thread-specific values. A client need not be closed when the process ends.
  */
 
-/** Sets up an iotda_call_t: `iotda_call_t call = IOTDA_CALL_INIT;` */
+/**
+ * An iotda_call_t to begin with: `iotda_call_t call = IOTDA_CALL_INIT;`, or `call = IOTDA_CALL_INIT;`. One that
+ * consists of zeros, as a static one does, is as good.
+ */
+#ifdef __cplusplus
 #define IOTDA_CALL_INIT {sizeof(iotda_call_t), 0, NULL, 0, 0, 0, "", ""}
+#else
+#define IOTDA_CALL_INIT ((iotda_call_t){sizeof(iotda_call_t), 0, NULL, 0, 0, 0, "", ""})
+#endif
 
 /**
  * For iotda_service_t.event_time_ms: no time is given, the platform takes the time at which it receives the
@@ -60,7 +88,7 @@
 /** A call fails. */
 #define IOTDA_LOG_ERROR 1
 
-/** Something went wrong and is being mended: an attempt failed, a limit was met. */
+/** An attempt failed and is retried, or a limit was reached. */
 #define IOTDA_LOG_WARNING 2
 
 /** Connections and authentications. */
@@ -80,8 +108,9 @@
 
 /**
  * Ends calls from another thread. Made by iotda_cancel_new, freed by iotda_cancel_free; given to calls in
- * iotda_call_t.cancel, one or many, at the same time or one after the other. It may be freed while a call
- * that was given it still runs.
+ * iotda_call_t.cancel, one or many, at the same time or one after the other. Free it after the calls that were
+ * given it have returned: a call that has begun goes on without it, but one that another thread is about to begin
+ * would use a freed handle.
  */
 typedef struct iotda_cancel iotda_cancel_t;
 
@@ -96,9 +125,11 @@ typedef struct iotda_client iotda_client_t;
 /**
  * The settings of a client. Made by iotda_config_new, freed by iotda_config_free.
  *
- * Every setter checks its value and copies it. A setter that fails keeps the old value, and is remembered:
- * iotda_init then fails with its message, so that setters need not be checked one by one. Setting the
- * same thing again, rightly, forgets the failure.
+ * Every setter checks its value and copies it. A setter that fails leaves the value as it was, and the failure is
+ * remembered: iotda_init then fails with its message, so that setters need not be checked one by one. A failure is
+ * forgotten when the same thing is set again successfully, also by another function: iotda_config_set_ca_pem makes
+ * up for iotda_config_set_ca_file and for the iotda_config_add_ca_ functions. Adding does not make up for another
+ * addition that failed.
  *
  * A config may be used by one thread at a time.
  */
@@ -119,10 +150,13 @@ typedef struct iotda_props iotda_props_t;
 /**
  * What a function returns: IOTDA_OK or one of the IOTDA_E_ constants. The numbers never change; a
  * later version may add new ones. They are grouped by what a caller does about them.
+ *
+ * A call may send several requests. Unless a status says that nothing was sent, one of them may have arrived
+ * although the call failed: what is sent again may arrive twice.
  */
 typedef int32_t iotda_status_t;
 
-/** Tells the time: milliseconds since 1970-01-01T00:00:00Z, UTC. */
+/** Returns the current time in milliseconds since 1970-01-01T00:00:00Z, UTC. */
 typedef int64_t (*iotda_clock_t)(void *user_data);
 
 /** Releases what a callback's user_data points to, once nothing uses it any more. NULL: nothing to release. */
@@ -135,15 +169,15 @@ typedef void (*iotda_destroy_t)(void *user_data);
 typedef void (*iotda_log_t)(void *user_data, int32_t level, const char *message);
 
 /**
- * The program's own way to the network. All functions are required, but for destroy.
+ * A custom transport: connections that the program supplies. All functions are required, except destroy.
  *
  * They are called in the threads that make the calls: connect at the same time in several of them, the
- * others by one thread at a time for each connection. They must not throw, and must not call the library.
- * Each is told how long it may take; a call that was cancelled ends when the function returns, so the
- * library asks for short waits where a call can be cancelled.
+ * others by one thread at a time for each connection. They must return (no exception, no pthread_exit), and must not
+ * call the library. Each is given the time that it may take; a call that was cancelled ends when the function
+ * returns, so the library asks for short waits where a call can be cancelled.
  */
 typedef struct iotda_transport {
-    /** sizeof(iotda_transport_t). */
+    /** sizeof(iotda_transport_t); 0 counts as the size of the first version. */
     size_t struct_size;
     /** Passed to connect and destroy as it is. */
     void *user_data;
@@ -154,30 +188,38 @@ typedef struct iotda_transport {
     bool is_secure;
     /** Opens a connection to host and port within timeout_ms; returns what stands for it, or NULL. */
     void *(*connect)(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms);
-    /** Sends some of the len bytes, at least one, and returns how many; IOTDA_IO_TIMEOUT or IOTDA_IO_FAILED. */
+    /**
+     * Sends some of the len bytes, at least one, and returns how many. Waits for at most timeout_ms until it can send
+     * one; if it cannot, it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if the connection is broken. 0 is taken for a
+     * broken connection as well, unless timeout_ms is 0; so is a number above len.
+     */
     int64_t (*send)(void *connection, const void *data, size_t len, uint32_t timeout_ms);
     /**
-     * Receives between one and size bytes and returns how many; 0 at the end of the stream; IOTDA_IO_TIMEOUT or
-     * IOTDA_IO_FAILED. With a timeout_ms of 0 it must not wait.
+     * Receives between one and size bytes and returns how many; 0 at the end of the stream. Waits for at most
+     * timeout_ms until there is one, not at all if that is 0; then it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if the
+     * connection is broken; a number above size is taken for that.
      */
     int64_t (*receive)(void *connection, void *buffer, size_t size, uint32_t timeout_ms);
     /** Closes a connection; it is not used afterwards. */
     void (*close)(void *connection);
-    /** Called with user_data once, when the config and all clients made of it are freed; NULL: nothing is. */
+    /**
+     * Called with user_data once, after the last connection is closed: see iotda_config_set_transport. NULL: nothing
+     * is called.
+     */
     iotda_destroy_t destroy;
 } iotda_transport_t;
 
 /**
- * What one call is told, and what it tells. Optional: every function that takes one takes NULL.
+ * What one call is given, and what it returns beside its status. Optional: every function that takes one takes NULL.
  *
- * Start it with IOTDA_CALL_INIT; it may be used again for the next call. It belongs to the caller and is
- * touched only during the call; two calls that run at the same time need one each. The fields marked
+ * Start it with IOTDA_CALL_INIT or with zeros; it may be used again for the next call. It belongs to the caller and
+ * is touched only during the call; two calls that run at the same time need one each. The fields marked
  * "out" are written by every call, whether it succeeds or not.
  */
 typedef struct iotda_call {
     /**
-     * in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT. A larger struct, of a newer header, is fine; what this
-     * library does not know in it stays as it is.
+     * in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT; 0 counts as the size of the first version. A larger struct,
+     * of a newer header, is fine; what this library does not know in it stays as it is.
      */
     size_t struct_size;
     /** in: the most that the whole call may take, in milliseconds; 0: the client's timeout. */
@@ -227,7 +269,7 @@ typedef struct iotda_child {
 
 /** Counters since the client was made, over all devices that share its connections. */
 typedef struct iotda_stats {
-    /** in: sizeof(iotda_stats_t). */
+    /** in: sizeof(iotda_stats_t); 0, as in a zeroed struct, counts as the size of the first version. */
     size_t struct_size;
     /** out: requests sent, authentications not counted. */
     uint64_t requests;
@@ -245,110 +287,119 @@ typedef struct iotda_stats {
     uint64_t handshakes_full;
     /** out: TLS handshakes that resumed a session. */
     uint64_t handshakes_resumed;
-    /** out: reports that waited so as not to meet a rate limit. */
+    /** out: reports that waited so as not to exceed a rate limit. */
     uint64_t pacing_waits;
 } iotda_stats_t;
 
-/** Done. Returned by every function. */
+/** Success. Returned by every function. */
 #define IOTDA_OK 0
 
-/** Mend the program: an argument is wrong. Nothing was sent. Returned by every function that takes arguments. */
+/** Fix the calling code: an argument is wrong. Nothing was sent. Returned by every function that takes arguments. */
 #define IOTDA_E_INVALID_ARGUMENT 1
 
 /**
- * Mend the program: one report, or one child device's part of a batch, is 1 MB (1,048,576 bytes) or more.
+ * Send less at a time: one report, or one child device's part of a batch, is 1 MB (1,048,576 bytes) or more.
  * Returned by the report functions.
  */
 #define IOTDA_E_TOO_LARGE 2
 
-/** Mend the configuration: a setting is missing or wrong. Returned by the config setters and iotda_init. */
+/**
+ * Fix the configuration: a setting is missing or wrong. Nothing was sent. Returned by the config setters and
+ * iotda_init.
+ */
 #define IOTDA_E_CONFIG 3
 
-/** Try again later: the host name could not be looked up. Returned by every function that uses the network. */
+/** Try again later: the host name could not be resolved. Returned by every function that uses the network. */
 #define IOTDA_E_DNS 20
 
-/** Try again later: no connection, or it broke. Returned by every function that uses the network. */
+/** Try again later: no connection could be made, or it broke. Returned by every function that uses the network. */
 #define IOTDA_E_CONNECT 21
 
 /**
- * The TLS handshake failed: certificate, host name, or protocol version; the message says which.
+ * Check certificate authorities, host name and protocol version: the TLS handshake failed; the message says why.
  * Returned by every function that uses the network.
  */
 #define IOTDA_E_TLS 22
 
 /**
- * Set the clock: it stands before the release of this library, so certificates cannot be checked.
+ * Set the clock: it is earlier than the release of this library, so certificates cannot be verified.
  * Returned by every function that uses the network.
  */
 #define IOTDA_E_CLOCK 23
 
 /**
- * The time of the call was over; what was being sent may have arrived. Returned by every function that
- * uses the network.
+ * Try again later, or allow more time: the timeout of the call expired. What was being sent may have arrived.
+ * Returned by every function that uses the network.
  */
 #define IOTDA_E_TIMEOUT 24
 
 /**
- * The program cancelled the call; what was being sent may have arrived. Returned by every function that uses
- * the network.
+ * The call was ended by iotda_cancel_trigger. What was being sent may have arrived. Returned by every function that
+ * uses the network.
  */
 #define IOTDA_E_CANCELLED 25
 
 /**
- * The platform does not accept this device id with this secret; trying again does not help. Returned by
- * every function that uses the network.
+ * Correct the device id or the secret: the platform does not accept the one with the other, and trying again
+ * does not help. Returned by every function that uses the network.
  */
 #define IOTDA_E_AUTH_FAILED 40
 
-/** The platform refused the access token, and a new one as well. Returned by the report functions. */
+/**
+ * Look at the device on the platform: it refused the access token, and a new one as well. Returned by the report
+ * functions.
+ */
 #define IOTDA_E_TOKEN_REJECTED 41
 
 /**
- * Wait, then send again: the device's or the tenant's rate limit. Returned by every function that uses
- * the network.
+ * Wait, then send again: a rate limit of the device or the tenant was reached. Returned by every function that
+ * uses the network.
  */
 #define IOTDA_E_RATE_LIMITED 42
 
 /**
- * A child device does not exist on the platform or does not belong to this gateway. Returned by the batch
- * functions.
+ * Register the child device: it does not exist on the platform, or does not belong to this gateway. Returned by the
+ * batch functions.
  */
 #define IOTDA_E_UNKNOWN_CHILD 43
 
 /**
- * The platform refused this data; sending it again does not help. Returned by every function that uses
+ * Change the data: the platform refused it, and sending it again does not help. Returned by every function that uses
  * the network.
  */
 #define IOTDA_E_REJECTED 44
 
 /**
- * Try again later: the platform has a fault of its own (HTTP 5xx). Returned by every function that uses
+ * Try again later: the platform failed to process the request (HTTP 5xx). Returned by every function that uses
  * the network.
  */
 #define IOTDA_E_SERVER 45
 
 /**
- * What answered does not speak the protocol: check the endpoint, or a proxy on the way. Returned by every
+ * Check the endpoint, and proxies on the way: what answered does not speak the protocol. Returned by every
  * function that uses the network.
  */
 #define IOTDA_E_PROTOCOL 46
 
-/** Some child devices of a batch were delivered and others were not. Returned by the batch functions. */
+/**
+ * Look at the statuses of the child devices: some of a batch were delivered and others were not. Returned by the
+ * batch functions.
+ */
 #define IOTDA_E_PARTIAL 47
 
 /** Reserved for reports that are kept on disk; no function of this version returns it. */
 #define IOTDA_E_STORAGE 60
 
 /**
- * The client was made before a fork and is used in the child process: make a new one there. Returned by
- * every function that takes a client, except iotda_close.
+ * Make a new client in this process: this one was made before a fork, in the parent process. Nothing was sent.
+ * Returned by every function that takes a client, except iotda_close, iotda_stats and iotda_server_time_ms.
  */
 #define IOTDA_E_FORKED 61
 
 /**
- * There is no memory for a request, or this library has a fault: the message says which. After a fault the handle
- * answers every call with this status: close it, and please report the fault. Returned by every function that
- * returns a status.
+ * Free memory or send less at a time: there is no memory for what the call was given. Or report a fault of this
+ * library: then the handle returns this status from each later call; close it and make a new one. The message says
+ * which. Returned by every function that returns a status.
  */
 #define IOTDA_E_INTERNAL 62
 
@@ -373,7 +424,7 @@ const char *iotda_status_text(iotda_status_t status);
 /**
  * Makes a config with nothing but defaults. Free it with iotda_config_free.
  *
- * Returns NULL only after a fault of the library. Any thread; never blocks.
+ * Returns NULL only without memory, or after a fault of the library. Any thread; never blocks.
  */
 iotda_config_t *iotda_config_new(void);
 
@@ -427,15 +478,15 @@ iotda_status_t iotda_config_set_timeout_ms(iotda_config_t *config, uint32_t tota
 iotda_status_t iotda_config_set_connect_timeout_ms(iotda_config_t *config, uint32_t connect_ms);
 
 /**
- * The most that one attempt of a call may take, connecting included, in milliseconds; at least 1. What then
- * has not been answered is tried again in the time that is left of the call. Default: 10,000.
+ * The most that one attempt of a call may take, connecting included, in milliseconds; at least 1. What has
+ * not been answered by then is retried in the time that is left of the call. Default: 10,000.
  *
  * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_config_set_attempt_timeout_ms(iotda_config_t *config, uint32_t attempt_ms);
 
 /**
- * How calls try again what can heal: at most max_attempts times in all (1: never again), after pauses that
+ * How calls retry transient failures: at most max_attempts attempts in all (1: no retry), after pauses that
  * are random up to base_ms, then up to twice that, and so on up to max_ms; always within the call's timeout.
  * Default: 10 attempts, 500 ms, 10,000 ms.
  *
@@ -485,10 +536,11 @@ iotda_status_t iotda_config_set_token(iotda_config_t *config, const char *token)
 /**
  * Where the time comes from, for a device that gets it elsewhere than from its system. unix_ms is called in
  * the threads that make the calls, at the same time in several of them; no lock is held meanwhile. It must
- * not throw, and must not call the library. NULL: the system's clock (default).
+ * return (no exception, no pthread_exit), and must not call the library. NULL: the system's clock (default).
  *
- * user_data is passed on as it is. destroy, unless NULL, is called with it once, when the config and all
- * clients made of it are freed, or when the clock is set anew; also if this function fails.
+ * user_data is passed on as it is. destroy, unless NULL, is called with it once: when the config and all
+ * clients made of it are freed, when the clock is set again, or before this function returns if it fails or if
+ * unix_ms is NULL.
  *
  * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
@@ -499,9 +551,9 @@ iotda_status_t iotda_config_set_clock(iotda_config_t *config,
 
 /**
  * Receives log lines up to level, one of the IOTDA_LOG_ constants. log is called in the threads that make
- * the calls, at the same time in several of them; no lock is held meanwhile. It must not throw, and must not
- * call the library. No line holds a secret, a password or a token. NULL: no log (default); the library then
- * writes nothing, anywhere.
+ * the calls, at the same time in several of them; no lock is held meanwhile. It must return (no exception, no
+ * pthread_exit), and must not call the library. No line holds a secret, a password or a token. NULL: no log
+ * (default); the library then writes nothing, anywhere.
  *
  * user_data and destroy are as for iotda_config_set_clock.
  *
@@ -514,8 +566,8 @@ iotda_status_t iotda_config_set_log(iotda_config_t *config,
                                     iotda_destroy_t destroy);
 
 /**
- * The certificate authorities to trust: len bytes of PEM text with one or more certificates. They take the
- * place of the public authorities that are built in.
+ * The certificate authorities to trust: len bytes of PEM text with one or more certificates. They replace
+ * the public authorities that are built in, and any that were set or added before.
  *
  * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
  */
@@ -529,8 +581,8 @@ iotda_status_t iotda_config_set_ca_pem(iotda_config_t *config, const void *pem, 
 iotda_status_t iotda_config_set_ca_file(iotda_config_t *config, const char *path);
 
 /**
- * Certificate authorities to trust beside those that are trusted already: the public ones that are built in,
- * or those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates.
+ * Certificate authorities to trust in addition to those that are trusted already: the public ones that are built
+ * in, or those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates.
  *
  * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
  */
@@ -590,8 +642,11 @@ iotda_status_t iotda_config_set_proxy(iotda_config_t *config, const char *url);
 iotda_status_t iotda_config_set_proxy_from_environment(iotda_config_t *config);
 
 /**
- * The program's own way to the network: a modem's sockets, or a TLS stack that the device has. The table is
- * copied. Default: the system's sockets.
+ * A custom transport: a modem's sockets, or a TLS stack that the device has. The table is copied. NULL is refused.
+ * Default: the system's sockets.
+ *
+ * transport->destroy, unless NULL, is called once with its user_data: when the config and all clients made of it are
+ * freed, when another transport is set, or before this function returns if it fails.
  *
  * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL in the table, or its struct_size), IOTDA_E_INTERNAL.
  */
@@ -623,8 +678,8 @@ iotda_status_t iotda_open_device(iotda_client_t *client,
                                  iotda_call_t *call);
 
 /**
- * Authenticates the device, unless a valid access token is at hand. Optional: reports do it when they need
- * to. It tells early whether endpoint, certificates, device id and secret are right.
+ * Authenticates the device, unless the client has a valid access token. Optional: reports authenticate when they
+ * need to. It shows early whether endpoint, certificates, device id and secret are right.
  *
  * Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
  * IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_AUTH_FAILED,
@@ -644,10 +699,9 @@ void iotda_close(iotda_client_t *client);
 /**
  * Reports properties of the device: count services, at least one.
  *
- * Authenticates if needed, and again, once, if the platform refuses the token. Tries again what can heal (no
- * connection, no answer, a fault of the platform, a rate limit), with growing pauses, as
- * iotda_config_set_retry says. A report whose connection breaks may be sent twice: it arrives at least once,
- * not exactly once.
+ * Authenticates if needed, and once more if the platform refuses the token. Retries transient failures (no
+ * connection, no answer, HTTP 5xx, a rate limit) with growing pauses, as set by iotda_config_set_retry. A
+ * report whose connection breaks may be sent twice: it arrives at least once, not exactly once.
  *
  * Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
  * IOTDA_E_TOO_LARGE, IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT,
@@ -665,7 +719,7 @@ iotda_status_t iotda_report_props(iotda_client_t *client,
  *   {"services":[{"service_id":"…","properties":{…},"event_time":"2021-08-13T10:10:10.555Z"}]}
  *
  * It is checked, and sent as it is. event_time may be left out; in another form it is refused, because the
- * platform would silently put its own time in its place. Members that the platform does not document are
+ * platform would silently use its own time instead. Members that the platform does not document are
  * refused, for the same reason.
  *
  * Otherwise as iotda_report_props.
@@ -692,8 +746,8 @@ iotda_status_t iotda_report_message(iotda_client_t *client,
  * All children are checked before anything is sent; one that is wrong refuses the whole call. A child whose
  * own data passes 1 MB, and one that the platform does not know, are left out and the others delivered.
  *
- * child_status is NULL or has room for count statuses. Where children is not NULL and the client can be used,
- * it is always written: IOTDA_OK for each child that was delivered, and otherwise why not.
+ * child_status is NULL or has room for count statuses. If children is not NULL and the client can be used, all of
+ * them are written: IOTDA_OK for each child that was delivered, and otherwise why it was not.
  *
  * Otherwise as iotda_report_props; also IOTDA_E_UNKNOWN_CHILD, and IOTDA_E_PARTIAL if some children were
  * delivered and others were not. The timeout is for the whole call, all its requests together.
@@ -723,7 +777,7 @@ iotda_status_t iotda_gateway_batch_json(iotda_client_t *client,
 /**
  * Makes an empty object. Free it with iotda_props_free.
  *
- * Returns NULL only after a fault of the library. Any thread; never blocks.
+ * Returns NULL only without memory, or after a fault of the library. Any thread; never blocks.
  */
 iotda_props_t *iotda_props_new(void);
 
@@ -787,14 +841,16 @@ void iotda_props_clear(iotda_props_t *props);
 
 /**
  * The object as terminated JSON, for iotda_service_t.properties. It belongs to the builder and is valid until
- * the builder is changed or freed. NULL for NULL. Never blocks.
+ * the builder is changed or freed.
+ *
+ * NULL if props is NULL or no builder, or if there is no memory for the text. Never blocks.
  */
 const char *iotda_props_json(const iotda_props_t *props);
 
 /**
  * Makes a cancel handle. Free it with iotda_cancel_free.
  *
- * Returns NULL only after a fault of the library. Any thread; never blocks.
+ * Returns NULL only without memory, or after a fault of the library. Any thread; never blocks.
  */
 iotda_cancel_t *iotda_cancel_new(void);
 
@@ -810,7 +866,7 @@ void iotda_cancel_trigger(const iotda_cancel_t *cancel);
 void iotda_cancel_free(iotda_cancel_t *cancel);
 
 /**
- * Reads the counters into *stats, whose struct_size must be set.
+ * Reads the counters into *stats.
  *
  * Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
@@ -818,7 +874,8 @@ iotda_status_t iotda_stats(const iotda_client_t *client, iotda_stats_t *stats);
 
 /**
  * The platform's time in milliseconds since 1970-01-01T00:00:00Z, from its last answer and the time that has
- * passed since; 0 if no answer told it yet, or for NULL. To the second, and late by the way of the answer.
+ * passed since; 0 if no answer has carried it yet, or for NULL. Its resolution is one second, and it is late by the
+ * time that the answer took.
  *
  * Any thread; never blocks.
  */
@@ -827,11 +884,12 @@ int64_t iotda_server_time_ms(const iotda_client_t *client);
 /**
  * Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a
  * restart: a device that wakes, reports and sleeps then authenticates once a day. Keep it as secret as the
- * device's secret.
+ * device's secret. The library keeps no copy of the text.
  *
- * size is the room in out; 512 bytes are always enough. *length becomes the length of the text without its
- * end, 0 if there is no valid token (then out becomes ""). Both are written only on success; length may be
- * NULL.
+ * size is the room in out, in bytes. 512 are enough for a token of the length that the platform documents, 256
+ * bytes at most. *length, unless length is NULL, becomes the length of the text without its terminating zero; 0
+ * if there is no valid token (then out becomes ""). out is written only on success. *length is also written if
+ * there is too little room: *length + 1 bytes are needed (with a size of 0, out may be NULL).
  *
  * Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or too little room), IOTDA_E_FORKED,
  * IOTDA_E_INTERNAL.

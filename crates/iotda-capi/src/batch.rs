@@ -15,8 +15,8 @@ use crate::status::{self, IOTDA_OK, iotda_status_t};
 /// All children are checked before anything is sent; one that is wrong refuses the whole call. A child whose
 /// own data passes 1 MB, and one that the platform does not know, are left out and the others delivered.
 ///
-/// child_status is NULL or has room for count statuses. Where children is not NULL and the client can be used,
-/// it is always written: IOTDA_OK for each child that was delivered, and otherwise why not.
+/// child_status is NULL or has room for count statuses. If children is not NULL and the client can be used, all of
+/// them are written: IOTDA_OK for each child that was delivered, and otherwise why it was not.
 ///
 /// Otherwise as iotda_report_props; also IOTDA_E_UNKNOWN_CHILD, and IOTDA_E_PARTIAL if some children were
 /// delivered and others were not. The timeout is for the whole call, all its requests together.
@@ -32,13 +32,13 @@ pub unsafe extern "C" fn iotda_gateway_batch(
         // SAFETY: the promise "arrays".
         let given = unsafe { array(children, count, || "children".to_owned()) }?;
         // SAFETY: the promise "outputs", for as many statuses as children.
-        let mut told = unsafe { ChildStatuses::new(child_status, given.len()) }?;
+        let mut statuses = unsafe { ChildStatuses::new(child_status, given.len()) }?;
         // SAFETY: the promises "arrays" and "texts".
         let converted = unsafe { Converted::new(given) };
-        let converted = converted.inspect_err(|stop| told.all(stop.status()))?;
-        let children = converted.children().inspect_err(|stop| told.all(stop.status()))?;
+        let converted = converted.inspect_err(|stop| statuses.all(stop.status()))?;
+        let children = converted.children().inspect_err(|stop| statuses.all(stop.status()))?;
         let report = client.core().report_batch(&children, options);
-        told.write(&report.children);
+        statuses.write(&report.children);
         Ok(report.result?)
     })
 }

@@ -6,8 +6,9 @@ use crate::handle::Handle;
 use crate::panic::{self, contained, panic_if_asked};
 
 /// Ends calls from another thread. Made by iotda_cancel_new, freed by iotda_cancel_free; given to calls in
-/// iotda_call_t.cancel, one or many, at the same time or one after the other. It may be freed while a call
-/// that was given it still runs.
+/// iotda_call_t.cancel, one or many, at the same time or one after the other. Free it after the calls that were
+/// given it have returned: a call that has begun goes on without it, but one that another thread is about to begin
+/// would use a freed handle.
 pub struct iotda_cancel_t {
     token: CancelToken,
 }
@@ -26,7 +27,7 @@ impl iotda_cancel_t {
 
 /// Makes a cancel handle. Free it with iotda_cancel_free.
 ///
-/// Returns NULL only after a fault of the library. Any thread; never blocks.
+/// Returns NULL only without memory, or after a fault of the library. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_cancel_new() -> *mut iotda_cancel_t {
     panic::new(|| iotda_cancel_t { token: CancelToken::new() })

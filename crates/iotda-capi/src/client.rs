@@ -152,8 +152,8 @@ pub unsafe extern "C" fn iotda_open_device(
     })
 }
 
-/// Authenticates the device, unless a valid access token is at hand. Optional: reports do it when they need
-/// to. It tells early whether endpoint, certificates, device id and secret are right.
+/// Authenticates the device, unless the client has a valid access token. Optional: reports authenticate when they
+/// need to. It shows early whether endpoint, certificates, device id and secret are right.
 ///
 /// Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
 /// IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_AUTH_FAILED,

@@ -1,4 +1,4 @@
-//! `iotda_clock_t`: a clock of the program's.
+//! `iotda_clock_t`: a clock that the program supplies.
 
 use std::ffi::c_void;
 
@@ -6,10 +6,10 @@ use iotda::Clock;
 
 use crate::user_data::UserData;
 
-/// Tells the time: milliseconds since 1970-01-01T00:00:00Z, UTC.
+/// Returns the current time in milliseconds since 1970-01-01T00:00:00Z, UTC.
 pub type iotda_clock_t = Option<unsafe extern "C" fn(user_data: *mut c_void) -> i64>;
 
-/// A clock of the program's.
+/// The clock callback with its data.
 #[derive(Debug)]
 pub(crate) struct ProgramClock {
     pub(crate) unix_ms: unsafe extern "C" fn(*mut c_void) -> i64,

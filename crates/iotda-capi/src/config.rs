@@ -63,7 +63,7 @@ macro_rules! setter {
 
 /// Makes a config with nothing but defaults. Free it with iotda_config_free.
 ///
-/// Returns NULL only after a fault of the library. Any thread; never blocks.
+/// Returns NULL only without memory, or after a fault of the library. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_config_new() -> *mut iotda_config_t {
     panic::new(|| iotda_config_t { core: Config::new(), log: None, failures: Failures::default() })
@@ -142,8 +142,8 @@ pub unsafe extern "C" fn iotda_config_set_connect_timeout_ms(
         .connect_timeout(Duration::from_millis(connect_ms.into())))
 }
 
-/// The most that one attempt of a call may take, connecting included, in milliseconds; at least 1. What then
-/// has not been answered is tried again in the time that is left of the call. Default: 10,000.
+/// The most that one attempt of a call may take, connecting included, in milliseconds; at least 1. What has
+/// not been answered by then is retried in the time that is left of the call. Default: 10,000.
 ///
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn iotda_config_set_attempt_timeout_ms(
         .attempt_timeout(Duration::from_millis(attempt_ms.into())))
 }
 
-/// How calls try again what can heal: at most max_attempts times in all (1: never again), after pauses that
+/// How calls retry transient failures: at most max_attempts attempts in all (1: no retry), after pauses that
 /// are random up to base_ms, then up to twice that, and so on up to max_ms; always within the call's timeout.
 /// Default: 10 attempts, 500 ms, 10,000 ms.
 ///
@@ -234,10 +234,11 @@ pub unsafe extern "C" fn iotda_config_set_token(config: *mut iotda_config_t, tok
 
 /// Where the time comes from, for a device that gets it elsewhere than from its system. unix_ms is called in
 /// the threads that make the calls, at the same time in several of them; no lock is held meanwhile. It must
-/// not throw, and must not call the library. NULL: the system's clock (default).
+/// return (no exception, no pthread_exit), and must not call the library. NULL: the system's clock (default).
 ///
-/// user_data is passed on as it is. destroy, unless NULL, is called with it once, when the config and all
-/// clients made of it are freed, or when the clock is set anew; also if this function fails.
+/// user_data is passed on as it is. destroy, unless NULL, is called with it once: when the config and all
+/// clients made of it are freed, when the clock is set again, or before this function returns if it fails or if
+/// unix_ms is NULL.
 ///
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
@@ -257,9 +258,9 @@ pub unsafe extern "C" fn iotda_config_set_clock(
 }
 
 /// Receives log lines up to level, one of the IOTDA_LOG_ constants. log is called in the threads that make
-/// the calls, at the same time in several of them; no lock is held meanwhile. It must not throw, and must not
-/// call the library. No line holds a secret, a password or a token. NULL: no log (default); the library then
-/// writes nothing, anywhere.
+/// the calls, at the same time in several of them; no lock is held meanwhile. It must return (no exception, no
+/// pthread_exit), and must not call the library. No line holds a secret, a password or a token. NULL: no log
+/// (default); the library then writes nothing, anywhere.
 ///
 /// user_data and destroy are as for iotda_config_set_clock.
 ///

@@ -1,4 +1,4 @@
-//! `iotda_log_t`: a log of the program's.
+//! `iotda_log_t`: a log that the program supplies.
 
 use std::ffi::{CString, c_char, c_void};
 
@@ -12,7 +12,7 @@ pub type iotda_log_t = Option<unsafe extern "C" fn(user_data: *mut c_void, level
 
 /// A call fails.
 pub const IOTDA_LOG_ERROR: i32 = 1;
-/// Something went wrong and is being mended: an attempt failed, a limit was met.
+/// An attempt failed and is retried, or a limit was reached.
 pub const IOTDA_LOG_WARNING: i32 = 2;
 /// Connections and authentications.
 pub const IOTDA_LOG_INFO: i32 = 3;
@@ -39,7 +39,7 @@ fn number(level: Level) -> i32 {
     }
 }
 
-/// A log of the program's.
+/// The log callback with its data.
 #[derive(Debug)]
 pub(crate) struct ProgramLog {
     pub(crate) log: unsafe extern "C" fn(*mut c_void, i32, *const c_char),

@@ -1,4 +1,4 @@
-//! Settings of a client about its way to the platform: proxies, and transports of the program's own.
+//! Settings of a client about its way to the platform: proxies and custom transports.
 
 use std::ffi::c_char;
 use std::sync::Arc;
@@ -30,8 +30,11 @@ pub unsafe extern "C" fn iotda_config_set_proxy_from_environment(config: *mut io
     setter!(config.set(Proxy), "iotda_config_set_proxy_from_environment", |core| core.proxy_from_environment())
 }
 
-/// The program's own way to the network: a modem's sockets, or a TLS stack that the device has. The table is
-/// copied. Default: the system's sockets.
+/// A custom transport: a modem's sockets, or a TLS stack that the device has. The table is copied. NULL is refused.
+/// Default: the system's sockets.
+///
+/// transport->destroy, unless NULL, is called once with its user_data: when the config and all clients made of it are
+/// freed, when another transport is set, or before this function returns if it fails.
 ///
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL in the table, or its struct_size), IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]

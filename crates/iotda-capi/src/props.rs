@@ -30,7 +30,7 @@ impl Handle for iotda_props_t {
 
 /// Makes an empty object. Free it with iotda_props_free.
 ///
-/// Returns NULL only after a fault of the library. Any thread; never blocks.
+/// Returns NULL only without memory, or after a fault of the library. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_props_new() -> *mut iotda_props_t {
     panic::new(|| iotda_props_t { properties: Properties::new() })

@@ -11,10 +11,9 @@ use crate::status::iotda_status_t;
 
 /// Reports properties of the device: count services, at least one.
 ///
-/// Authenticates if needed, and again, once, if the platform refuses the token. Tries again what can heal (no
-/// connection, no answer, a fault of the platform, a rate limit), with growing pauses, as
-/// iotda_config_set_retry says. A report whose connection breaks may be sent twice: it arrives at least once,
-/// not exactly once.
+/// Authenticates if needed, and once more if the platform refuses the token. Retries transient failures (no
+/// connection, no answer, HTTP 5xx, a rate limit) with growing pauses, as set by iotda_config_set_retry. A
+/// report whose connection breaks may be sent twice: it arrives at least once, not exactly once.
 ///
 /// Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
 /// IOTDA_E_TOO_LARGE, IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT,
@@ -44,7 +43,7 @@ pub unsafe extern "C" fn iotda_report_props(
 ///   {"services":[{"service_id":"…","properties":{…},"event_time":"2021-08-13T10:10:10.555Z"}]}
 ///
 /// It is checked, and sent as it is. event_time may be left out; in another form it is refused, because the
-/// platform would silently put its own time in its place. Members that the platform does not document are
+/// platform would silently use its own time instead. Members that the platform does not document are
 /// refused, for the same reason.
 ///
 /// Otherwise as iotda_report_props.

@@ -28,7 +28,7 @@ pub struct iotda_stats_t {
     pub handshakes_full: u64,
     /// out: TLS handshakes that resumed a session.
     pub handshakes_resumed: u64,
-    /// out: reports that waited so as not to meet a rate limit.
+    /// out: reports that waited so as not to exceed a rate limit.
     pub pacing_waits: u64,
 }
 
@@ -76,7 +76,8 @@ fn read(client: &iotda::Client, stats: Option<&mut iotda_stats_t>, wrong_size: O
 }
 
 /// The platform's time in milliseconds since 1970-01-01T00:00:00Z, from its last answer and the time that has
-/// passed since; 0 if no answer told it yet, or for NULL. To the second, and late by the way of the answer.
+/// passed since; 0 if no answer has carried it yet, or for NULL. Its resolution is one second, and it is late by the
+/// time that the answer took.
 ///
 /// Any thread; never blocks.
 #[unsafe(no_mangle)]

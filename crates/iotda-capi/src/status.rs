@@ -6,67 +6,73 @@ use iotda::ErrorKind;
 
 /// What a function returns: IOTDA_OK or one of the IOTDA_E_ constants. The numbers never change; a
 /// later version may add new ones. They are grouped by what a caller does about them.
+///
+/// A call may send several requests. Unless a status says that nothing was sent, one of them may have arrived
+/// although the call failed: what is sent again may arrive twice.
 pub type iotda_status_t = i32;
 
-/// Done. Returned by every function.
+/// Success. Returned by every function.
 pub const IOTDA_OK: iotda_status_t = 0;
 
-/// Mend the program: an argument is wrong. Nothing was sent. Returned by every function that takes arguments.
+/// Fix the calling code: an argument is wrong. Nothing was sent. Returned by every function that takes arguments.
 pub const IOTDA_E_INVALID_ARGUMENT: iotda_status_t = 1;
-/// Mend the program: one report, or one child device's part of a batch, is 1 MB (1,048,576 bytes) or more.
+/// Send less at a time: one report, or one child device's part of a batch, is 1 MB (1,048,576 bytes) or more.
 /// Returned by the report functions.
 pub const IOTDA_E_TOO_LARGE: iotda_status_t = 2;
-/// Mend the configuration: a setting is missing or wrong. Returned by the config setters and iotda_init.
+/// Fix the configuration: a setting is missing or wrong. Nothing was sent. Returned by the config setters and
+/// iotda_init.
 pub const IOTDA_E_CONFIG: iotda_status_t = 3;
 
-/// Try again later: the host name could not be looked up. Returned by every function that uses the network.
+/// Try again later: the host name could not be resolved. Returned by every function that uses the network.
 pub const IOTDA_E_DNS: iotda_status_t = 20;
-/// Try again later: no connection, or it broke. Returned by every function that uses the network.
+/// Try again later: no connection could be made, or it broke. Returned by every function that uses the network.
 pub const IOTDA_E_CONNECT: iotda_status_t = 21;
-/// The TLS handshake failed: certificate, host name, or protocol version; the message says which.
+/// Check certificate authorities, host name and protocol version: the TLS handshake failed; the message says why.
 /// Returned by every function that uses the network.
 pub const IOTDA_E_TLS: iotda_status_t = 22;
-/// Set the clock: it stands before the release of this library, so certificates cannot be checked.
+/// Set the clock: it is earlier than the release of this library, so certificates cannot be verified.
 /// Returned by every function that uses the network.
 pub const IOTDA_E_CLOCK: iotda_status_t = 23;
-/// The time of the call was over; what was being sent may have arrived. Returned by every function that
-/// uses the network.
+/// Try again later, or allow more time: the timeout of the call expired. What was being sent may have arrived.
+/// Returned by every function that uses the network.
 pub const IOTDA_E_TIMEOUT: iotda_status_t = 24;
-/// The program cancelled the call; what was being sent may have arrived. Returned by every function that uses
-/// the network.
+/// The call was ended by iotda_cancel_trigger. What was being sent may have arrived. Returned by every function that
+/// uses the network.
 pub const IOTDA_E_CANCELLED: iotda_status_t = 25;
 
-/// The platform does not accept this device id with this secret; trying again does not help. Returned by
-/// every function that uses the network.
+/// Correct the device id or the secret: the platform does not accept the one with the other, and trying again
+/// does not help. Returned by every function that uses the network.
 pub const IOTDA_E_AUTH_FAILED: iotda_status_t = 40;
-/// The platform refused the access token, and a new one as well. Returned by the report functions.
-pub const IOTDA_E_TOKEN_REJECTED: iotda_status_t = 41;
-/// Wait, then send again: the device's or the tenant's rate limit. Returned by every function that uses
-/// the network.
-pub const IOTDA_E_RATE_LIMITED: iotda_status_t = 42;
-/// A child device does not exist on the platform or does not belong to this gateway. Returned by the batch
+/// Look at the device on the platform: it refused the access token, and a new one as well. Returned by the report
 /// functions.
+pub const IOTDA_E_TOKEN_REJECTED: iotda_status_t = 41;
+/// Wait, then send again: a rate limit of the device or the tenant was reached. Returned by every function that
+/// uses the network.
+pub const IOTDA_E_RATE_LIMITED: iotda_status_t = 42;
+/// Register the child device: it does not exist on the platform, or does not belong to this gateway. Returned by the
+/// batch functions.
 pub const IOTDA_E_UNKNOWN_CHILD: iotda_status_t = 43;
-/// The platform refused this data; sending it again does not help. Returned by every function that uses
+/// Change the data: the platform refused it, and sending it again does not help. Returned by every function that uses
 /// the network.
 pub const IOTDA_E_REJECTED: iotda_status_t = 44;
-/// Try again later: the platform has a fault of its own (HTTP 5xx). Returned by every function that uses
+/// Try again later: the platform failed to process the request (HTTP 5xx). Returned by every function that uses
 /// the network.
 pub const IOTDA_E_SERVER: iotda_status_t = 45;
-/// What answered does not speak the protocol: check the endpoint, or a proxy on the way. Returned by every
+/// Check the endpoint, and proxies on the way: what answered does not speak the protocol. Returned by every
 /// function that uses the network.
 pub const IOTDA_E_PROTOCOL: iotda_status_t = 46;
-/// Some child devices of a batch were delivered and others were not. Returned by the batch functions.
+/// Look at the statuses of the child devices: some of a batch were delivered and others were not. Returned by the
+/// batch functions.
 pub const IOTDA_E_PARTIAL: iotda_status_t = 47;
 
 /// Reserved for reports that are kept on disk; no function of this version returns it.
 pub const IOTDA_E_STORAGE: iotda_status_t = 60;
-/// The client was made before a fork and is used in the child process: make a new one there. Returned by
-/// every function that takes a client, except iotda_close.
+/// Make a new client in this process: this one was made before a fork, in the parent process. Nothing was sent.
+/// Returned by every function that takes a client, except iotda_close, iotda_stats and iotda_server_time_ms.
 pub const IOTDA_E_FORKED: iotda_status_t = 61;
-/// There is no memory for a request, or this library has a fault: the message says which. After a fault the handle
-/// answers every call with this status: close it, and please report the fault. Returned by every function that
-/// returns a status.
+/// Free memory or send less at a time: there is no memory for what the call was given. Or report a fault of this
+/// library: then the handle returns this status from each later call; close it and make a new one. The message says
+/// which. Returned by every function that returns a status.
 pub const IOTDA_E_INTERNAL: iotda_status_t = 62;
 
 /// A status, the kind of the core's errors that it stands for, and what is said of it.
@@ -94,19 +100,19 @@ macro_rules! row {
 
 /// Every status.
 const TABLE: &[Row] = &[
-    row!(IOTDA_OK, None, c"Done."),
+    row!(IOTDA_OK, None, c"Success."),
     row!(IOTDA_E_INVALID_ARGUMENT, Some(ErrorKind::InvalidArgument), c"An argument is wrong; nothing was sent."),
     row!(IOTDA_E_TOO_LARGE, Some(ErrorKind::TooLarge), c"The report passes the platform's limit of 1 MB."),
     row!(IOTDA_E_CONFIG, Some(ErrorKind::Config), c"A setting is missing or wrong."),
-    row!(IOTDA_E_DNS, Some(ErrorKind::Dns), c"The host name could not be looked up."),
+    row!(IOTDA_E_DNS, Some(ErrorKind::Dns), c"The host name could not be resolved."),
     row!(IOTDA_E_CONNECT, Some(ErrorKind::Connect), c"There is no connection to the platform, or it broke."),
     row!(IOTDA_E_TLS, Some(ErrorKind::Tls), c"The TLS handshake failed."),
     row!(
         IOTDA_E_CLOCK,
         Some(ErrorKind::Clock),
-        c"The clock of this machine is not set, so certificates cannot be checked."
+        c"The clock of this machine is not set, so certificates cannot be verified."
     ),
-    row!(IOTDA_E_TIMEOUT, Some(ErrorKind::Timeout), c"The time of the call was over."),
+    row!(IOTDA_E_TIMEOUT, Some(ErrorKind::Timeout), c"The timeout of the call expired."),
     row!(IOTDA_E_CANCELLED, Some(ErrorKind::Cancelled), c"The call was cancelled."),
     row!(
         IOTDA_E_AUTH_FAILED,
@@ -129,7 +135,7 @@ const TABLE: &[Row] = &[
         c"A child device does not exist or does not belong to this gateway."
     ),
     row!(IOTDA_E_REJECTED, Some(ErrorKind::Rejected), c"The platform refused this data."),
-    row!(IOTDA_E_SERVER, Some(ErrorKind::Server), c"The platform has a fault of its own; try again later."),
+    row!(IOTDA_E_SERVER, Some(ErrorKind::Server), c"The platform failed to process the request; try again later."),
     row!(IOTDA_E_PROTOCOL, Some(ErrorKind::Protocol), c"What answered does not speak the platform's protocol."),
     row!(IOTDA_E_PARTIAL, Some(ErrorKind::Partial), c"Some child devices were delivered and others were not."),
     row!(IOTDA_E_STORAGE, Some(ErrorKind::Storage), c"Reports kept on disk could not be read or written."),
@@ -138,7 +144,11 @@ const TABLE: &[Row] = &[
         Some(ErrorKind::Forked),
         c"The client was made before a fork; make a new one in the child process."
     ),
-    row!(IOTDA_E_INTERNAL, Some(ErrorKind::Internal), c"There is no memory, or the library met a fault of its own."),
+    row!(
+        IOTDA_E_INTERNAL,
+        Some(ErrorKind::Internal),
+        c"There is no memory for what the call was given, or the library has a fault."
+    ),
 ];
 
 // A kind of the core without a status, or with two, does not compile.
@@ -157,9 +167,9 @@ const _: () = {
     }
 };
 
-/// What is said of a number that is none of ours.
+/// What is said of any other number.
 const UNKNOWN: Row =
-    Row { status: i32::MIN, kind: None, name: c"IOTDA_E_UNKNOWN", text: c"This is no status of this library." };
+    Row { status: i32::MIN, kind: None, name: c"IOTDA_E_UNKNOWN", text: c"This is not a status of this library." };
 
 /// The name of a status, such as "IOTDA_E_RATE_LIMITED"; "IOTDA_E_UNKNOWN" for any other number.
 ///

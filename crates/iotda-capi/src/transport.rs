@@ -1,4 +1,4 @@
-//! `iotda_transport_t`: the program's own way to the network.
+//! `iotda_transport_t`: a custom transport.
 
 use std::ffi::{CString, c_char, c_void};
 use std::io;
@@ -17,16 +17,16 @@ pub const IOTDA_IO_TIMEOUT: i64 = -1;
 /// For send and receive of iotda_transport_t: the connection is broken.
 pub const IOTDA_IO_FAILED: i64 = -2;
 
-/// The program's own way to the network. All functions are required, but for destroy.
+/// A custom transport: connections that the program supplies. All functions are required, except destroy.
 ///
 /// They are called in the threads that make the calls: connect at the same time in several of them, the
-/// others by one thread at a time for each connection. They must not throw, and must not call the library.
-/// Each is told how long it may take; a call that was cancelled ends when the function returns, so the
-/// library asks for short waits where a call can be cancelled.
+/// others by one thread at a time for each connection. They must return (no exception, no pthread_exit), and must not
+/// call the library. Each is given the time that it may take; a call that was cancelled ends when the function
+/// returns, so the library asks for short waits where a call can be cancelled.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct iotda_transport_t {
-    /// sizeof(iotda_transport_t).
+    /// sizeof(iotda_transport_t); 0 counts as the size of the first version.
     pub struct_size: usize,
     /// Passed to connect and destroy as it is.
     pub user_data: *mut c_void,
@@ -37,16 +37,20 @@ pub struct iotda_transport_t {
     pub connect: Option<
         unsafe extern "C" fn(user_data: *mut c_void, host: *const c_char, port: u16, timeout_ms: u32) -> *mut c_void,
     >,
-    /// Sends some of the len bytes, at least one, and returns how many; IOTDA_IO_TIMEOUT or IOTDA_IO_FAILED.
+    /// Sends some of the len bytes, at least one, and returns how many. Waits for at most timeout_ms until it can send
+    /// one; if it cannot, it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if the connection is broken. 0 is taken for a
+    /// broken connection as well, unless timeout_ms is 0; so is a number above len.
     pub send:
         Option<unsafe extern "C" fn(connection: *mut c_void, data: *const c_void, len: usize, timeout_ms: u32) -> i64>,
-    /// Receives between one and size bytes and returns how many; 0 at the end of the stream; IOTDA_IO_TIMEOUT or
-    /// IOTDA_IO_FAILED. With a timeout_ms of 0 it must not wait.
+    /// Receives between one and size bytes and returns how many; 0 at the end of the stream. Waits for at most
+    /// timeout_ms until there is one, not at all if that is 0; then it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if the
+    /// connection is broken; a number above size is taken for that.
     pub receive:
         Option<unsafe extern "C" fn(connection: *mut c_void, buffer: *mut c_void, size: usize, timeout_ms: u32) -> i64>,
     /// Closes a connection; it is not used afterwards.
     pub close: Option<unsafe extern "C" fn(connection: *mut c_void)>,
-    /// Called with user_data once, when the config and all clients made of it are freed; NULL: nothing is.
+    /// Called with user_data once, after the last connection is closed: see iotda_config_set_transport. NULL: nothing
+    /// is called.
     pub destroy: iotda_destroy_t,
 }
 
@@ -188,20 +192,20 @@ impl Drop for ProgramConnection {
 fn progress(sent: usize, timeout: Duration) -> io::Result<usize> {
     match sent {
         0 if timeout.is_zero() => Err(io::ErrorKind::TimedOut.into()),
-        0 => {
-            Err(io::Error::other("its send function returned 0 with time left: it must wait, or say IOTDA_IO_TIMEOUT"))
-        }
+        0 => Err(io::Error::other(
+            "its send function returned 0 with time left: let it wait, and return IOTDA_IO_TIMEOUT",
+        )),
         sent => Ok(sent),
     }
 }
 
-/// What a function of the program's returned, which may be anything.
+/// What a function of the program returned, which may be anything.
 fn amount(returned: i64, most: usize) -> io::Result<usize> {
     match usize::try_from(returned) {
         Ok(amount) if amount <= most => Ok(amount),
-        Ok(_) => Err(io::Error::other("the transport says that it moved more bytes than it was given")),
+        Ok(_) => Err(io::Error::other("its function returned a number above the length that it was given")),
         Err(_) if returned == IOTDA_IO_TIMEOUT => Err(io::ErrorKind::TimedOut.into()),
-        Err(_) => Err(io::Error::other("the program's own transport failed")),
+        Err(_) => Err(io::Error::other("its function returned IOTDA_IO_FAILED")),
     }
 }
 

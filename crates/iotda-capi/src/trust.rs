@@ -6,8 +6,8 @@ use crate::config::iotda_config_t;
 use crate::outcome::{Outcome, Stop};
 use crate::status::iotda_status_t;
 
-/// The certificate authorities to trust: len bytes of PEM text with one or more certificates. They take the
-/// place of the public authorities that are built in.
+/// The certificate authorities to trust: len bytes of PEM text with one or more certificates. They replace
+/// the public authorities that are built in, and any that were set or added before.
 ///
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
@@ -33,8 +33,8 @@ pub unsafe extern "C" fn iotda_config_set_ca_file(config: *mut iotda_config_t, p
     })
 }
 
-/// Certificate authorities to trust beside those that are trusted already: the public ones that are built in,
-/// or those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates.
+/// Certificate authorities to trust in addition to those that are trusted already: the public ones that are built
+/// in, or those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates.
 ///
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]

@@ -1,4 +1,4 @@
-//! `iotda_destroy_t`, and what a callback of the program's is given: it is destroyed once, after its last use.
+//! `iotda_destroy_t`, and the `user_data` that a callback is given: it is destroyed once, after its last use.
 
 use std::ffi::c_void;
 use std::fmt;
