@@ -4,49 +4,46 @@
 //! to its start. Rust's frames do not take part in that: the process would abort, with locks held. So the library
 //! defers it; a cancellation that arrives meanwhile takes effect at the first such call after it.
 
-/// While it lives, the thread that made it cannot be cancelled.
-#[derive(Debug)]
-#[must_use]
-pub struct Deferred {
-    #[cfg(not(target_os = "android"))]
-    before: libc::c_int,
-    /// The state is one of the thread's.
-    _of_this_thread: std::marker::PhantomData<*mut ()>,
-}
+use std::marker::PhantomData;
 
-// Android's C library has no pthread_cancel.
-#[cfg(not(target_os = "android"))]
+#[cfg(any(all(target_os = "linux", not(target_env = "ohos")), target_vendor = "apple"))]
 mod sys {
-    // The crate libc declares it for few systems.
+    // The crate libc does not declare it for these systems.
     unsafe extern "C" {
         pub(super) fn pthread_setcancelstate(state: libc::c_int, before: *mut libc::c_int) -> libc::c_int;
     }
 
-    #[cfg(any(target_os = "linux", target_os = "emscripten"))]
-    pub(super) const DISABLE: libc::c_int = 1;
-    #[cfg(target_vendor = "apple")]
+    pub(super) const DISABLE: libc::c_int = if cfg!(target_vendor = "apple") { 0 } else { 1 };
+}
+
+/// Android's C library has no `pthread_cancel`; others have not been looked at.
+#[cfg(not(any(all(target_os = "linux", not(target_env = "ohos")), target_vendor = "apple")))]
+mod sys {
+    pub(super) unsafe fn pthread_setcancelstate(_state: libc::c_int, _before: *mut libc::c_int) -> libc::c_int {
+        0
+    }
+
     pub(super) const DISABLE: libc::c_int = 0;
-    #[cfg(not(any(target_os = "linux", target_os = "emscripten", target_vendor = "apple")))]
-    pub(super) const DISABLE: libc::c_int = libc::PTHREAD_CANCEL_DISABLE;
+}
+
+/// While it lives, the thread that made it cannot be cancelled.
+#[derive(Debug)]
+#[must_use]
+pub struct Deferred {
+    before: libc::c_int,
+    /// The state is one of the thread's.
+    _of_this_thread: PhantomData<*mut ()>,
 }
 
 impl Deferred {
     /// Defers the cancellation of this thread.
     #[inline]
     pub fn new() -> Self {
-        #[cfg(not(target_os = "android"))]
-        let before = {
-            let mut before = sys::DISABLE;
-            // SAFETY: a known state and a place for the old one, the only things that the call can object to. Both
-            // glibc and musl only change a flag of the thread.
-            unsafe { sys::pthread_setcancelstate(sys::DISABLE, &mut before) };
-            before
-        };
-        Deferred {
-            #[cfg(not(target_os = "android"))]
-            before,
-            _of_this_thread: std::marker::PhantomData,
-        }
+        let mut before = sys::DISABLE;
+        // SAFETY: a known state and a place for the old one, the only things that the call can object to. Both
+        // glibc and musl only change a flag of the thread.
+        unsafe { sys::pthread_setcancelstate(sys::DISABLE, &mut before) };
+        Deferred { before, _of_this_thread: PhantomData }
     }
 }
 
@@ -59,17 +56,14 @@ impl Default for Deferred {
 impl Drop for Deferred {
     #[inline]
     fn drop(&mut self) {
-        #[cfg(not(target_os = "android"))]
-        {
-            let mut ours = 0;
-            // SAFETY: the state is one that the system gave. The call is no cancellation point: with the deferred type
-            // of cancellation, which is what a thread has unless it asks for the other, nothing unwinds here.
-            unsafe { sys::pthread_setcancelstate(self.before, &mut ours) };
-        }
+        let mut ours = 0;
+        // SAFETY: the state is one that the system gave. The call is no cancellation point: with the deferred type
+        // of cancellation, which is what a thread has unless it asks for the other, nothing unwinds here.
+        unsafe { sys::pthread_setcancelstate(self.before, &mut ours) };
     }
 }
 
-#[cfg(all(test, not(target_os = "android")))]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 

@@ -283,6 +283,9 @@ static int outcome(void (*step)(void), size_t n) {
     return WEXITSTATUS(status);
 }
 
+/* Allocations that were made to fail. None would mean that the library's are not those of this program. */
+static size_t reached = 0;
+
 /* Whether no allocation of the step went wrong, and no more of them ended the process than are known to. */
 static bool campaign(const char *name, void (*step)(void), size_t most_aborts) {
     size_t aborts = 0;
@@ -299,6 +302,7 @@ static bool campaign(const char *name, void (*step)(void), size_t most_aborts) {
             good = false;
         }
     }
+    reached += n - 1;
     printf("%s: %zu of %zu allocations that fail end the process\n", name, aborts, n - 1);
     fflush(stdout);
     if (aborts > most_aborts)
@@ -315,5 +319,6 @@ int main(int argc, char **argv) {
     bool good = true;
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
         good = campaign(steps[i].name, steps[i].run, large ? steps[i].large_aborts : SIZE_MAX) && good;
+    CHECK(reached > sizeof steps / sizeof steps[0]);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -403,7 +403,16 @@ constexpr bool
 static_assert(can_be_added<unsigned char> && can_be_added<std::string_view> && can_be_added<float>);
 static_assert(!can_be_added<char> && !can_be_added<wchar_t> && !can_be_added<void *>);
 
+/* The C struct, which can be started, and started again. */
+static void the_c_struct() {
+    iotda_call_t call = IOTDA_CALL_INIT;
+    CHECK(iotda_auth(nullptr, &call) == IOTDA_E_INVALID_ARGUMENT && call.message[0] != '\0');
+    call = IOTDA_CALL_INIT;
+    CHECK(call.struct_size == sizeof call && call.message[0] == '\0');
+}
+
 int main() {
+    the_c_struct();
     no_value_of_a_failed_call();
     CHECK(std::strcmp(iotda::status_name(iotda::Status::rate_limited), "IOTDA_E_RATE_LIMITED") ==
           0);
