@@ -152,7 +152,10 @@ static void batch(iotda_client_t *client) {
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         iotda_child_t children[2] = {good, wrong[i]};
         iotda_call_t told = IOTDA_CALL_INIT;
-        REFUSED(iotda_gateway_batch(client, children, 2, NULL, &told));
+        iotda_status_t child_status[3] = {IOTDA_OK, IOTDA_OK, 99};
+        REFUSED(iotda_gateway_batch(client, children, 2, child_status, &told));
+        CHECK(child_status[0] == IOTDA_E_INVALID_ARGUMENT && child_status[1] == IOTDA_E_INVALID_ARGUMENT);
+        CHECK(child_status[2] == 99); /* of no child */
         CHECK(strstr(told.message, "children[1]") != NULL);
         CHECK(told.attempts == 0);
     }
