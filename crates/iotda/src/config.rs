@@ -110,8 +110,9 @@ impl Config {
     /// How long one attempt of a call may take unless [`attempt_timeout`](Self::attempt_timeout) says
     /// otherwise.
     pub const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-    /// How many connections are kept while nobody uses them.
-    pub const DEFAULT_KEPT_CONNECTIONS: usize = 8;
+    /// The most connections that are open for requests at the same time, unless
+    /// [`max_connections`](Self::max_connections) says otherwise. The platform takes some hundred new ones a second.
+    pub const DEFAULT_MAX_CONNECTIONS: usize = 256;
     /// How long they are kept: a little less than the 60 s after which servers commonly close.
     pub const DEFAULT_KEPT_FOR: Duration = Duration::from_secs(55);
 
@@ -132,8 +133,8 @@ impl Config {
                 keepalive: None,
             },
             kept: KeptConnections {
-                most: usize::MAX,
-                idle: Self::DEFAULT_KEPT_CONNECTIONS,
+                most: Self::DEFAULT_MAX_CONNECTIONS,
+                idle: usize::MAX,
                 time: Self::DEFAULT_KEPT_FOR,
             },
             token: None,
@@ -280,7 +281,18 @@ impl Config {
         Ok(self)
     }
 
-    /// How many connections are kept open while nobody uses them, and for how long.
+    /// The most connections that are open for requests at the same time, at least 1: further requests wait for one,
+    /// within their call's time.
+    pub fn max_connections(&mut self, most: usize) -> Result<&mut Self> {
+        if most == 0 {
+            return Err(Error::invalid("allow at least one connection: the most connections are 0"));
+        }
+        self.kept.most = most;
+        Ok(self)
+    }
+
+    /// The most connections that are kept open while nobody uses them (0: none), and for how long. Default: as many as
+    /// were lately used at the same time, for 55 s.
     pub fn kept_connections(&mut self, most: usize, for_time: Duration) -> &mut Self {
         (self.kept.idle, self.kept.time) = (most, for_time);
         self
