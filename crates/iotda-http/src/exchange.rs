@@ -160,7 +160,7 @@ impl Exchange for Https {
 impl Https {
     fn post_once(&self, post: &Post<'_>, bounds: &Bounds<'_>) -> Result<Answer> {
         let began = Instant::now();
-        let (_slot, kept) = self.pool.take(began, bounds)?;
+        let (slot, kept) = self.pool.take(began, bounds)?;
         let (mut stream, now) = match kept {
             Some(stream) => (stream, began),
             None => (Box::new(self.connector.open(bounds)?), Instant::now()),
@@ -174,7 +174,7 @@ impl Https {
                 }
                 if keep {
                     let since = stream.last_moved();
-                    self.pool.keep(stream, since);
+                    slot.keep(stream, since);
                 }
                 Ok(answer)
             }

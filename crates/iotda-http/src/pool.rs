@@ -42,66 +42,50 @@ impl Pool {
     /// The right to use a connection, and one that the server has not closed, as far as one look can tell; `None`: a
     /// new one is to be opened. Waits, within `bounds`, while as many as allowed are in use.
     pub(crate) fn take(&self, now: Instant, bounds: &Bounds<'_>) -> Result<(Slot<'_>, Option<Box<Stream>>)> {
-        let slot = self.slot(bounds)?;
-        let stream = if bounds.fresh { None } else { self.standing(now) };
-        Ok((slot, stream))
-    }
-
-    fn slot(&self, bounds: &Bounds<'_>) -> Result<Slot<'_>> {
         let mut state = self.lock();
         while state.in_use >= self.settings.most {
-            if bounds.is_cancelled() {
-                return Err(Error::new(Kind::Cancelled, "the call was cancelled while it waited for a connection"));
-            }
-            if bounds.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Err(Error::new(
-                    Kind::Timeout,
-                    format!(
-                        "allow more connections or a longer timeout: all {} were in use for the whole call",
-                        self.settings.most
-                    ),
-                ));
-            }
-            state.waiting += 1;
-            state = self.freed.wait(&self.state, state, bounds.deadline, bounds.cancel);
-            state.waiting -= 1;
+            state = self.wait(state, bounds)?;
         }
         state.in_use += 1;
-        Ok(Slot(self))
-    }
-
-    fn standing(&self, now: Instant) -> Option<Box<Stream>> {
-        loop {
-            let Kept { mut stream, since } = self.lock().kept.pop_back()?;
+        let slot = Slot(self);
+        if bounds.fresh {
+            return Ok((slot, None));
+        }
+        while let Some(Kept { mut stream, since }) = state.kept.pop_back() {
             if now.saturating_duration_since(since) >= self.settings.time {
                 // The others are older still. They are closed without the lock.
-                let old = std::mem::take(&mut self.lock().kept);
-                drop(old);
-            } else if stream.still_stands() {
-                return Some(stream);
+                let old = std::mem::take(&mut state.kept);
+                drop(state);
+                drop((stream, old));
+                return Ok((slot, None));
             }
+            drop(state);
+            if stream.still_stands() {
+                return Ok((slot, Some(stream)));
+            }
+            drop(stream);
+            state = self.lock();
         }
+        Ok((slot, None))
     }
 
-    /// Keeps a connection, on which nothing has moved `since` then, for the next request.
-    pub(crate) fn keep(&self, stream: Box<Stream>, since: Instant) {
-        if self.settings.idle == 0 {
-            return;
+    fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>, bounds: &Bounds<'_>) -> Result<MutexGuard<'a, State>> {
+        if bounds.is_cancelled() {
+            return Err(Error::new(Kind::Cancelled, "the call was cancelled while it waited for a connection"));
         }
-        let mut gone = Vec::new();
-        let mut state = self.lock();
-        // The oldest go if they are too many, or have been here too long.
-        while let Some(oldest) = state.kept.front() {
-            let is_old = since.saturating_duration_since(oldest.since) >= self.settings.time;
-            if !is_old && state.kept.len() < self.settings.idle {
-                break;
-            }
-            gone.extend(state.kept.pop_front());
+        if bounds.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(Error::new(
+                Kind::Timeout,
+                format!(
+                    "allow more connections or a longer timeout: all {} were in use for the whole call",
+                    self.settings.most
+                ),
+            ));
         }
-        state.kept.push_back(Kept { stream, since });
-        drop(state);
-        // Closed without the lock.
-        drop(gone);
+        state.waiting += 1;
+        let mut state = self.freed.wait(&self.state, state, bounds.deadline, bounds.cancel);
+        state.waiting -= 1;
+        Ok(state)
     }
 
     /// One that was opened at `opened` turned out to be dead: those that are no younger have probably gone with it, with
@@ -120,14 +104,43 @@ impl Pool {
     }
 }
 
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
+impl Slot<'_> {
+    /// Keeps the connection, on which nothing has moved `since` then, for the next request.
+    pub(crate) fn keep(self, stream: Box<Stream>, since: Instant) {
+        let Pool { settings, .. } = self.0;
+        let mut gone = Vec::new();
         let mut state = self.0.lock();
+        // The oldest go if they are too many, or have been here too long.
+        while let Some(oldest) = state.kept.front() {
+            let is_old = since.saturating_duration_since(oldest.since) >= settings.time;
+            if !is_old && state.kept.len() < settings.idle {
+                break;
+            }
+            gone.extend(state.kept.pop_front());
+        }
+        if settings.idle > 0 {
+            state.kept.push_back(Kept { stream, since });
+        } else {
+            gone.push(Kept { stream, since });
+        }
+        self.end(state);
+        std::mem::forget(self);
+        // Closed without the lock.
+        drop(gone);
+    }
+
+    fn end(&self, mut state: MutexGuard<'_, State>) {
         state.in_use -= 1;
         let waiting = state.waiting > 0;
         drop(state);
         if waiting {
             self.0.freed.notify_all();
         }
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.end(self.0.lock());
     }
 }

@@ -166,8 +166,8 @@ fn connections_that_are_younger_than_a_dead_one_stay() {
     open_in_order(&https, 3);
     let mut taken: Vec<_> = (0..3).map(|_| https.pool.take(Instant::now(), &Bounds::default()).unwrap()).collect();
     // The oldest is put back last.
-    for (_, stream) in &mut taken {
-        https.pool.keep(stream.take().unwrap(), Instant::now());
+    for (slot, stream) in taken.drain(..) {
+        slot.keep(stream.unwrap(), Instant::now());
     }
     network.dead.lock().unwrap().insert(0);
     https.post(&POST, &impatient()).map(drop).unwrap_err();

@@ -21,7 +21,8 @@ const CHILDREN_MAX: usize = 1024;
 /// The memory of one gateway.
 #[derive(Default)]
 pub(crate) struct Learned {
-    state: Mutex<State>,
+    /// In a box, since most devices are no gateways.
+    state: Mutex<Option<Box<State>>>,
 }
 
 #[derive(Default)]
@@ -41,7 +42,7 @@ struct Unknown {
 
 /// The memory at one moment, by the monotonic clock.
 pub(crate) struct At<'a> {
-    state: MutexGuard<'a, State>,
+    state: MutexGuard<'a, Option<Box<State>>>,
     now: Duration,
 }
 
@@ -54,7 +55,7 @@ impl Learned {
 impl At<'_> {
     /// What is remembered about a child. Its id is only asked for if there is anything to remember.
     pub(crate) fn standing<'i>(&self, id: impl FnOnce() -> &'i str) -> Standing {
-        if self.state.unknown.is_empty() {
+        if self.unknown_children().is_empty() {
             return Standing::Open;
         }
         match self.until(id()) {
@@ -72,52 +73,61 @@ impl At<'_> {
     /// The platform does not know this child.
     pub(crate) fn unknown(&mut self, id: &str) {
         let (now, until) = (self.now, self.now.saturating_add(KEPT));
-        if let Ok(place) = self.place(id) {
-            self.state.unknown[place].until = until;
+        let place = self.place(id);
+        let unknown = &mut self.state.get_or_insert_default().unknown;
+        if let Ok(place) = place {
+            unknown[place].until = until;
             return;
         }
-        if self.state.unknown.len() >= CHILDREN_MAX {
-            self.state.unknown.retain(|known| known.until > now);
+        if unknown.len() >= CHILDREN_MAX {
+            unknown.retain(|known| known.until > now);
         }
-        if self.state.unknown.len() < CHILDREN_MAX {
-            let place = self.place(id).unwrap_or_else(|place| place);
-            self.state.unknown.insert(place, Unknown { id: id.into(), until });
+        if unknown.len() < CHILDREN_MAX {
+            let place = place_of(id, unknown).unwrap_or_else(|place| place);
+            unknown.insert(place, Unknown { id: id.into(), until });
         }
     }
 
     /// The platform accepted what these children reported.
     pub(crate) fn accepted<'i>(&mut self, ids: impl Iterator<Item = &'i str>) {
-        if self.state.unknown.is_empty() {
-            return;
-        }
+        let Some(state) = &mut *self.state else { return };
         for id in ids {
-            if let Ok(place) = self.place(id) {
-                self.state.unknown.remove(place);
+            if let Ok(place) = place_of(id, &state.unknown) {
+                state.unknown.remove(place);
             }
         }
     }
 
     fn until(&self, id: &str) -> Option<Duration> {
-        self.place(id).ok().map(|place| self.state.unknown[place].until)
+        self.place(id).ok().map(|place| self.unknown_children()[place].until)
     }
 
     /// Where a child stands, or would stand.
     fn place(&self, id: &str) -> Result<usize, usize> {
-        self.state.unknown.binary_search_by(|known| (*known.id).cmp(id))
+        place_of(id, self.unknown_children())
+    }
+
+    fn unknown_children(&self) -> &[Unknown] {
+        self.state.as_ref().map_or(&[], |state| &state.unknown)
     }
 
     /// The most that a request holds, as far as is known.
     pub(crate) fn limits(&self) -> Limits {
-        if self.state.limits_until > self.now { self.state.limits } else { Limits::default() }
+        let known = self.state.as_ref().filter(|state| state.limits_until > self.now);
+        known.map_or_else(Limits::default, |state| state.limits)
     }
 
     /// The platform took no more than this.
     pub(crate) fn limited(&mut self, limits: Limits) {
         let known = self.limits(); // Another batch may have learned another one meanwhile.
-        self.state.limits =
-            Limits { children: known.children.min(limits.children), bytes: known.bytes.min(limits.bytes) };
-        self.state.limits_until = self.now.saturating_add(KEPT);
+        let state = self.state.get_or_insert_default();
+        state.limits = Limits { children: known.children.min(limits.children), bytes: known.bytes.min(limits.bytes) };
+        state.limits_until = self.now.saturating_add(KEPT);
     }
+}
+
+fn place_of(id: &str, unknown: &[Unknown]) -> Result<usize, usize> {
+    unknown.binary_search_by(|known| (*known.id).cmp(id))
 }
 
 #[cfg(test)]
@@ -164,13 +174,13 @@ mod tests {
             learned.at(START).unknown(&n.to_string());
         }
         let beyond = CHILDREN_MAX.to_string();
-        assert_eq!(learned.at(START).state.unknown.len(), CHILDREN_MAX);
+        assert_eq!(learned.at(START).unknown_children().len(), CHILDREN_MAX);
         assert_eq!(standing(&learned, START, &beyond), Standing::Open);
         // A full memory still renews what it holds.
         let later = START + Duration::from_secs(60);
         learned.at(later).unknown("0");
         learned.at(START + KEPT).unknown(&beyond);
-        assert_eq!(learned.at(START).state.unknown.len(), 2);
+        assert_eq!(learned.at(START).unknown_children().len(), 2);
         assert_eq!(standing(&learned, START + KEPT, "0"), Standing::Unknown);
         assert_eq!(standing(&learned, START + KEPT, &beyond), Standing::Unknown);
     }

@@ -9,6 +9,7 @@
 
 mod queue;
 mod rate;
+mod sending;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use queue::{Queue, Stretch, seconds};
 use rate::Rate;
+use sending::Sending;
 
 /// What one unit of the platform's count holds, in bytes.
 const UNIT: usize = 4096;
@@ -32,19 +34,18 @@ pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The pace of one device, or of all devices of a platform.
 pub(crate) struct Pace {
-    /// A limit is known or was met. Never unset: without one, an accepted report takes no lock.
+    /// A limit is known or was met. Never unset: without one, a report takes no lock.
     limited: AtomicBool,
-    state: Mutex<State>,
+    /// To know the rate at which a limit is met.
+    sending: Sending,
+    /// From the first limit on; most devices never meet one.
+    state: Mutex<Option<Box<State>>>,
 }
 
 struct State {
     rate: Rate,
     queue: Queue,
     decreased: Option<Duration>,
-    /// Units sent in the second that began at `second`, to know the rate at which a limit was met.
-    second: Duration,
-    sent: f64,
-    sent_before: f64,
 }
 
 /// The place of one report in the lines of `N` paces, one after the other: it enters the second when it is due in the
@@ -86,15 +87,19 @@ pub(crate) fn reserve<const N: usize>(
     units: f64,
     longest: impl FnOnce() -> Duration,
 ) -> Result<Place<'_, N>, Duration> {
+    if !paces.iter().any(|pace| pace.limited.load(Ordering::Relaxed)) {
+        paces.iter().for_each(|pace| pace.sending.count(now, units));
+        return Ok(Place { paces, turns: [Turn::Free; N], units, asked: now, sent: false });
+    }
     let mut states = paces.map(Pace::lock);
-    let waits = states.each_mut().map(|state| state.wait_at_end(now));
+    let waits = states.each_mut().map(|state| state.as_mut().map_or(Duration::ZERO, |state| state.wait_at_end(now)));
     let wait = waits.into_iter().max().unwrap_or_default();
     if !wait.is_zero() && wait > longest() {
         return Err(wait);
     }
     let mut turns = [Turn::Ahead; N];
-    for ((turn, state), wait) in turns.iter_mut().zip(&mut states).zip(waits) {
-        *turn = state.enter(now, units);
+    for (index, wait) in waits.into_iter().enumerate() {
+        turns[index] = paces[index].enter(&mut states[index], now, units);
         if !wait.is_zero() {
             break;
         }
@@ -104,7 +109,8 @@ pub(crate) fn reserve<const N: usize>(
 
 /// How long a report that comes `now` has to wait in `paces`.
 pub(crate) fn wait<const N: usize>(paces: [&Pace; N], now: Duration) -> Duration {
-    paces.into_iter().map(|pace| pace.lock().wait_at_end(now)).max().unwrap_or_default()
+    let wait_at_end = |pace: &Pace| pace.lock().as_mut().map_or(Duration::ZERO, |state| state.wait_at_end(now));
+    paces.into_iter().map(wait_at_end).max().unwrap_or_default()
 }
 
 /// How often the platform counts a report of `bytes`.
@@ -117,20 +123,15 @@ impl Pace {
     pub(crate) fn new(known: Option<f64>) -> Self {
         Pace {
             limited: AtomicBool::new(known.is_some()),
-            state: Mutex::new(State {
-                rate: Rate::new(known),
-                queue: Queue::default(),
-                decreased: None,
-                second: Duration::ZERO,
-                sent: 0.0,
-                sent_before: 0.0,
-            }),
+            sending: Sending::default(),
+            state: Mutex::new(known.map(|known| Box::new(State::new(Some(known))))),
         }
     }
 
     /// The platform refused a report because of this rate. The report was sent at `sent`.
     pub(crate) fn limited(&self, now: Duration, sent: Duration, said: Limited) {
         let mut state = self.lock();
+        let state = state.get_or_insert_with(|| Box::new(State::new(None)));
         match state.rate.current() {
             Some(rate) => state.advance(now, rate),
             None => state.queue.begin(now),
@@ -142,20 +143,32 @@ impl Pace {
             return;
         }
         state.decreased = Some(now);
-        let sending = state.sent.max(state.sent_before);
-        state.rate.refused(sending, said.limit);
+        state.rate.refused(self.sending.rate(), said.limit);
         if let Some(rate) = state.rate.current() {
             state.queue.hold(now.saturating_add(seconds(1.0 / rate)));
         }
         self.limited.store(true, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// Takes a place at the end of the line; where there is none, the report is counted.
+    fn enter(&self, state: &mut Option<Box<State>>, now: Duration, units: f64) -> Turn {
+        let turn = state.as_mut().and_then(|state| state.enter(units)).map_or(Turn::Free, Turn::At);
+        if matches!(turn, Turn::Free) {
+            self.sending.count(now, units);
+        }
+        turn
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<State>>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    fn new(known: Option<f64>) -> Self {
+        State { rate: Rate::new(known), queue: Queue::default(), decreased: None }
+    }
+
     fn advance(&mut self, now: Duration, rate: f64) {
         self.queue.advance(now, rate, !self.rate.is_known());
     }
@@ -166,12 +179,10 @@ impl State {
         self.queue.wait(self.queue.end(), rate)
     }
 
-    fn enter(&mut self, now: Duration, units: f64) -> Turn {
-        let Some(rate) = self.rate.current() else {
-            self.count(now, units);
-            return Turn::Free;
-        };
-        Turn::At(self.queue.take(units, rate, !self.rate.is_known()))
+    /// `None`: there is no line.
+    fn enter(&mut self, units: f64) -> Option<Stretch> {
+        let rate = self.rate.current()?;
+        Some(self.queue.take(units, rate, !self.rate.is_known()))
     }
 
     fn wait(&mut self, now: Duration, stretch: Stretch) -> Duration {
@@ -181,21 +192,10 @@ impl State {
         self.queue.wait(stretch.start, rate)
     }
 
-    fn use_up(&mut self, now: Duration, stretch: Stretch, units: f64) {
-        self.count(now, units);
+    fn use_up(&mut self, stretch: Stretch) {
         if let Some(rate) = self.rate.current() {
             self.queue.used(stretch, rate);
         }
-    }
-
-    fn count(&mut self, now: Duration, units: f64) {
-        let since = now.saturating_sub(self.second);
-        if since >= Duration::from_secs(1) {
-            self.sent_before = if since < Duration::from_secs(2) { self.sent } else { 0.0 };
-            self.sent = 0.0;
-            self.second = now;
-        }
-        self.sent += units;
     }
 }
 
@@ -210,12 +210,13 @@ impl<const N: usize> Place<'_, N> {
                 continue;
             }
             let mut state = pace.lock();
-            let wait = match *turn {
-                Turn::At(stretch) => state.wait(now, stretch),
-                Turn::Ahead | Turn::Free => state.wait_at_end(now),
+            let wait = match (&mut *state, &*turn) {
+                (Some(state), Turn::At(stretch)) => state.wait(now, *stretch),
+                (Some(state), Turn::Ahead | Turn::Free) => state.wait_at_end(now),
+                (None, _) => Duration::ZERO,
             };
             if matches!(turn, Turn::Ahead) && longest.is_zero() {
-                *turn = state.enter(now, self.units);
+                *turn = pace.enter(&mut state, now, self.units);
             }
             longest = longest.max(wait);
         }
@@ -226,7 +227,10 @@ impl<const N: usize> Place<'_, N> {
     pub(crate) fn sent(&mut self) {
         self.sent = true;
         for (pace, stretch) in self.held() {
-            pace.lock().use_up(self.asked, stretch, self.units);
+            pace.sending.count(self.asked, self.units);
+            if let Some(state) = &mut *pace.lock() {
+                state.use_up(stretch);
+            }
         }
     }
 
@@ -234,6 +238,7 @@ impl<const N: usize> Place<'_, N> {
     pub(crate) fn accepted(&self) {
         for pace in self.paces.iter().filter(|pace| pace.limited.load(Ordering::Relaxed)) {
             let mut state = pace.lock();
+            let Some(state) = &mut *state else { continue };
             // What was sent before a decrease proves nothing about the decreased rate.
             if state.decreased.is_some_and(|decreased| self.asked >= decreased) {
                 state.rate.accepted(self.units);
@@ -258,7 +263,9 @@ impl<const N: usize> Drop for Place<'_, N> {
     fn drop(&mut self) {
         if !self.sent {
             for (pace, stretch) in self.held() {
-                pace.lock().queue.give_back(stretch);
+                if let Some(state) = &mut *pace.lock() {
+                    state.queue.give_back(stretch);
+                }
             }
         }
     }

@@ -89,3 +89,16 @@ impl Device {
         &self.identity.device_id
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn a_device_that_is_idle_is_small() {
+        // Beside it: its id, its secret, and what the C API keeps; with them at most 400 bytes are promised.
+        let size = size_of::<Device>();
+        assert!(size <= 240, "{size} bytes");
+    }
+}

@@ -40,7 +40,7 @@ fn refuse(pace: &Pace, now: Duration) {
 }
 
 fn rate(pace: &Pace) -> f64 {
-    pace.lock().rate.current().unwrap()
+    pace.lock().as_ref().unwrap().rate.current().unwrap()
 }
 
 /// A pace that refusals brought to the slowest rate, and the time then.
