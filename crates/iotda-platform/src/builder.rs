@@ -3,24 +3,25 @@
 use crate::certificate::{Authority, CertificateKind};
 use crate::clock::Clock;
 use crate::fault::Fault;
+use crate::inspection::Inspection;
 use crate::journal::{Bounds, Journal};
 use crate::platform::{Platform, Thread};
 use crate::registry::Registry;
-use crate::server::Tls;
-use crate::state::State;
+use crate::server::{Timeouts, Tls};
+use crate::state::{Observer, Settings, State};
 use crate::{Error, inspection, server};
 use socket2::SockRef;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::sync::oneshot;
+use tokio::runtime::Runtime;
 
 /// Threads that serve connections.
 const WORKERS: usize = 2;
 
 /// How a platform is set up. Everything has a default.
-#[derive(Debug)]
 #[must_use]
 pub struct PlatformBuilder {
     registry: Registry,
@@ -37,6 +38,12 @@ pub struct PlatformBuilder {
     faults: Vec<Fault>,
     scenario_file: Option<PathBuf>,
     narrow_window: bool,
+    request_file: Option<PathBuf>,
+    inspection_hosts: Vec<String>,
+    token_seed: Option<u64>,
+    timeouts: Timeouts,
+    strict_model: bool,
+    observer: Option<Observer>,
 }
 
 impl Default for PlatformBuilder {
@@ -56,7 +63,24 @@ impl Default for PlatformBuilder {
             faults: Vec::new(),
             scenario_file: None,
             narrow_window: false,
+            request_file: None,
+            inspection_hosts: Vec::new(),
+            token_seed: None,
+            timeouts: Timeouts::default(),
+            strict_model: false,
+            observer: None,
         }
+    }
+}
+
+/// Shows where it would be; not who is registered, as secrets are among that.
+impl fmt::Debug for PlatformBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("PlatformBuilder")
+            .field("bind", &self.bind)
+            .field("inspection", &self.inspection)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,6 +125,46 @@ impl PlatformBuilder {
     /// A file to which every accepted report is appended, as a line of JSON.
     pub fn record_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.record_file = Some(path.into());
+        self
+    }
+
+    /// A file to which every request is appended, as a line of JSON. It holds passwords and access tokens: only its owner
+    /// can read it if it is not there yet.
+    pub fn request_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.request_file = Some(path.into());
+        self
+    }
+
+    /// One more host name under which the inspection API can be reached, beside `localhost`, `127.0.0.1` and `[::1]`: that
+    /// of a proxy or of a container. Others are refused, as they can be those of a page that somebody else has written.
+    pub fn inspection_host(mut self, name: impl Into<String>) -> Self {
+        self.inspection_hosts.push(name.into());
+        self
+    }
+
+    /// Makes access tokens of this number, so that each run issues the same. Default: tokens that nobody can guess.
+    pub fn token_seed(mut self, seed: u64) -> Self {
+        self.token_seed = Some(seed);
+        self
+    }
+
+    /// How long a connection may be silent. Default: those of [`Timeouts`].
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Refuses what does not fit the product's model with 400. Default: it is answered with 200 and thrown away, as the
+    /// vendor's manual says of the platform.
+    pub fn strict_model(mut self) -> Self {
+        self.strict_model = true;
+        self
+    }
+
+    /// Calls this with a line for each request and each failed handshake. The line has no line break and nothing that a
+    /// terminal would obey. The threads that serve call it: it must not wait.
+    pub fn on_line(mut self, observer: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
         self
     }
 
@@ -167,12 +231,20 @@ impl PlatformBuilder {
             None => self.registry,
         };
         let faults = faults(self.faults, self.scenario_file.as_deref())?;
-        let journal = Journal::new(self.bounds, self.record_file.as_deref())?;
+        let journal = Journal::new(self.bounds, self.record_file.as_deref(), self.request_file.as_deref())?;
         let clock = self.stopped_at.map_or_else(Clock::running, Clock::stopped);
-        let state = Arc::new(State::new(clock, registry, journal, token_lifetime_s, self.token_length));
+        let settings = Settings {
+            token_lifetime_s,
+            token_length: self.token_length,
+            token_seed: self.token_seed,
+            timeouts: self.timeouts,
+            strict_model: self.strict_model,
+            observer: self.observer,
+        };
+        let state = Arc::new(State::new(clock, registry, journal, settings)?);
 
         for fault in faults {
-            state.faults().add(fault);
+            state.faults().add(fault)?;
         }
 
         let authority = Authority::new("IoTDA stand-in platform authority")?;
@@ -191,28 +263,36 @@ impl PlatformBuilder {
             .enable_all()
             .build()
             .map_err(|error| Error::new(format!("the platform's threads could not be started: {error}")))?;
-        let register = |listener| {
+        let inspection_runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(format!("the platform's threads could not be started: {error}")))?;
+        let register = |listener, runtime: &Runtime| {
             let _context = runtime.enter();
             tokio::net::TcpListener::from_std(listener)
                 .map_err(|error| Error::new(format!("a listening socket could not be set up: {error}")))
         };
-        let (devices, inspectors) = (register(devices)?, register(inspectors)?);
-        let (stop, stopped) = oneshot::channel();
+        let (devices, inspectors) = (register(devices, &runtime)?, register(inspectors, &inspection_runtime)?);
         let shared = Arc::clone(&state);
-        let serve = move || {
+        let devices_thread = Thread::start("iotda-platform", move |stopped| {
             runtime.block_on(async move {
                 tokio::select! {
-                    () = server::serve(devices, tls, Arc::clone(&shared)) => {}
-                    () = inspection::serve(inspectors, shared) => {}
+                    () = server::serve(devices, tls, shared) => {}
                     _ = stopped => {}
                 }
             });
             // The runtime goes here, and the open connections with it.
-        };
-        let thread = std::thread::Builder::new()
-            .name("iotda-platform".to_owned())
-            .spawn(serve)
-            .map_err(|error| Error::new(format!("the platform's thread could not be started: {error}")))?;
+        })?;
+        // Whoever looks has a thread of their own: no device waits behind a list of all that was received.
+        let looker = Arc::new(Inspection::new(Arc::clone(&state), self.inspection_hosts));
+        let inspection_thread = Thread::start("iotda-inspection", move |stopped| {
+            inspection_runtime.block_on(async move {
+                tokio::select! {
+                    () = inspection::serve(inspectors, looker) => {}
+                    _ = stopped => {}
+                }
+            });
+        })?;
 
         Ok(Platform {
             state,
@@ -220,7 +300,7 @@ impl PlatformBuilder {
             url: format!("https://{}", reachable(address)),
             inspection_url: format!("http://{inspection_address}"),
             ca_pem,
-            _thread: Thread::new(stop, thread),
+            _threads: [devices_thread, inspection_thread],
         })
     }
 }

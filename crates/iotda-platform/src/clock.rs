@@ -47,6 +47,10 @@ impl Clock {
         self.change(|now_ms| *now_ms = unix_ms(to));
     }
 
+    pub(crate) fn is_stopped(&self) -> bool {
+        matches!(*self.0.lock().unwrap_or_else(PoisonError::into_inner), Reading::Stopped { .. })
+    }
+
     /// Stops the clock where it is.
     pub(crate) fn stop(&self) {
         let mut reading = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,7 @@
 //! Bytes as lower-case hexadecimal text, and random text made of it.
 
 use crate::Error;
+use sha2::{Digest, Sha256};
 
 pub(crate) fn encode(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -26,6 +27,14 @@ pub(crate) fn random(length: usize) -> Result<String, Error> {
     Ok(text)
 }
 
+/// `length` hexadecimal digits that look random and are the same for the same seed and number.
+pub(crate) fn seeded(seed: u64, number: u64, length: usize) -> String {
+    let block = |block: u64| encode(&Sha256::digest([seed, number, block].map(u64::to_be_bytes).concat()));
+    let mut text: String = (0..).map(block).take(length.div_ceil(64)).collect();
+    text.truncate(length);
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +44,14 @@ mod tests {
         assert_eq!(encode(&[0x00, 0x0f, 0xa5, 0xff]), "000fa5ff");
         assert_eq!(decode("000fA5ff"), Some(vec![0x00, 0x0f, 0xa5, 0xff]));
         assert_eq!((decode(""), decode("0"), decode("0g")), (Some(Vec::new()), None, None));
+    }
+
+    #[test]
+    fn seeded_text_is_the_same_again_and_another_for_each_number() {
+        assert_eq!(seeded(1, 2, 100), seeded(1, 2, 100));
+        assert_eq!(seeded(1, 2, 100).len(), 100);
+        let some: std::collections::HashSet<_> = (0..50).flat_map(|n| [seeded(1, n, 32), seeded(2, n, 32)]).collect();
+        assert_eq!(some.len(), 100);
     }
 
     #[test]

@@ -1,151 +1,157 @@
-//! The edge towards people and tests: plain HTTP on a loopback port, to see what was received, to register devices, to move
-//! the clock, and to have faults done. The calls are listed at the crate's front page.
+//! The edge towards people and tests: plain HTTP on a loopback port, to see what was received, to register devices, to
+//! move the clock, and to have faults done. Who may ask is for `guard` to say, before anything else; what there is to
+//! ask is in `calls`, and listed at the crate's front page.
 
+mod body;
+mod calls;
+mod events;
+mod guard;
+mod listing;
+mod query;
 mod registration;
 
-use crate::fault::Fault;
-use crate::journal::json;
 use crate::refusal::Refusal;
 use crate::server::accept;
 use crate::state::State;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use body::Body;
+use events::Streams;
+use guard::Caller;
+use http_body_util::{BodyExt, Limited};
+use hyper::HeaderMap;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use serde_json::json;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// In bytes.
 const BODY_LIMIT: usize = 1_048_576;
+/// How long a request's head may take, and a connection be silent between two of them.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request's body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What all connections share.
+pub(crate) struct Inspection {
+    state: Arc<State>,
+    /// Host names that are allowed beside this machine's.
+    hosts: Vec<String>,
+    streams: Arc<Streams>,
+}
+
+impl Inspection {
+    pub(crate) fn new(state: Arc<State>, hosts: Vec<String>) -> Self {
+        Self { state, hosts, streams: Arc::default() }
+    }
+}
 
 /// Accepts connections for ever.
-pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
+pub(crate) async fn serve(listener: TcpListener, inspection: Arc<Inspection>) {
     loop {
-        let Some(stream) = accept(&listener).await else { continue };
-        let state = Arc::clone(&state);
+        let Some(stream) = accept(&listener, &inspection.state).await else { continue };
+        let inspection = Arc::clone(&inspection);
         tokio::spawn(async move {
-            let service = service_fn(|request| respond(&state, request));
+            let service = service_fn(|request| respond(&inspection, request));
             // How a connection ends is the client's business.
             let _ = hyper::server::conn::http1::Builder::new()
-                .header_read_timeout(None)
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
         });
     }
 }
 
-/// A status and a JSON text.
-type Answer = (u16, String);
+/// What is answered to a call.
+struct Answer {
+    status: u16,
+    content_type: &'static str,
+    body: Body,
+    /// The methods that the path takes, where it was another one.
+    allow: Option<&'static str>,
+}
 
-async fn respond(state: &State, request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
-    let method = request.method().as_str().to_owned();
-    let path = request.uri().path().to_owned();
-    let (status, body) = match Limited::new(request.into_body(), BODY_LIMIT).collect().await {
-        Ok(body) => answer(state, &method, &path, &body.to_bytes()),
-        Err(error) => failure(400, &format!("the request's body could not be read: {error}")),
+impl Answer {
+    fn json(status: u16, json: &str, pretty: bool) -> Self {
+        let body = Body::whole(body::presentable(json, pretty) + "\n");
+        Self { status, content_type: "application/json", body, allow: None }
+    }
+}
+
+async fn respond(
+    inspection: &Inspection,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<Body>, Infallible> {
+    let (head, body) = request.into_parts();
+    let pretty = asks_for_a_page(&head.headers);
+    let answer = match guard::check(&caller(&head.headers, head.uri.authority().is_some()), &inspection.hosts) {
+        Err(rule) => {
+            let (status, json) = failure(403, &format!("refused: {rule}"));
+            Answer::json(status, &json, false)
+        }
+        Ok(()) => match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_LIMIT).collect()).await {
+            Ok(Ok(body)) => calls::answer(inspection, &head.method, &head.uri, &body.to_bytes(), pretty).await,
+            Ok(Err(error)) => {
+                let (status, json) = failure(400, &format!("the request's body could not be read: {error}"));
+                Answer::json(status, &json, false)
+            }
+            Err(_) => {
+                let (status, json) = failure(408, "the request's body did not come");
+                Answer::json(status, &json, false)
+            }
+        },
     };
-    let mut response = hyper::Response::new(Full::new(Bytes::from(body + "\n")));
-    *response.status_mut() = hyper::StatusCode::from_u16(status).expect("the statuses here are all HTTP's");
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let (405, Some(allow)) = (status, methods(&path)) {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    Ok(response(answer))
+}
+
+/// A browser's navigation accepts a page; its scripts and programs do not name that type.
+fn asks_for_a_page(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_some_and(|value| value.as_bytes().windows(9).any(|part| part == b"text/html"))
+}
+
+fn caller(headers: &HeaderMap, target_has_host: bool) -> Caller<'_> {
+    let all = |name: &str| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    Caller { host: all("host"), origin: all("origin"), sec_fetch_site: all("sec-fetch-site"), target_has_host }
+}
+
+/// No other page may show, run or read what comes from here, and nothing of it is kept by the browser. There are no
+/// headers that would let another origin in (CORS), and there never will be.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+fn response(answer: Answer) -> hyper::Response<Body> {
+    let mut response = hyper::Response::new(answer.body);
+    *response.status_mut() = hyper::StatusCode::from_u16(answer.status).expect("the statuses here are all HTTP's");
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
     }
-    Ok(response)
-}
-
-/// The methods of each path.
-fn methods(path: &str) -> Option<&'static str> {
-    Some(match path {
-        "/reports" | "/requests" => "GET, DELETE",
-        "/products" | "/devices" => "GET, POST",
-        "/faults" => "GET, POST, DELETE",
-        "/counters" => "GET",
-        "/clock" => "GET, PUT",
-        "/clock/advance" | "/tokens/expire" => "POST",
-        _ => return None,
-    })
-}
-
-fn answer(state: &State, method: &str, path: &str, body: &[u8]) -> Answer {
-    match (method, path) {
-        ("GET", "/reports") => (200, list(state.journal().reports().map(json::report))),
-        ("GET", "/requests") => (200, list(state.journal().requests().map(json::request))),
-        ("DELETE", "/reports" | "/requests") => {
-            state.journal().clear();
-            (200, "{}".to_owned())
-        }
-        ("GET", "/counters") => (200, json!(state.counters()).to_string()),
-        ("GET", "/products") => (200, json!(state.registry().products().collect::<Vec<_>>()).to_string()),
-        ("POST", "/products") => registration::create_product(&mut state.registry_mut(), body),
-        ("GET", "/devices") => (200, registration::list_devices(&state.registry())),
-        ("POST", "/devices") => registration::register_device(&mut state.registry_mut(), body),
-        ("GET", "/faults") => (200, list(state.faults().list().iter().map(|fault| json!(fault).to_string()))),
-        ("POST", "/faults") => match read::<Fault>(body) {
-            Err(failure) => failure,
-            Ok(fault) => (201, json!({ "id": state.faults().add(fault) }).to_string()),
-        },
-        ("DELETE", "/faults") => {
-            state.faults().clear();
-            (200, "{}".to_owned())
-        }
-        ("GET", "/clock") => clock(state),
-        ("PUT", "/clock") => match read::<Time>(body) {
-            Err(failure) => failure,
-            Ok(Time { now_ms }) => {
-                state.clock.set(UNIX_EPOCH + Duration::from_millis(now_ms));
-                clock(state)
-            }
-        },
-        ("POST", "/clock/advance") => match read::<Advance>(body) {
-            Err(failure) => failure,
-            Ok(Advance { ms }) => {
-                state.clock.advance(Duration::from_millis(ms));
-                clock(state)
-            }
-        },
-        ("POST", "/tokens/expire") => {
-            state.tokens().expire_all();
-            (200, "{}".to_owned())
-        }
-        _ => match methods(path) {
-            Some(allow) => failure(405, &format!("{path} takes {allow}")),
-            None => failure(404, &format!("{path:?} is none of the paths here; iotda-platform --help lists them")),
-        },
+    if let Some(allow) = answer.allow {
+        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
     }
+    response
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Time {
-    now_ms: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Advance {
-    ms: u64,
-}
-
-fn clock(state: &State) -> Answer {
-    (200, json!({ "now_ms": state.clock.now_ms() }).to_string())
-}
-
-fn list(items: impl Iterator<Item = String>) -> String {
-    format!("[{}]", items.collect::<Vec<_>>().join(",\n"))
-}
-
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Answer> {
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, (u16, String)> {
     serde_json::from_slice(body).map_err(|error| failure(400, &format!("the request's body: {error}")))
 }
 
 /// The form is that of the platform's own refusals. The text says what is wrong: nobody needs to guess here.
-fn failure(status: u16, text: &str) -> Answer {
+fn failure(status: u16, text: &str) -> (u16, String) {
     let code = Refusal::invalid_input("").code;
     (status, json!({ "error_code": code, "error_msg": text }).to_string())
 }

@@ -1,18 +1,30 @@
-//! What the platform has seen: every request, and every report that it accepted. Kept in memory within bounds and, if
-//! asked for, appended to a file. How a record is written as JSON belongs to `journal::json`.
+//! What the platform has seen: every request, every report that it accepted, and what was refused before it was a
+//! request. Kept in memory within bounds and, if asked for, appended to files. How a record is written as JSON belongs
+//! to `journal::json`, what it counts against the bounds to `journal::weight`.
 
+mod file;
 pub(crate) mod json;
+mod ring;
+mod weight;
 
-use crate::Error;
-use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use crate::{Error, Route};
+use file::RecordFile;
+use ring::{Numbered, Ring};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+pub(crate) use ring::Bounds;
 
 /// A request, accepted or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestRecord {
+    /// Counted from 1, in the order in which the requests were decided. Numbers are never used again, and the incidents
+    /// have theirs in the same sequence.
+    pub number: u64,
+    /// Which of the platform's calls it is; [`Route::Any`] if it is none.
+    pub call: Route,
     /// The method, such as `POST`.
     pub method: String,
     /// The target as it was sent, with its query.
@@ -29,6 +41,8 @@ pub struct RequestRecord {
     pub error_code: Option<String>,
     /// Why it was refused, more exactly than the answer says; `None` if the request was accepted.
     pub reason: Option<String>,
+    /// Why what it reports was thrown away, although the request was accepted: it does not fit the product's model.
+    pub discarded: Option<String>,
     /// The device that the request names as its sender: in its path or, for an authentication, in its body.
     pub device_id: Option<String>,
     /// When it was received, by the platform's clock, in Unix milliseconds.
@@ -39,10 +53,66 @@ pub struct RequestRecord {
     pub faults: Vec<String>,
 }
 
+impl RequestRecord {
+    /// What became of it.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self { status: 0, .. } => Outcome::Unanswered,
+            Self { reason: Some(_), .. } => Outcome::Refused,
+            Self { discarded: Some(_), .. } => Outcome::Discarded,
+            _ => Outcome::Accepted,
+        }
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was accepted.
+    Accepted,
+    /// It was answered as if it were accepted, and what it reports was thrown away.
+    Discarded,
+    /// It was refused, by the rules or by a fault.
+    Refused,
+    /// A fault has left it without an answer.
+    Unanswered,
+}
+
+/// Something that was refused before it was a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Incident {
+    /// In the sequence of the requests.
+    pub number: u64,
+    /// What it is about.
+    pub kind: IncidentKind,
+    /// What was wrong.
+    pub reason: String,
+    /// When it was seen, by the platform's clock, in Unix milliseconds.
+    pub received_at_ms: i64,
+    /// The number of the connection, counted from 1.
+    pub connection: u64,
+}
+
+/// The kinds of incidents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncidentKind {
+    /// A TLS handshake that failed.
+    Handshake,
+    /// Bytes that are not a request of HTTP.
+    Http,
+    /// A connection on which nothing came for too long.
+    Timeout,
+}
+
 /// A report that was accepted. A batch makes one for each child device in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
+    /// Counted from 1, in the order in which the reports were accepted.
+    pub number: u64,
+    /// The number of the request that brought it.
+    pub request: u64,
     /// Which of the three calls it came by.
     pub kind: ReportKind,
     /// The device that sent it: for a batch, the gateway.
@@ -83,114 +153,147 @@ pub struct ServiceReport {
     pub event_time_given: Option<String>,
 }
 
-/// How much is kept in memory. What comes beyond it takes the place of the oldest.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    pub(crate) records: usize,
-    /// Of the records' texts and bodies, about.
-    pub(crate) bytes: usize,
+/// A request or an incident: one sequence, as both are what a person looks for who misses a report.
+#[derive(Clone, Debug)]
+pub(crate) enum Entry {
+    Request(Arc<RequestRecord>),
+    Incident(Arc<Incident>),
 }
 
-#[derive(Debug)]
+impl Entry {
+    pub(crate) fn number(&self) -> u64 {
+        match self {
+            Entry::Request(request) => request.number,
+            Entry::Incident(incident) => incident.number,
+        }
+    }
+}
+
+impl Numbered for Entry {
+    fn number(&self) -> u64 {
+        self.number()
+    }
+}
+
+impl Numbered for Arc<Report> {
+    fn number(&self) -> u64 {
+        self.number
+    }
+}
+
 pub(crate) struct Journal {
-    requests: Ring<RequestRecord>,
-    reports: Ring<Report>,
-    file: Option<RecordFile>,
+    entries: Ring<Entry>,
+    reports: Ring<Arc<Report>>,
+    last_entry: u64,
+    last_report: u64,
+    report_file: Option<RecordFile>,
+    request_file: Option<RecordFile>,
+    seen: watch::Sender<Seen>,
 }
 
-#[derive(Debug)]
-struct RecordFile {
-    file: File,
-    path: PathBuf,
+/// What those who follow the journal are woken for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) last_entry: u64,
+    pub(crate) last_report: u64,
+    /// How often all was forgotten.
+    pub(crate) clears: u64,
 }
 
 impl Journal {
-    /// `record_file` is created if it is not there, and appended to if it is.
-    pub(crate) fn new(bounds: Bounds, record_file: Option<&Path>) -> Result<Self, Error> {
-        let file = match record_file {
-            None => None,
-            Some(path) => {
-                let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-                    let place = path.display();
-                    Error::new(format!("the record file {place} cannot be opened for writing: {error}"))
-                })?;
-                Some(RecordFile { file, path: path.to_owned() })
-            }
-        };
-        Ok(Self { requests: Ring::new(bounds), reports: Ring::new(bounds), file })
+    /// The files are created if they are not there, and appended to if they are.
+    pub(crate) fn new(bounds: Bounds, report_file: Option<&Path>, request_file: Option<&Path>) -> Result<Self, Error> {
+        Ok(Self {
+            entries: Ring::new(bounds),
+            reports: Ring::new(bounds),
+            last_entry: 0,
+            last_report: 0,
+            report_file: report_file.map(RecordFile::open).transpose()?,
+            request_file: request_file.map(RecordFile::open).transpose()?,
+            seen: watch::Sender::new(Seen::default()),
+        })
     }
 
-    pub(crate) fn add_request(&mut self, request: RequestRecord) {
-        let headers: usize = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let bytes = request.target.len() + headers + request.body.len();
-        self.requests.push(request, bytes);
-    }
-
-    /// Takes up the reports of one request. If the file cannot be written, none is kept in memory either.
-    pub(crate) fn add_reports(&mut self, reports: Vec<Report>) -> Result<(), Error> {
-        if let Some(record) = &mut self.file {
-            let lines: String = reports.iter().map(|report| json::report(report) + "\n").collect();
-            record.file.write_all(lines.as_bytes()).map_err(|error| {
-                let place = record.path.display();
-                Error::new(format!("the record file {place} cannot be written: {error}"))
-            })?;
+    /// Takes up a request and its reports, and numbers them. If a file cannot be written, nothing is kept.
+    pub(crate) fn add(
+        &mut self,
+        mut request: RequestRecord,
+        mut reports: Vec<Report>,
+    ) -> Result<Arc<RequestRecord>, Box<(RequestRecord, Error)>> {
+        request.number = self.last_entry + 1;
+        for (report, number) in reports.iter_mut().zip(self.last_report + 1..) {
+            report.number = number;
+            report.request = request.number;
         }
+        if let Err(error) = self.write(&request, &reports) {
+            return Err(Box::new((request, error)));
+        }
+        Ok(self.keep(request, reports))
+    }
+
+    fn write(&mut self, request: &RequestRecord, reports: &[Report]) -> Result<(), Error> {
+        if let Some(file) = &mut self.report_file {
+            file.append(reports.iter().map(json::report))?;
+        }
+        match &mut self.request_file {
+            Some(file) => file.append([json::request(request)]),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes up what could not be written to a file.
+    pub(crate) fn keep(&mut self, mut request: RequestRecord, reports: Vec<Report>) -> Arc<RequestRecord> {
+        self.last_entry += 1;
+        request.number = self.last_entry;
+        let request = Arc::new(request);
+        self.entries.push(Entry::Request(Arc::clone(&request)), weight::request(&request));
         for report in reports {
-            let services: usize = report.services.iter().map(|service| service.properties.len()).sum();
-            let bytes = report.body.len() + services;
-            self.reports.push(report, bytes);
+            self.last_report = report.number;
+            let weight = weight::report(&report);
+            self.reports.push(Arc::new(report), weight);
         }
-        Ok(())
+        self.announce();
+        request
     }
 
-    pub(crate) fn requests(&self) -> impl Iterator<Item = &RequestRecord> {
-        self.requests.items.iter().map(|(request, _)| request)
+    pub(crate) fn add_incident(&mut self, mut incident: Incident) -> Arc<Incident> {
+        self.last_entry += 1;
+        incident.number = self.last_entry;
+        let incident = Arc::new(incident);
+        self.entries.push(Entry::Incident(Arc::clone(&incident)), weight::incident(&incident));
+        self.announce();
+        incident
     }
 
-    pub(crate) fn reports(&self) -> impl Iterator<Item = &Report> {
-        self.reports.items.iter().map(|(report, _)| report)
+    pub(crate) fn entries(&self) -> &Ring<Entry> {
+        &self.entries
     }
 
-    /// How many reports have made way for later ones.
-    pub(crate) fn reports_dropped(&self) -> u64 {
-        self.reports.dropped
+    pub(crate) fn reports(&self) -> &Ring<Arc<Report>> {
+        &self.reports
     }
 
-    /// Forgets what is in memory. The file keeps what it has.
+    /// Who follows what is added. Nobody waits for them: they read what is new from the rings, as far as it is there.
+    pub(crate) fn follow(&self) -> watch::Receiver<Seen> {
+        self.seen.subscribe()
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        *self.seen.borrow()
+    }
+
+    /// Forgets what is in memory. The files keep what they have, and the numbers go on.
     pub(crate) fn clear(&mut self) {
-        self.requests.clear();
+        self.entries.clear();
         self.reports.clear();
-    }
-}
-
-/// The latest of many, within bounds.
-#[derive(Debug)]
-struct Ring<T> {
-    /// With the bytes of each.
-    items: VecDeque<(T, usize)>,
-    bytes: usize,
-    bounds: Bounds,
-    dropped: u64,
-}
-
-impl<T> Ring<T> {
-    fn new(bounds: Bounds) -> Self {
-        Self { items: VecDeque::new(), bytes: 0, bounds, dropped: 0 }
+        self.seen.send_modify(|seen| seen.clears += 1);
     }
 
-    fn push(&mut self, item: T, bytes: usize) {
-        self.items.push_back((item, bytes));
-        self.bytes += bytes;
-        while self.items.len() > self.bounds.records || self.bytes > self.bounds.bytes {
-            let Some((_, bytes)) = self.items.pop_front() else { break };
-            self.bytes -= bytes;
-            self.dropped += 1;
-        }
-    }
-
-    fn clear(&mut self) {
-        self.items.clear();
-        self.bytes = 0;
+    fn announce(&self) {
+        self.seen.send_modify(|seen| {
+            seen.last_entry = self.last_entry;
+            seen.last_report = self.last_report;
+        });
     }
 }
 
@@ -198,30 +301,10 @@ impl<T> Ring<T> {
 mod tests {
     use super::*;
 
-    fn kept(ring: &Ring<u32>) -> Vec<u32> {
-        ring.items.iter().map(|(item, _)| *item).collect()
-    }
-
-    #[test]
-    fn the_oldest_make_way() {
-        let mut ring = Ring::new(Bounds { records: 3, bytes: 100 });
-        for item in 0..5 {
-            ring.push(item, 1);
-        }
-        assert_eq!((kept(&ring), ring.dropped), (vec![2, 3, 4], 2));
-        ring.push(5, 98);
-        assert_eq!((kept(&ring), ring.bytes, ring.dropped), (vec![3, 4, 5], 100, 3));
-        ring.push(6, 101);
-        assert_eq!((kept(&ring), ring.bytes), (vec![], 0));
-        ring.push(7, 1);
-        ring.clear();
-        assert_eq!((kept(&ring), ring.bytes), (vec![], 0));
-    }
-
     #[test]
     fn a_record_file_that_cannot_be_opened_is_named() {
         let bounds = Bounds { records: 1, bytes: 1 };
-        let error = Journal::new(bounds, Some(Path::new("/"))).expect_err("a directory is no file");
+        let error = Journal::new(bounds, Some(Path::new("/")), None).err().expect("a directory is no file");
         assert!(error.to_string().starts_with("the record file / cannot be opened"), "{error}");
     }
 }

@@ -237,6 +237,7 @@ mod registry;
 mod request;
 mod server;
 mod state;
+mod terminal;
 mod tokens;
 
 pub use builder::PlatformBuilder;
@@ -247,7 +248,9 @@ pub use fault::{
     ArmedFault, Close, Damage, Direction, EndlessForm, Fault, HandshakeMessage, InjectedAnswer, OldTls, OldTlsReply,
     Part, Piece, RetryAfter, Route, ShownCertificate, Stall,
 };
-pub use journal::{Report, ReportKind, RequestRecord, ServiceReport};
+pub use journal::{Incident, IncidentKind, Outcome, Report, ReportKind, RequestRecord, ServiceReport};
 pub use model::{DataType, Product};
 pub use platform::Platform;
 pub use registry::{Device, Limits, Registry};
+pub use server::Timeouts;
+pub use terminal::escape;

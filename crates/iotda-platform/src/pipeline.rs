@@ -11,12 +11,13 @@ mod json;
 mod route;
 mod services;
 
-use crate::hex;
-use crate::journal::{Report, ReportKind, RequestRecord};
+use crate::fault;
+use crate::journal::{Entry, Report, ReportKind, RequestRecord};
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::state::State;
 use route::Route;
+use services::Validated;
 
 use serde::Serialize;
 
@@ -39,8 +40,16 @@ struct Outcome {
 }
 
 enum Accepted {
-    Token { access_token: String, expires_in: u32 },
-    Reports { kind: ReportKind, reports: Vec<Report> },
+    Token {
+        access_token: String,
+        expires_in: u32,
+    },
+    Reports {
+        kind: ReportKind,
+        reports: Vec<Report>,
+        /// Why some of it was thrown away.
+        discarded: Vec<String>,
+    },
 }
 
 /// The body of the answer to an authentication.
@@ -55,10 +64,16 @@ struct TokenBody<'a> {
 pub(crate) fn answer(state: &State, request: Request, faults: Vec<String>) -> Answer {
     let now_ms = state.clock.now_ms();
     let Outcome { device_id, result } = decide(state, &request, now_ms);
-    let result = result.and_then(|accepted| keep(state, accepted));
+    let call = target_of_path(&request.path).route.unwrap_or_default();
+    let mut record = record(request, call, device_id, now_ms);
+    record.faults = faults;
+    let result = keep(state, record, result);
     let answer = Answer::from(&result);
     state.count(|counters| {
         counters.requests += 1;
+        if matches!(&result, Ok(Accepted::Reports { discarded, .. }) if !discarded.is_empty()) {
+            counters.discarded += 1;
+        }
         match &result {
             Ok(Accepted::Token { .. }) => counters.authentications += 1,
             Ok(Accepted::Reports { kind: ReportKind::Message, .. }) => counters.messages += 1,
@@ -67,9 +82,6 @@ pub(crate) fn answer(state: &State, request: Request, faults: Vec<String>) -> An
             Err(_) => counters.refusals += 1,
         }
     });
-    let mut record = record(request, answer.status, result.err(), device_id, now_ms);
-    record.faults = faults;
-    state.journal().add_request(record);
     answer
 }
 
@@ -104,13 +116,13 @@ fn issue(state: &State, credentials: &credentials::Credentials, now_ms: i64) -> 
     state.auth_limiter().admit(device_id, registry.auth_rates(), 1, now_ms)?;
     credentials::verify(credentials, secret, now_ms)?;
     let access_token = new_token(state, device_id, now_ms)?;
-    Ok(Accepted::Token { access_token, expires_in: state.token_lifetime_s })
+    Ok(Accepted::Token { access_token, expires_in: state.settings.token_lifetime_s })
 }
 
 /// Issues a token, and lets the device's earlier ones run out.
 fn new_token(state: &State, device_id: &str, now_ms: i64) -> Result<String, Refusal> {
-    let token = hex::random(state.token_length).map_err(|error| Refusal::internal(error.to_string()))?;
-    let lifetime_ms = i64::from(state.token_lifetime_s) * 1000;
+    let token = state.new_token().map_err(|error| Refusal::internal(error.to_string()))?;
+    let lifetime_ms = i64::from(state.settings.token_lifetime_s) * 1000;
     state.tokens().issue(token.clone(), device_id, lifetime_ms, now_ms);
     Ok(token)
 }
@@ -128,51 +140,79 @@ fn report(
     let cost = content::cost(body);
     state.report_limiter().admit(device_id, registry.report_rates(device_id), cost, now_ms)?;
     content::check_type(&request.headers)?;
-    let reports = match kind {
-        ReportKind::Message => vec![Report {
-            kind,
-            reporter: device_id.to_owned(),
-            device_id: device_id.to_owned(),
-            received_at_ms: now_ms,
-            body: body.to_vec(),
-            services: Vec::new(),
-        }],
-        ReportKind::Properties => vec![services::validate(&registry, device_id, body, now_ms)?],
-        ReportKind::Batch => batch::validate(&registry, device_id, body, now_ms)?,
+    let is_strict = state.settings.strict_model;
+    let Validated { reports, discarded } = match kind {
+        ReportKind::Message => Validated {
+            discarded: Vec::new(),
+            reports: vec![Report {
+                number: 0,
+                request: 0,
+                kind,
+                reporter: device_id.to_owned(),
+                device_id: device_id.to_owned(),
+                received_at_ms: now_ms,
+                body: body.to_vec(),
+                services: Vec::new(),
+            }],
+        },
+        ReportKind::Properties => services::validate(&registry, is_strict, device_id, body, now_ms)?,
+        ReportKind::Batch => batch::validate(&registry, is_strict, device_id, body, now_ms)?,
     };
-    Ok(Accepted::Reports { kind, reports })
+    Ok(Accepted::Reports { kind, reports, discarded })
 }
 
-fn keep(state: &State, accepted: Accepted) -> Result<Accepted, Refusal> {
-    match accepted {
-        Accepted::Token { .. } => Ok(accepted),
-        Accepted::Reports { kind, reports } => {
-            state.journal().add_reports(reports).map_err(|error| Refusal::internal(error.to_string()))?;
-            Ok(Accepted::Reports { kind, reports: Vec::new() })
+/// Records the request and, if it was accepted, its reports. One that cannot be recorded is refused.
+fn keep(state: &State, mut record: RequestRecord, result: Result<Accepted, Refusal>) -> Result<Accepted, Refusal> {
+    let mut result = result;
+    let reports = match &mut result {
+        Ok(Accepted::Reports { reports, .. }) => std::mem::take(reports),
+        _ => Vec::new(),
+    };
+    note_result(&mut record, &result);
+    let mut journal = state.journal();
+    let added = journal.add(record, reports).unwrap_or_else(|failed| {
+        let (mut record, error) = *failed;
+        result = Err(Refusal::internal(error.to_string()));
+        note_result(&mut record, &result);
+        journal.keep(record, Vec::new())
+    });
+    drop(journal);
+    state.show(&Entry::Request(added));
+    result
+}
+
+fn note_result(record: &mut RequestRecord, result: &Result<Accepted, Refusal>) {
+    match result {
+        Ok(accepted) => {
+            record.status = 200;
+            if let Accepted::Reports { discarded, .. } = accepted {
+                record.discarded = (!discarded.is_empty()).then(|| discarded.join("; "));
+            }
+        }
+        Err(refusal) => {
+            record.status = refusal.status;
+            record.error_code = Some(refusal.code.to_owned());
+            record.reason = Some(refusal.reason.clone());
         }
     }
 }
 
-fn record(
-    request: Request,
-    status: u16,
-    refusal: Option<Refusal>,
-    device_id: Option<String>,
-    received_at_ms: i64,
-) -> RequestRecord {
-    let (error_code, reason) = match refusal {
-        Some(refusal) => (Some(refusal.code.to_owned()), Some(refusal.reason)),
-        None => (None, None),
-    };
+/// A record of a request that nothing has been decided about.
+fn record(request: Request, call: fault::Route, device_id: Option<String>, received_at_ms: i64) -> RequestRecord {
+    let mut body = request.body.into_kept();
+    body.shrink_to_fit();
     RequestRecord {
+        number: 0,
+        call,
         method: request.method,
         target: request.target,
         http_version: request.version.name().to_owned(),
         headers: request.headers.0,
-        body: request.body.into_kept(),
-        status,
-        error_code,
-        reason,
+        body,
+        status: 0,
+        error_code: None,
+        reason: None,
+        discarded: None,
         device_id,
         received_at_ms,
         connection: request.connection,

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::builder::PlatformBuilder;
 use crate::counters::Counters;
 use crate::fault::{ArmedFault, Fault};
-use crate::journal::{Report, RequestRecord};
+use crate::journal::{Entry, Incident, Report, RequestRecord};
 use crate::registry::Registry;
 use crate::state::State;
 use std::fmt;
@@ -24,7 +24,7 @@ pub struct Platform {
     pub(crate) inspection_url: String,
     pub(crate) ca_pem: String,
     /// Held so that it ends with the platform.
-    pub(crate) _thread: Thread,
+    pub(crate) _threads: [Thread; 2],
 }
 
 impl Platform {
@@ -60,12 +60,28 @@ impl Platform {
 
     /// Every request that was seen, accepted or not, oldest first. One is here before its answer is sent.
     pub fn requests(&self) -> Vec<RequestRecord> {
-        self.state.journal().requests().cloned().collect()
+        let entries = self.state.journal().entries().after(0, usize::MAX);
+        let request = |entry: &Entry| match entry {
+            Entry::Request(request) => Some(RequestRecord::clone(request)),
+            Entry::Incident(_) => None,
+        };
+        entries.iter().filter_map(request).collect()
+    }
+
+    /// What was refused before it was a request, oldest first: handshakes that failed, bytes that are not HTTP.
+    pub fn incidents(&self) -> Vec<Incident> {
+        let entries = self.state.journal().entries().after(0, usize::MAX);
+        let incident = |entry: &Entry| match entry {
+            Entry::Request(_) => None,
+            Entry::Incident(incident) => Some(Incident::clone(incident)),
+        };
+        entries.iter().filter_map(incident).collect()
     }
 
     /// Every report that was accepted, oldest first. One is here before its answer is sent.
     pub fn reports(&self) -> Vec<Report> {
-        self.state.journal().reports().cloned().collect()
+        let reports = self.state.journal().reports().after(0, usize::MAX);
+        reports.iter().map(|report| Report::clone(report)).collect()
     }
 
     /// What was counted since the start.
@@ -107,7 +123,12 @@ impl Platform {
     /// is one that could not be carried out.
     pub fn inject(&self, fault: Fault) -> Result<u64, Error> {
         fault.check()?;
-        Ok(self.state.faults().add(fault))
+        self.state.faults().add(fault)
+    }
+
+    /// Withdraws one fault by its number. Whether there was one.
+    pub fn withdraw(&self, id: u64) -> bool {
+        self.state.faults().remove(id)
     }
 
     /// The faults that were injected since they were last cleared, oldest first, with what became of them. A fault is
@@ -156,9 +177,14 @@ impl fmt::Debug for Platform {
 pub(crate) struct Thread(Option<(oneshot::Sender<()>, JoinHandle<()>)>);
 
 impl Thread {
-    /// `stop` is what `handle`'s thread waits for.
-    pub(crate) fn new(stop: oneshot::Sender<()>, handle: JoinHandle<()>) -> Self {
-        Self(Some((stop, handle)))
+    /// Starts a thread that serves until what it is given comes.
+    pub(crate) fn start(name: &str, serve: impl FnOnce(oneshot::Receiver<()>) + Send + 'static) -> Result<Self, Error> {
+        let (stop, stopped) = oneshot::channel();
+        let handle = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || serve(stopped))
+            .map_err(|error| Error::new(format!("the platform's thread could not be started: {error}")))?;
+        Ok(Self(Some((stop, handle))))
     }
 }
 

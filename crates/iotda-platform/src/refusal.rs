@@ -33,6 +33,12 @@ impl Refusal {
         Self::new(400, "IOTDA.000006", "Invalid input data.", reason)
     }
 
+    /// The page says nothing about expectations. The status is HTTP's, the code that of invalid input.
+    pub(crate) fn expectation_failed(value: &str) -> Self {
+        let reason = format!("the header Expect is {value:?}: there is 100-continue alone");
+        Self::new(417, "IOTDA.000006", "Invalid input data.", reason)
+    }
+
     pub(crate) fn foreign_children(reason: impl Into<String>) -> Self {
         let text = "Subdevices in the request does not exist or does not belong to the gateway.";
         Self::new(400, "IOTDA.021104", text, reason)

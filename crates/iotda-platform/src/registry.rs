@@ -132,6 +132,26 @@ impl Registry {
         Ok(())
     }
 
+    /// Gives a device another secret. The tokens that it has stay valid.
+    pub fn set_secret(&mut self, device_id: &str, secret: &str) -> Result<(), Error> {
+        let Some(device) = self.devices.get_mut(device_id) else {
+            return Err(Error::new(format!("device {device_id:?} is not registered: register it first")));
+        };
+        if secret.is_empty() {
+            return Err(Error::new(format!("the secret of device {device_id:?} is empty: give it one")));
+        }
+        device.secret = Some(secret.to_owned());
+        Ok(())
+    }
+
+    /// Takes a device away. Its children stay, and are nobody's until a gateway of its ID is registered.
+    pub fn remove_device(&mut self, device_id: &str) -> Result<(), Error> {
+        match self.devices.remove(device_id) {
+            Some(_) => Ok(()),
+            None => Err(Error::new(format!("device {device_id:?} is not registered"))),
+        }
+    }
+
     /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -303,6 +323,9 @@ mod tests {
         assert!(text(registry.add_device(Device::new("e").with_gateway("g"))).contains("gateway \"g\""));
         assert!(text(registry.add_device(Device::new("e").with_secret(""))).contains("secret"));
         assert!(text(registry.set_device_rate("e", None)).contains("not registered"));
+        assert!(text(registry.set_secret("e", "s")).contains("not registered"));
+        assert!(text(registry.set_secret("d", "")).contains("is empty"));
+        assert!(text(registry.remove_device("e")).contains("not registered"));
         assert_eq!(registry.devices().count(), 1);
     }
 

@@ -16,6 +16,8 @@ pub(crate) struct Request {
     pub(crate) body: Body,
     /// The number of the connection that it came over, counted from 1.
     pub(crate) connection: u64,
+    /// What is wrong with its head, although it could be read.
+    pub(crate) objection: Option<&'static str>,
 }
 
 /// The versions of the page's table of constraints.

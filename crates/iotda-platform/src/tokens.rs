@@ -1,16 +1,20 @@
 //! The access tokens that have been issued, and how long each is good for. Values and times come in, nothing is read
 //! from outside. What a token allows belongs to `pipeline::access`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// How long an old token stays valid after a new one has been issued. From the page's "HTTP APIs".
 const GRACE_MS: i64 = 30_000;
+
+/// How many tokens of one device are kept. No device needs more than two; one that asks for more within the grace time
+/// loses the oldest.
+const MOST_TOKENS: usize = 10_000;
 
 #[derive(Default)]
 pub(crate) struct Tokens {
     issued: HashMap<String, Issued>,
     /// The tokens of each device, oldest first, so that a new one finds those before it.
-    of_device: HashMap<String, Vec<String>>,
+    of_device: HashMap<String, VecDeque<String>>,
 }
 
 struct Issued {
@@ -23,7 +27,12 @@ impl Tokens {
     /// Takes up a new token, and lets the device's earlier ones run out within the grace time.
     pub(crate) fn issue(&mut self, token: String, device_id: &str, lifetime_ms: i64, now_ms: i64) {
         self.expire_with_grace(device_id, now_ms);
-        self.of_device.entry(device_id.to_owned()).or_default().push(token.clone());
+        let of_device = self.of_device.entry(device_id.to_owned()).or_default();
+        if of_device.len() >= MOST_TOKENS {
+            let oldest = of_device.pop_front().expect("there are many");
+            self.issued.remove(&oldest);
+        }
+        of_device.push_back(token.clone());
         let expires_at_ms = now_ms.saturating_add(lifetime_ms);
         self.issued.insert(token, Issued { device_id: device_id.to_owned(), expires_at_ms });
     }
@@ -37,18 +46,23 @@ impl Tokens {
     }
 
     /// Lets the device's tokens run out within the grace time.
+    ///
+    /// It looks at the newest alone, as those before it run out sooner: what an authentication takes does not depend on
+    /// how many there were within the grace time. Only a clock that was set back makes it look at more.
     pub(crate) fn expire_with_grace(&mut self, device_id: &str, now_ms: i64) {
         let Some(of_device) = self.of_device.get_mut(device_id) else { return };
-        of_device.retain(|token| match self.issued.get_mut(token) {
-            Some(issued) if issued.expires_at_ms > now_ms => {
-                issued.expires_at_ms = issued.expires_at_ms.min(now_ms.saturating_add(GRACE_MS));
-                true
+        while of_device.front().is_some_and(|oldest| self.issued[oldest].expires_at_ms <= now_ms) {
+            let oldest = of_device.pop_front().expect("there is one");
+            self.issued.remove(&oldest);
+        }
+        let latest_ms = now_ms.saturating_add(GRACE_MS);
+        for token in of_device.iter().rev() {
+            let issued = self.issued.get_mut(token).expect("both lists have the same tokens");
+            if issued.expires_at_ms <= latest_ms {
+                break;
             }
-            _ => {
-                self.issued.remove(token);
-                false
-            }
-        });
+            issued.expires_at_ms = latest_ms;
+        }
     }
 
     /// Makes the device's tokens invalid at once.
@@ -116,6 +130,26 @@ mod tests {
         }
         assert_eq!(tokens.issued.len(), 2);
         assert_eq!(tokens.of_device["device"], ["98", "99"]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_lets_all_earlier_tokens_run_out() {
+        let mut tokens = Tokens::default();
+        issue(&mut tokens, "a", "device", 100_000);
+        issue(&mut tokens, "b", "device", 110_000);
+        issue(&mut tokens, "c", "device", 0);
+        assert_eq!((tokens.holder("a", 30_000), tokens.holder("b", 30_000)), (None, None));
+        assert_eq!(tokens.holder("c", 30_000), Some("device"));
+    }
+
+    #[test]
+    fn there_are_no_more_than_so_many() {
+        let mut tokens = Tokens::default();
+        for number in 0..=MOST_TOKENS {
+            issue(&mut tokens, &number.to_string(), "device", 0);
+        }
+        assert_eq!((tokens.issued.len(), tokens.of_device["device"].len()), (MOST_TOKENS, MOST_TOKENS));
+        assert_eq!((tokens.holder("0", 0), tokens.holder("1", 0)), (None, Some("device")));
     }
 
     #[test]

@@ -3,7 +3,11 @@
 
 use super::kind::{Kind, Stage};
 use super::{Fault, Route, Share};
+use crate::Error;
 use serde::Serialize;
+
+/// How many are kept, those that are over included.
+const MOST_FAULTS: usize = 1000;
 
 /// A fault that was injected, and what became of it. It stays in the list when it has been done as often as it was to
 /// be, until the faults are cleared.
@@ -55,12 +59,27 @@ impl Met {
 }
 
 impl Faults {
-    /// Takes up a fault that has been checked, and gives its number.
-    pub(crate) fn add(&mut self, fault: Fault) -> u64 {
+    /// Takes up a fault that has been checked, and gives its number. Those that are over make way where there are too
+    /// many: each request looks at all of them.
+    pub(crate) fn add(&mut self, fault: Fault) -> Result<u64, Error> {
+        if self.armed.len() >= MOST_FAULTS {
+            let over = self.armed.iter().position(|armed| armed.remaining == Some(0));
+            let over = over.ok_or_else(|| {
+                Error::new(format!("{MOST_FAULTS} faults are armed, and none of them is over: withdraw some"))
+            })?;
+            self.armed.remove(over);
+        }
         self.last_id += 1;
         let remaining = fault.times;
         self.armed.push(ArmedFault { id: self.last_id, fault, hits: 0, remaining, choices: 0 });
-        self.last_id
+        Ok(self.last_id)
+    }
+
+    /// Withdraws one. Whether there was one of this number.
+    pub(crate) fn remove(&mut self, id: u64) -> bool {
+        let before = self.armed.len();
+        self.armed.retain(|armed| armed.id != id);
+        self.armed.len() < before
     }
 
     pub(crate) fn list(&self) -> &[ArmedFault] {
@@ -161,7 +180,7 @@ mod tests {
     fn faults(list: impl IntoIterator<Item = Fault>) -> Faults {
         let mut faults = Faults::default();
         for fault in list {
-            faults.add(fault);
+            faults.add(fault).expect("there is room");
         }
         faults
     }
@@ -189,7 +208,19 @@ mod tests {
         assert_eq!(faults.hits(), (1, 4));
         faults.clear();
         assert_eq!(faults.meet_request(&anyone), Met(Vec::new()));
-        assert_eq!(faults.add(Fault::status(500)), 5);
+        assert_eq!(faults.add(Fault::status(500)), Ok(5));
+        assert_eq!((faults.remove(5), faults.remove(5)), (true, false));
+        assert!(faults.list().is_empty());
+    }
+
+    #[test]
+    fn there_are_no_more_than_so_many() {
+        let mut faults = faults((0..MOST_FAULTS).map(|_| Fault::status(500).times(1)));
+        // One is over, and makes way.
+        faults.meet_request(&Target::default());
+        faults.add(Fault::status(501)).expect("room");
+        assert_eq!((faults.list().len(), faults.list()[0].id), (MOST_FAULTS, 2));
+        assert!(faults.add(Fault::status(502)).unwrap_err().to_string().contains("withdraw some"));
     }
 
     #[test]

@@ -367,7 +367,7 @@ pub enum Damage {
     /// It is the one with the answer.
     #[default]
     Answer,
-    /// It follows the answer, which is good, on the connection that is now idle.
+    /// It follows the answer, which is good, after 50 ms, on the connection that is now idle.
     Idle,
 }
 

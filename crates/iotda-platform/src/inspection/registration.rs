@@ -1,14 +1,18 @@
 //! The first two steps of the page's Service Flow: create a product, register a device. In JSON, on values; the console
 //! and the application API of the real platform do far more.
 
-use super::{Answer, failure, read};
+use super::{failure, read};
 use crate::limiter::Rate;
 use crate::model::DataType;
 use crate::registry::Registry;
+use crate::state::State;
 use crate::{Device, Error, Product, hex};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
+
+/// A status and a JSON text.
+type Answer = (u16, String);
 
 /// Digits of an ID or a secret that the platform makes up.
 const GENERATED_LENGTH: usize = 32;
@@ -91,6 +95,53 @@ pub(super) fn register_device(registry: &mut Registry, body: &[u8]) -> Answer {
         }))
     };
     created(register())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    secret: Option<String>,
+    /// `null` takes the device's own limit away.
+    #[serde(default, deserialize_with = "some")]
+    rate: Option<Option<Rate>>,
+}
+
+/// A member that is there, even if it is `null`.
+fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Rate>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Changes a device's secret or its limit. Its tokens stay valid.
+pub(super) fn change_device(state: &State, device_id: &str, body: &[u8]) -> Answer {
+    let Change { secret, rate } = match read(body) {
+        Ok(change) => change,
+        Err(failure) => return failure,
+    };
+    let mut registry = state.registry_mut();
+    if registry.device(device_id).is_none() {
+        return failure(404, &format!("device {device_id:?} is not registered"));
+    }
+    let mut change = || {
+        if let Some(secret) = &secret {
+            registry.set_secret(device_id, secret)?;
+        }
+        rate.map_or(Ok(()), |rate| registry.set_device_rate(device_id, rate))
+    };
+    match change() {
+        Ok(()) => (200, "{}".to_owned()),
+        Err(error) => failure(400, &error.to_string()),
+    }
+}
+
+/// Takes a device out of the registry, and its tokens with it.
+pub(super) fn remove_device(state: &State, device_id: &str) -> Answer {
+    match state.registry_mut().remove_device(device_id) {
+        Ok(()) => {
+            state.tokens().expire(device_id);
+            (200, "{}".to_owned())
+        }
+        Err(error) => failure(404, &error.to_string()),
+    }
 }
 
 /// Secrets are told once, when a device is registered.

@@ -1,12 +1,14 @@
 //! Records as JSON: the lines of the record file and the answers of the inspection API.
 
-use super::{Report, ReportKind, RequestRecord};
-use crate::{calendar, hex};
+use super::{Entry, Incident, IncidentKind, Outcome, Report, ReportKind, RequestRecord};
+use crate::{Route, calendar, hex};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 #[derive(Serialize)]
 struct ReportJson<'a> {
+    number: u64,
+    request: u64,
     kind: &'static str,
     device_id: &'a str,
     reporter: &'a str,
@@ -29,21 +31,41 @@ struct ServiceJson<'a> {
 
 #[derive(Serialize)]
 struct RequestJson<'a> {
+    number: u64,
+    call: Option<&'static str>,
     method: &'a str,
     target: &'a str,
     http_version: &'a str,
-    headers: &'a [(String, String)],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers: Option<&'a [(String, String)]>,
     #[serde(flatten)]
     body: BodyJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_length: Option<usize>,
     status: u16,
+    result: &'static str,
     error_code: Option<&'a str>,
     reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discarded: Option<&'a str>,
     device_id: Option<&'a str>,
     received_at: String,
     received_at_ms: i64,
     connection: u64,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     faults: &'a [String],
+}
+
+#[derive(Serialize)]
+struct IncidentJson<'a> {
+    number: u64,
+    call: Option<&'static str>,
+    incident: &'static str,
+    result: &'static str,
+    reason: &'a str,
+    received_at: String,
+    received_at_ms: i64,
+    connection: u64,
 }
 
 /// Bytes as text if they are text, and else as hexadecimal digits under another name.
@@ -73,11 +95,9 @@ pub(crate) fn report(report: &Report) -> String {
         event_time_given: service.event_time_given.as_deref(),
     });
     text(&ReportJson {
-        kind: match report.kind {
-            ReportKind::Message => "message",
-            ReportKind::Properties => "properties",
-            ReportKind::Batch => "batch",
-        },
+        number: report.number,
+        request: report.request,
+        kind: kind_name(report.kind),
         device_id: &report.device_id,
         reporter: &report.reporter,
         received_at: calendar::format_event_time(report.received_at_ms),
@@ -88,16 +108,99 @@ pub(crate) fn report(report: &Report) -> String {
 }
 
 /// A request, without line breaks.
-pub(crate) fn request(request: &RequestRecord) -> String {
+pub(crate) fn request(record: &RequestRecord) -> String {
+    whole_request(record, Some(&record.headers), &record.body, None)
+}
+
+/// A request or an incident for those who follow them: without headers, and with no more than this of its body.
+pub(crate) fn summary(entry: &Entry, most_of_body: usize) -> String {
+    match entry {
+        Entry::Incident(it) => incident(it),
+        Entry::Request(it) if it.body.len() <= most_of_body => whole_request(it, None, &it.body, None),
+        Entry::Request(it) => {
+            // Not within a character, so that a text stays one.
+            let end = (0..=most_of_body).rev().find(|&end| it.body[end] & 0xc0 != 0x80).unwrap_or(most_of_body);
+            whole_request(it, None, &it.body[..end], Some(it.body.len()))
+        }
+    }
+}
+
+/// A request or an incident, without line breaks.
+pub(crate) fn entry(entry: &Entry) -> String {
+    match entry {
+        Entry::Request(it) => request(it),
+        Entry::Incident(it) => incident(it),
+    }
+}
+
+fn incident(incident: &Incident) -> String {
+    text(&IncidentJson {
+        number: incident.number,
+        call: None,
+        incident: incident_name(incident.kind),
+        result: outcome_name(Outcome::Refused),
+        reason: &incident.reason,
+        received_at: calendar::format_event_time(incident.received_at_ms),
+        received_at_ms: incident.received_at_ms,
+        connection: incident.connection,
+    })
+}
+
+pub(crate) fn kind_name(kind: ReportKind) -> &'static str {
+    match kind {
+        ReportKind::Message => "message",
+        ReportKind::Properties => "properties",
+        ReportKind::Batch => "batch",
+    }
+}
+
+pub(crate) fn call_name(call: Route) -> Option<&'static str> {
+    Some(match call {
+        Route::Any => return None,
+        Route::Auth => "auth",
+        Route::Properties => "properties",
+        Route::Message => "message",
+        Route::Batch => "batch",
+    })
+}
+
+pub(crate) fn outcome_name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Accepted => "accepted",
+        Outcome::Discarded => "discarded",
+        Outcome::Refused => "refused",
+        Outcome::Unanswered => "unanswered",
+    }
+}
+
+pub(crate) fn incident_name(kind: IncidentKind) -> &'static str {
+    match kind {
+        IncidentKind::Handshake => "handshake",
+        IncidentKind::Http => "http",
+        IncidentKind::Timeout => "timeout",
+    }
+}
+
+fn whole_request(
+    request: &RequestRecord,
+    headers: Option<&[(String, String)]>,
+    body: &[u8],
+    body_length: Option<usize>,
+) -> String {
     text(&RequestJson {
+        number: request.number,
+        call: call_name(request.call),
         method: &request.method,
         target: &request.target,
         http_version: &request.http_version,
-        headers: &request.headers,
-        body: BodyJson::new(&request.body),
+        headers,
+        body: BodyJson::new(body),
+        body_length,
         status: request.status,
+        result: outcome_name(request.outcome()),
         error_code: request.error_code.as_deref(),
         reason: request.reason.as_deref(),
+        discarded: request.discarded.as_deref(),
         device_id: request.device_id.as_deref(),
         received_at: calendar::format_event_time(request.received_at_ms),
         received_at_ms: request.received_at_ms,
@@ -123,6 +226,8 @@ mod tests {
 
     fn a_report(kind: ReportKind, body: &[u8]) -> Report {
         Report {
+            number: 2,
+            request: 1,
             kind,
             reporter: "gateway".to_owned(),
             device_id: "child".to_owned(),
@@ -142,7 +247,7 @@ mod tests {
             event_time_given: Some("noon".to_owned()),
         });
         let expected = concat!(
-            r#"{"kind":"batch","device_id":"child","reporter":"gateway","received_at":"2021-08-13T10:10:10.555Z","#,
+            r#"{"number":2,"request":1,"kind":"batch","device_id":"child","reporter":"gateway","received_at":"2021-08-13T10:10:10.555Z","#,
             r#""received_at_ms":1628849410555,"services":[{"service_id":"wind","#,
             r#""properties":{ "Speed" :   18446744073709551616.10 },"#,
             r#""event_time":"1970-01-01T00:00:00.000Z","event_time_ms":0,"event_time_given":"noon"}]}"#

@@ -2,7 +2,7 @@
 //! What each child reports is read by `services`.
 
 use super::json::{self, Object};
-use super::services;
+use super::services::{self, Model, Services, Validated};
 use crate::journal::{Report, ReportKind};
 use crate::refusal::Refusal;
 use crate::registry::{Registry, is_device_id};
@@ -10,10 +10,11 @@ use crate::registry::{Registry, is_device_id};
 /// Reads the body of a batch. It is accepted as a whole, or refused as a whole.
 pub(super) fn validate(
     registry: &Registry,
+    is_strict: bool,
     gateway_id: &str,
     body: &[u8],
     now_ms: i64,
-) -> Result<Vec<Report>, Refusal> {
+) -> Result<Validated, Refusal> {
     let entries = read_body(body).map_err(Refusal::invalid_input)?;
     let limit = registry.limits().children_per_batch;
     if entries.len() > limit {
@@ -22,20 +23,28 @@ pub(super) fn validate(
     let children =
         entries.into_iter().map(read_child).collect::<Result<Vec<_>, _>>().map_err(Refusal::invalid_input)?;
     check_children(registry, gateway_id, &children)?;
-    let report = |(number, child): (usize, Child<'_>)| {
-        let model = registry.model_of(&child.device_id);
+    let mut validated = Validated::default();
+    for (number, child) in children.into_iter().enumerate() {
+        let model = Model { product: registry.model_of(&child.device_id), is_strict };
         let place = format!("devices[{number}].services");
-        let services = services::read_list(model, child.services, &place, now_ms).map_err(Refusal::invalid_input)?;
-        Ok(Report {
+        let Services { kept, discarded } =
+            services::read_list(model, child.services, &place, now_ms).map_err(Refusal::invalid_input)?;
+        validated.discarded.extend(discarded);
+        if kept.is_empty() {
+            continue;
+        }
+        validated.reports.push(Report {
+            number: 0,
+            request: 0,
             kind: ReportKind::Batch,
             reporter: gateway_id.to_owned(),
             device_id: child.device_id,
             received_at_ms: now_ms,
             body: Vec::new(),
-            services,
-        })
-    };
-    children.into_iter().enumerate().map(report).collect()
+            services: kept,
+        });
+    }
+    Ok(validated)
 }
 
 /// One entry of the list, not read further than this.
@@ -105,8 +114,8 @@ mod tests {
 
     fn outcome(gateway: &str, devices: impl Into<Value>) -> Result<Vec<String>, (u16, &'static str)> {
         let body = json!({ "devices": devices.into() }).to_string();
-        validate(&registry(), gateway, body.as_bytes(), 0)
-            .map(|reports| reports.into_iter().map(|report| report.device_id).collect())
+        validate(&registry(), true, gateway, body.as_bytes(), 0)
+            .map(|validated| validated.reports.into_iter().map(|report| report.device_id).collect())
             .map_err(|refusal| (refusal.status, refusal.code))
     }
 
@@ -156,7 +165,7 @@ mod tests {
             assert_eq!(outcome("gateway", devices.clone()), malformed, "{devices}");
         }
         for body in [r#"{"devices":[],"devices":[]}"#, r#"{"services":[]}"#, "{}", "[]", ""] {
-            let refusal = validate(&registry(), "gateway", body.as_bytes(), 0).expect_err("a refusal");
+            let refusal = validate(&registry(), true, "gateway", body.as_bytes(), 0).expect_err("a refusal");
             assert_eq!(refusal.code, "IOTDA.000006", "{body}");
         }
     }
@@ -164,7 +173,7 @@ mod tests {
     #[test]
     fn a_report_for_each_child() {
         let body = json!({ "devices": [child("child_1"), child("child_0")] }).to_string();
-        let reports = validate(&registry(), "gateway", body.as_bytes(), 77).expect("a good batch");
+        let reports = validate(&registry(), true, "gateway", body.as_bytes(), 77).expect("a good batch").reports;
         let told: Vec<_> = reports
             .iter()
             .map(|report| (report.reporter.as_str(), report.device_id.as_str(), report.received_at_ms))

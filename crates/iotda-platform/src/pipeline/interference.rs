@@ -3,7 +3,7 @@
 
 use super::{Answer, new_token, record, route};
 use crate::fault::{self, InjectedAnswer, Target};
-use crate::journal::ReportKind;
+use crate::journal::{Entry, ReportKind};
 use crate::request::{Body, Request};
 use crate::state::State;
 use serde::Deserialize;
@@ -72,10 +72,15 @@ pub(crate) fn answer_instead(
         counters.requests += 1;
         counters.refusals += 1;
     });
-    let mut record = record(request, answer.status, None, target.device_id, now_ms);
+    let mut record = record(request, target.route.unwrap_or_default(), target.device_id, now_ms);
+    record.status = answer.status;
     record.error_code = injected.and_then(InjectedAnswer::code_sent).map(str::to_owned);
     record.reason = Some("a fault was done to it in the place of the rules".to_owned());
     record.faults = faults;
-    state.journal().add_request(record);
+    // Where a file cannot be written, the fault is done all the same.
+    let mut journal = state.journal();
+    let added = journal.add(record, Vec::new()).unwrap_or_else(|failed| journal.keep(failed.0, Vec::new()));
+    drop(journal);
+    state.show(&Entry::Request(added));
     answer
 }

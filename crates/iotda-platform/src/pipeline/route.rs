@@ -16,6 +16,10 @@ pub(super) enum Route {
 }
 
 pub(super) fn route(request: &Request) -> Result<Route, Refusal> {
+    if let Some(objection) = request.objection {
+        return Err(Refusal::invalid_input(objection));
+    }
+    check_expect(request)?;
     let (kind, device_id) = find(&request.path).ok_or_else(|| Refusal::no_such_path(&request.path))?;
     if request.method != "POST" {
         return Err(Refusal::wrong_method(&request.method));
@@ -58,6 +62,14 @@ fn check_host(request: &Request) -> Result<(), Refusal> {
     }
 }
 
+/// HTTP knows one expectation (RFC 9110 section 10.1.1).
+fn check_expect(request: &Request) -> Result<(), Refusal> {
+    match request.headers.all("expect").find(|value| !value.eq_ignore_ascii_case("100-continue")) {
+        None => Ok(()),
+        Some(value) => Err(Refusal::expectation_failed(value)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +85,7 @@ mod tests {
             headers: Headers(vec![("host".to_owned(), "localhost".to_owned())]),
             body: Body::Complete(Vec::new()),
             connection: 1,
+            objection: None,
         }
     }
 
@@ -123,6 +136,23 @@ mod tests {
     fn device_ids_that_are_none() {
         for id in ["", "a%20b", "a.b", &"x".repeat(129)] {
             assert_eq!(status(&request("POST", &format!("/v5/devices/{id}/sys/messages/up"))), 400, "{id}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_head_goes_before_all_else() {
+        let mut bent = request("GET", "/nothing");
+        bent.objection = Some("bent");
+        let refusal = route(&bent).expect_err("a refusal");
+        assert_eq!((refusal.status, refusal.reason.as_str()), (400, "bent"));
+    }
+
+    #[test]
+    fn expectations() {
+        for (value, expected) in [("100-continue", None), ("100-Continue", None), ("nonsense", Some(417))] {
+            let mut expecting = request("POST", "/v5/device-auth");
+            expecting.headers.0.push(("expect".to_owned(), value.to_owned()));
+            assert_eq!(route(&expecting).err().map(|refusal| refusal.status), expected, "{value}");
         }
     }
 

@@ -8,20 +8,56 @@ use crate::journal::{Report, ReportKind, ServiceReport};
 use crate::refusal::Refusal;
 use crate::registry::Registry;
 
+/// What the values of a report are held against.
+#[derive(Clone, Copy)]
+pub(super) struct Model<'a> {
+    /// `None` if anything goes.
+    pub(super) product: Option<&'a Product>,
+    /// What does not fit is refused; it is thrown away if not.
+    pub(super) is_strict: bool,
+}
+
+/// The reports of a request, and why some of what it reports was thrown away.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Validated {
+    pub(super) reports: Vec<Report>,
+    pub(super) discarded: Vec<String>,
+}
+
+/// The services that fit, and what was wrong with the others.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Services {
+    pub(super) kept: Vec<ServiceReport>,
+    pub(super) discarded: Vec<String>,
+}
+
 /// Reads the body of a property report, and checks it against the model of the device's product.
-pub(super) fn validate(registry: &Registry, device_id: &str, body: &[u8], now_ms: i64) -> Result<Report, Refusal> {
-    let services = read_body(registry.model_of(device_id), body, now_ms).map_err(Refusal::invalid_input)?;
-    Ok(Report {
+pub(super) fn validate(
+    registry: &Registry,
+    is_strict: bool,
+    device_id: &str,
+    body: &[u8],
+    now_ms: i64,
+) -> Result<Validated, Refusal> {
+    let model = Model { product: registry.model_of(device_id), is_strict };
+    let Services { kept, discarded } = read_body(model, body, now_ms).map_err(Refusal::invalid_input)?;
+    if kept.is_empty() {
+        return Ok(Validated { reports: Vec::new(), discarded });
+    }
+    let report = Report {
+        number: 0,
+        request: 0,
         kind: ReportKind::Properties,
         reporter: device_id.to_owned(),
         device_id: device_id.to_owned(),
         received_at_ms: now_ms,
         body: body.to_vec(),
-        services,
-    })
+        services: kept,
+    };
+    Ok(Validated { reports: vec![report], discarded })
 }
 
-fn read_body(model: Option<&Product>, body: &[u8], now_ms: i64) -> Result<Vec<ServiceReport>, String> {
+fn read_body(model: Model<'_>, body: &[u8], now_ms: i64) -> Result<Services, String> {
     let place = "the body";
     let object = Object::parse(json::utf8(body)?, place)?;
     object.only(&["services"], place)?;
@@ -29,18 +65,21 @@ fn read_body(model: Option<&Product>, body: &[u8], now_ms: i64) -> Result<Vec<Se
 }
 
 /// Reads a list of services. `place` is what an error calls it.
-pub(super) fn read_list(
-    model: Option<&Product>,
-    services: &str,
-    place: &str,
-    now_ms: i64,
-) -> Result<Vec<ServiceReport>, String> {
-    let services = json::list(services, place)?;
-    let numbered = services.into_iter().enumerate();
-    numbered.map(|(number, service)| read(model, service, &format!("{place}[{number}]"), now_ms)).collect()
+pub(super) fn read_list(model: Model<'_>, services: &str, place: &str, now_ms: i64) -> Result<Services, String> {
+    let mut read_so_far = Services::default();
+    for (number, service) in json::list(services, place)?.into_iter().enumerate() {
+        let place = format!("{place}[{number}]");
+        let (service, misfit) = read(model, service, &place, now_ms)?;
+        match misfit {
+            None => read_so_far.kept.push(service),
+            Some(misfit) => read_so_far.discarded.push(misfit),
+        }
+    }
+    Ok(read_so_far)
 }
 
-fn read(model: Option<&Product>, service: &str, place: &str, now_ms: i64) -> Result<ServiceReport, String> {
+/// Reads one service, and says why it does not fit the model if that is no reason to refuse it.
+fn read(model: Model<'_>, service: &str, place: &str, now_ms: i64) -> Result<(ServiceReport, Option<String>), String> {
     let object = Object::parse(service, place)?;
     object.only(&["service_id", "properties", "event_time"], place)?;
     let service_id = json::string(object.need("service_id", place)?, &format!("{place}.service_id"))?;
@@ -50,10 +89,15 @@ fn read(model: Option<&Product>, service: &str, place: &str, now_ms: i64) -> Res
     let properties = object.need("properties", place)?;
     let properties_place = format!("{place}.properties");
     let members = Object::parse(properties, &properties_place)?;
-    if let Some(product) = model {
+    let mut misfit = None;
+    if let Some(product) = model.product {
         // Without a model nobody asks for the values: 1e400 is kept as it was sent.
-        let values = members.values(&properties_place)?;
-        product.check(&service_id, &values).map_err(|error| format!("{place}: {error}"))?;
+        let values = members.values(&properties_place);
+        let check = |values: Vec<_>| product.check(&service_id, &values).map_err(|error| format!("{place}: {error}"));
+        misfit = values.and_then(check).err();
+        if let (Some(misfit), true) = (&misfit, model.is_strict) {
+            return Err(misfit.clone());
+        }
     }
     let event_time_given = match object.get("event_time") {
         Some(event_time) => Some(json::string(event_time, &format!("{place}.event_time"))?),
@@ -62,7 +106,8 @@ fn read(model: Option<&Product>, service: &str, place: &str, now_ms: i64) -> Res
     // "If this parameter is not carried in the reported data or is in an incorrect format, the time when IoTDA receives
     // the data is used." That is about the string: a value of another type is refused like any other.
     let event_time_applied_ms = event_time_given.as_deref().and_then(calendar::parse_event_time).unwrap_or(now_ms);
-    Ok(ServiceReport { service_id, properties: properties.to_owned(), event_time_applied_ms, event_time_given })
+    let properties = properties.to_owned();
+    Ok((ServiceReport { service_id, properties, event_time_applied_ms, event_time_given }, misfit))
 }
 
 #[cfg(test)]
@@ -74,8 +119,14 @@ mod tests {
 
     const NOW_MS: i64 = 1_700_000_000_000;
 
+    const ANYTHING: Model<'static> = Model { product: None, is_strict: true };
+
+    fn strict(product: &Product) -> Model<'_> {
+        Model { product: Some(product), is_strict: true }
+    }
+
     fn read_text(body: &str) -> Result<Vec<ServiceReport>, String> {
-        read_body(None, body.as_bytes(), NOW_MS)
+        read_body(ANYTHING, body.as_bytes(), NOW_MS).map(|services| services.kept)
     }
 
     #[test]
@@ -149,7 +200,7 @@ mod tests {
             assert!(error.contains(reason), "{body} gives {error}");
         }
         let not_utf8 = b"{\"services\":[{\"service_id\":\"\xff\",\"properties\":{}}]}";
-        assert!(read_body(None, not_utf8, NOW_MS).expect_err("an error").contains("not UTF-8"));
+        assert!(read_body(ANYTHING, not_utf8, NOW_MS).expect_err("an error").contains("not UTF-8"));
     }
 
     #[test]
@@ -157,17 +208,32 @@ mod tests {
         let body = r#"{"services":[{"service_id":"s","properties":{"a":1e400,"b":12345678901234567890123}}]}"#;
         assert_eq!(read_text(body).expect(body)[0].properties, r#"{"a":1e400,"b":12345678901234567890123}"#);
         let product = Product::new("p").with_property("s", "a", DataType::Decimal);
-        assert!(read_body(Some(&product), body.as_bytes(), NOW_MS).unwrap_err().contains("services[0].properties.a"));
+        assert!(read_body(strict(&product), body.as_bytes(), NOW_MS).unwrap_err().contains("services[0].properties.a"));
     }
 
     #[test]
     fn the_model_is_kept() {
         let product = Product::new("p").with_property("s", "Speed", DataType::Decimal);
         let body = |property: &str| format!(r#"{{"services":[{{"service_id":"s","properties":{{{property}}}}}]}}"#);
-        let check = |property: &str| read_body(Some(&product), body(property).as_bytes(), NOW_MS);
+        let check = |property: &str| read_body(strict(&product), body(property).as_bytes(), NOW_MS);
         assert!(check(r#""Speed":1.5"#).is_ok());
         assert!(check(r#""Speed":"1.5""#).unwrap_err().contains("must be a number"));
         assert!(check(r#""Hight":1.5"#).unwrap_err().contains("no property"));
+    }
+
+    #[test]
+    fn what_does_not_fit_a_lenient_model_is_thrown_away_and_the_rest_kept() {
+        let product = Product::new("p").with_property("s", "a", DataType::Int);
+        let model = Model { product: Some(&product), is_strict: false };
+        let body = r#"{"services":[{"service_id":"s","properties":{"a":1}},{"service_id":"s","properties":{"a":"1"}},
+            {"service_id":"t","properties":{}},{"service_id":"s","properties":{"a":1e400}}]}"#;
+        let Services { kept, discarded } = read_body(model, body.as_bytes(), NOW_MS).expect("a good form");
+        assert_eq!(kept.iter().map(|service| service.properties.as_str()).collect::<Vec<_>>(), [r#"{"a":1}"#]);
+        let expected = ["services[1]: ", "no service \"t\"", "services[3].properties.a"];
+        assert_eq!(discarded.len(), 3);
+        assert!(discarded.iter().zip(expected).all(|(reason, expected)| reason.contains(expected)), "{discarded:?}");
+        // What is malformed is refused all the same.
+        assert!(read_body(model, br#"{"services":[{"service_id":"t"}]}"#, NOW_MS).is_err());
     }
 
     /// JSON of any shape, about half of it near to a property report.
@@ -241,14 +307,14 @@ mod tests {
 
         #[test]
         fn any_bytes_give_an_answer(body in prop::collection::vec(any::<u8>(), 0..64), cut in 0usize..120, at in 0usize..120, byte: u8) {
-            let _ = read_body(None, &body, NOW_MS);
+            let _ = read_body(ANYTHING, &body, NOW_MS);
             // A good body with one byte changed and its end cut off is accepted only if it is still JSON.
             let good = br#"{"services":[{"service_id":"s","properties":{"a":[1,"\u00e4",{"b":null}]},"event_time":"x"}]}"#;
             let mut bent = good.to_vec();
             let length = bent.len();
             bent[at % length] = byte;
             bent.truncate(length - cut.min(length));
-            if read_body(None, &bent, NOW_MS).is_ok() {
+            if read_body(ANYTHING, &bent, NOW_MS).is_ok() {
                 let value: Value = serde_json::from_slice(&bent).expect("what is accepted is JSON");
                 prop_assert!(is_a_property_report(&value));
             }

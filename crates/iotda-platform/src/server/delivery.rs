@@ -53,6 +53,8 @@ pub(super) async fn send(plain: &mut Plain, written: Written, fault: Option<&Kin
         }
         Some(Kind::DamagedRecord { when: Damage::Idle }) => {
             write(plain, &[head, body].concat()).await?;
+            // So that the client has most likely read the answer: together with a bad record it might not see it.
+            pause(plain, Stall::For(Duration::from_millis(50))).await?;
             plain.damage_next();
             // What is in it does not matter: nobody can decipher it.
             write(plain, b"?").await?;

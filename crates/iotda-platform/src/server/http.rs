@@ -1,12 +1,14 @@
 //! HTTP over one connection: hyper reads the requests and writes the answers, and hands the connection over wherever a
 //! fault has something to do that hyper would not. What a request means and what it is answered is for `pipeline`.
 
+use super::crowd::{Activity, Phase};
 use super::delivery;
 use super::plain::{Plain, Progress};
 use super::reply::{Reply, Then, Written};
 use super::wire::Idle;
 use crate::calendar;
 use crate::fault::{Close, Kind, Stage, Stall, Target};
+use crate::journal::IncidentKind;
 use crate::pipeline::{self, Answer};
 use crate::request::{BODY_LIMIT, Body, Headers, Request, Version};
 use crate::state::State;
@@ -39,6 +41,7 @@ struct Exchange<'a> {
     state: &'a State,
     connection: u64,
     progress: Progress,
+    activity: &'a Activity,
     /// A fault of an earlier request that is still to be done: it is done when the connection has been idle.
     idle_close: Option<Kind>,
     order: Mutex<Option<Order>>,
@@ -57,22 +60,30 @@ impl fmt::Display for TakenOver {
 impl std::error::Error for TakenOver {}
 
 /// Serves requests until the connection ends.
-pub(super) async fn serve(mut plain: Plain, progress: Progress, state: &State, connection: u64) {
+pub(super) async fn serve(mut plain: Plain, progress: Progress, state: &State, activity: &Activity, connection: u64) {
     let mut idle_close = None;
     loop {
         let (progress, order) = (progress.clone(), Mutex::new(None));
-        let exchange = Exchange { state, connection, progress: progress.clone(), idle_close: idle_close.take(), order };
+        let idle_close_now = idle_close.take();
+        let exchange =
+            Exchange { state, connection, progress: progress.clone(), activity, idle_close: idle_close_now, order };
         let service = service_fn(|request| Box::pin(exchange.respond(request)));
         let mut http = hyper::server::conn::http1::Builder::new()
             .auto_date_header(false)
             .header_read_timeout(None)
             .serve_connection(TokioIo::new(plain), service);
         // How a connection ends is the client's business. What it sent in whole has been answered and recorded.
-        let _ = poll_fn(|context| http.poll_without_shutdown(context)).await;
+        let ended = poll_fn(|context| http.poll_without_shutdown(context)).await;
+        if let Some(error) = ended.err().filter(hyper::Error::is_parse) {
+            state.note(IncidentKind::Http, connection, format!("this is not a request of HTTP: {error}"));
+        }
         let parts = http.into_parts();
         plain = parts.io.into_inner();
         let cut = progress.is_cut().map(Order::Cut);
         let order = exchange.order().take().or(cut);
+        if order.is_some() {
+            activity.is_in(Phase::Busy);
+        }
         let sent = match order {
             None => {
                 // The same holds for this.
@@ -99,12 +110,14 @@ pub(super) async fn serve(mut plain: Plain, progress: Progress, state: &State, c
             Ok(Then::Close(close)) => return plain.end(close).await,
             Ok(Then::Hold) | Err(_) => return,
         }
+        activity.is_in(Phase::Idle);
     }
 }
 
 impl Exchange<'_> {
     async fn respond(&self, request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, TakenOver> {
         let (head, body) = request.into_parts();
+        self.activity.is_in(Phase::Body);
         let mut target = pipeline::target_of_path(head.uri.path());
         let met = if self.progress.has_cut() { None } else { self.state.faults().meet_head(&target) };
         if let Some(fault) = &met {
@@ -115,9 +128,12 @@ impl Exchange<'_> {
         if self.progress.is_cut().is_some() {
             return Err(TakenOver);
         }
+        let objection = self.progress.objection();
         self.progress.request_is_over();
+        self.activity.is_in(Phase::Idle);
         let keep_alive = keeps_alive(&head) && matches!(body, Body::Complete(_));
-        let request = self.request(&head, body);
+        let mut request = self.request(&head, body);
+        request.objection = objection;
         pipeline::complete_target(&mut target, &request);
 
         let met = self.state.faults().meet_request(&target);
@@ -198,6 +214,7 @@ impl Exchange<'_> {
             body,
             headers: Headers(headers),
             connection: self.connection,
+            objection: None,
         }
     }
 

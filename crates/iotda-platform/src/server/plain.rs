@@ -1,6 +1,8 @@
 //! The bytes above TLS: it counts those of a request as they come in, so that a connection can be cut in the midst of
 //! it, and gives back what HTTP has read too much of.
 
+use super::crowd::Activity;
+use super::scan::Scan;
 use super::wire::{Idle, Pause, Wire};
 use crate::fault::{Close, Kind, Stall};
 use crate::state::State;
@@ -24,6 +26,7 @@ pub(super) struct Plain {
     unread: Bytes,
     progress: Progress,
     state: Arc<State>,
+    activity: Arc<Activity>,
     /// When the next bytes of a request may be taken that is read slowly.
     next_read: Option<Pin<Box<Sleep>>>,
 }
@@ -41,6 +44,8 @@ struct Counts {
     cut: Option<(u64, Close)>,
     /// Bytes a second.
     rate: Option<u64>,
+    scan: Scan,
+    objection: Option<&'static str>,
 }
 
 impl Progress {
@@ -58,6 +63,11 @@ impl Progress {
         let mut counts = self.counts();
         counts.cut = Some((bytes, close));
         counts.received >= bytes
+    }
+
+    /// What is wrong with the head of the request, although it could be read.
+    pub(super) fn objection(&self) -> Option<&'static str> {
+        self.counts().objection
     }
 
     /// What follows of the request is to be read at this rate.
@@ -78,8 +88,8 @@ impl Progress {
 }
 
 impl Plain {
-    pub(super) fn new(tls: TlsStream<Wire>, progress: Progress, state: Arc<State>) -> Self {
-        Self { tls, unread: Bytes::new(), progress, state, next_read: None }
+    pub(super) fn new(tls: TlsStream<Wire>, progress: Progress, state: Arc<State>, activity: Arc<Activity>) -> Self {
+        Self { tls, unread: Bytes::new(), progress, state, activity, next_read: None }
     }
 
     /// Puts back what was read too much. It is counted again, as a part of the next request.
@@ -129,12 +139,16 @@ impl Plain {
     }
 
     /// Counts bytes that have come. An error if the connection is to be cut now.
-    fn count(&mut self, bytes: u64) -> io::Result<()> {
+    fn count(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.activity.received();
         let begins = !self.progress.counts().has_begun;
         let fault = if begins { self.state.faults().meet_first_byte() } else { None };
         let mut counts = self.progress.counts();
         counts.has_begun = true;
-        counts.received += bytes;
+        counts.received += bytes.len() as u64;
+        if let Some(objection) = counts.scan.push(bytes) {
+            counts.objection = Some(objection);
+        }
         if let Some(Kind::RequestCut { after, close }) = fault {
             counts.cut = Some((after, close));
         }
@@ -171,7 +185,7 @@ impl AsyncRead for Plain {
         if let Some(rate) = rate {
             self.next_read = Some(Box::pin(sleep(Duration::from_micros(read.saturating_mul(1_000_000) / rate))));
         }
-        Poll::Ready(if read == 0 { Ok(()) } else { self.count(read) })
+        Poll::Ready(if read == 0 { Ok(()) } else { self.count(&buffer.filled()[before..]) })
     }
 }
 

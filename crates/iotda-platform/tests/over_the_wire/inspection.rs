@@ -1,5 +1,8 @@
 //! The inspection API, over plain HTTP.
 
+mod guard;
+mod looking;
+
 use crate::device::{Connection, accepted, now, refused, registry};
 use iotda_platform::Platform;
 use serde_json::{Value, json};
@@ -8,17 +11,22 @@ use std::net::TcpStream;
 
 /// Sends one request, and gives the status and the JSON of the answer.
 pub fn call(inspection_url: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+    let (status, _, body) = raw(inspection_url, &(head + body));
+    (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}")))
+}
+
+/// Sends these bytes, and gives the status, the head and the body of the answer. In HTTP/1.0, a body is never in chunks.
+pub fn raw(inspection_url: &str, request: &str) -> (u16, String, String) {
     let address = inspection_url.strip_prefix("http://").expect("an address");
     let mut stream = TcpStream::connect(address).expect("a connection");
-    let length = body.len();
-    let request =
-        format!("{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
-    stream.write_all((request + body).as_bytes()).expect("a request is written");
+    stream.write_all(request.as_bytes()).expect("a request is written");
     let mut response = String::new();
     stream.read_to_string(&mut response).expect("an answer is read");
     let (head, body) = response.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).expect("a status").parse().expect("a number");
-    (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}")))
+    (status, head.to_ascii_lowercase(), body.to_owned())
 }
 
 #[test]
@@ -31,7 +39,7 @@ fn what_was_received_can_be_seen_and_forgotten() {
     assert_eq!(connection.message("device", &token, b"hello").outcome(), accepted());
     assert_eq!(connection.properties("device", &token, "{}").outcome(), refused(400, "IOTDA.000006"));
     let report = json!({
-        "kind": "message", "device_id": "device", "reporter": "device", "body": "hello",
+        "number": 1, "request": 2, "kind": "message", "device_id": "device", "reporter": "device", "body": "hello",
         "received_at": "2019-12-02T19:30:00.250Z", "received_at_ms": platform.now_ms(),
     });
     assert_eq!(inspect("GET", "/reports"), (200, json!([report])));
@@ -57,6 +65,15 @@ fn a_device_is_registered_and_reports() {
     assert_eq!(connection.message("p_n", &token, b"").outcome(), accepted());
     let (_, devices) = call(platform.inspection_url(), "GET", "/devices", "");
     assert_eq!(devices[0]["device_id"], "p_n");
+    let change = |method, body| call(platform.inspection_url(), method, "/devices/p_n", body).0;
+    assert_eq!(change("PUT", r#"{"rate":0}"#), 200);
+    assert_eq!(connection.message("p_n", &token, b"").outcome(), refused(403, "IOTDA.021101"));
+    assert_eq!(change("PUT", r#"{"rate":null,"secret":"another"}"#), 200);
+    assert_eq!(connection.message("p_n", &token, b"").outcome(), accepted());
+    assert_eq!(connection.authenticate("p_n").outcome(), refused(401, "IOTDA.000002"));
+    assert_eq!((change("PUT", r#"{"secrets":""}"#), change("PUT", r#"{"secret":""}"#)), (400, 400));
+    assert_eq!((change("DELETE", ""), change("DELETE", ""), change("PUT", "{}")), (200, 404, 404));
+    assert_eq!(connection.message("p_n", &token, b"").outcome(), refused(403, "IOTDA.000004"));
     let (_, products) = call(platform.inspection_url(), "GET", "/products", "");
     assert_eq!(products, json!([{ "product_id": "p", "services": {} }]));
 }
@@ -68,12 +85,15 @@ fn the_clock_is_moved_and_tokens_expire() {
     let mut connection = Connection::open(&platform);
     let token = connection.token("device");
     let started = platform.now_ms();
-    assert_eq!(inspect("POST", "/clock/advance", r#"{"ms":1000}"#), (200, json!({ "now_ms": started + 1000 })));
+    assert_eq!(
+        inspect("POST", "/clock/advance", r#"{"ms":1000}"#),
+        (200, json!({ "now_ms": started + 1000, "stopped": true }))
+    );
     assert_eq!(connection.message("device", &token, b"").outcome(), accepted());
     assert_eq!(inspect("POST", "/tokens/expire", "").0, 200);
     assert_eq!(connection.message("device", &token, b"").outcome(), refused(403, "IOTDA.000004"));
-    assert_eq!(inspect("PUT", "/clock", r#"{"now_ms":5}"#), (200, json!({ "now_ms": 5 })));
-    assert_eq!(inspect("GET", "/clock", ""), (200, json!({ "now_ms": 5 })));
+    assert_eq!(inspect("PUT", "/clock", r#"{"now_ms":5}"#), (200, json!({ "now_ms": 5, "stopped": true })));
+    assert_eq!(inspect("GET", "/clock", ""), (200, json!({ "now_ms": 5, "stopped": true })));
     assert_eq!(platform.now_ms(), 5);
 }
 
@@ -83,6 +103,8 @@ fn calls_that_are_none() {
     let inspect = |method, path, body| call(platform.inspection_url(), method, path, body).0;
     assert_eq!(inspect("GET", "/nothing", ""), 404);
     assert_eq!(inspect("PUT", "/reports", ""), 405);
+    assert_eq!(inspect("OPTIONS", "/reports", ""), 405);
+    assert_eq!(inspect("GET", "/counters?a=b", ""), 400);
     assert_eq!(inspect("POST", "/clock/advance", r#"{"seconds":1}"#), 400);
     assert_eq!(inspect("POST", "/clock/advance", r#"{"ms":-1}"#), 400);
 }

@@ -1,7 +1,7 @@
 //! The page's rules, each through the whole of the platform.
 
 use crate::device::{Connection, NOW_MS, PASSWORD, accepted, credentials, now, platform, refused, registry};
-use iotda_platform::{Device, Platform, ReportKind};
+use iotda_platform::{Device, Outcome, Platform, ReportKind};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -158,10 +158,27 @@ fn properties_are_kept_byte_for_byte() {
 
 #[test]
 fn a_model_is_kept() {
+    let body = |speed: &str| format!(r#"{{"services":[{{"service_id":"wind","properties":{{"Speed":{speed}}}}}]}}"#);
     let platform = platform();
     let mut connection = Connection::open(&platform);
     let token = connection.token("station");
-    let body = |speed: &str| format!(r#"{{"services":[{{"service_id":"wind","properties":{{"Speed":{speed}}}}}]}}"#);
+    // The vendor's manual has it that what does not fit is thrown away, not refused.
+    for (report, outcome) in [
+        (body("23.24"), Outcome::Accepted),
+        (body("\"23.24\""), Outcome::Discarded),
+        (REPORT.to_owned(), Outcome::Discarded),
+    ] {
+        assert_eq!(connection.properties("station", &token, &report).outcome(), accepted());
+        assert_eq!(platform.requests().pop().map(|request| request.outcome()), Some(outcome));
+    }
+    assert_eq!((platform.reports().len(), platform.counters().discarded), (1, 2));
+    let reason = platform.requests().pop().and_then(|request| request.discarded).expect("a reason");
+    assert!(reason.contains("no service \"s\""), "{reason}");
+
+    let platform =
+        Platform::builder().registry(registry()).clock_stopped_at(now()).strict_model().start().expect("a platform");
+    let mut connection = Connection::open(&platform);
+    let token = connection.token("station");
     assert_eq!(connection.properties("station", &token, &body("23.24")).outcome(), accepted());
     assert_eq!(connection.properties("station", &token, &body("\"23.24\"")).outcome(), refused(400, "IOTDA.000006"));
     assert_eq!(connection.properties("station", &token, REPORT).outcome(), refused(400, "IOTDA.000006"));

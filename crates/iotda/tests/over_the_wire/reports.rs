@@ -194,7 +194,7 @@ fn what_the_platform_refuses_is_told_with_its_code() {
         ))
         .unwrap();
     registry.add_device(Device::new("modelled").with_secret("s").with_product("p")).unwrap();
-    let platform = Platform::builder().registry(registry).start().unwrap();
+    let platform = Platform::builder().registry(registry).strict_model().start().unwrap();
     let client = client(&platform).open_device("modelled", b"s").unwrap();
     client.report_properties(&[service(r#"{"temperature":1.5}"#)], OPTIONS).unwrap();
     let error = client.report_properties(&[service(r#"{"temperature":"hot"}"#)], OPTIONS).unwrap_err();
