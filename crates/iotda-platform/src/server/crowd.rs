@@ -110,19 +110,18 @@ impl Activity {
 
     /// Waits until the connection has been silent for too long or has to make way, and says which.
     pub(super) async fn over(&self, timeouts: &Timeouts) -> String {
+        let shortest = timeouts.handshake.min(timeouts.head).min(timeouts.body).min(timeouts.idle);
         let silent = async {
             loop {
                 let phase = self.phase();
-                let Some(limit) = phase.limit(timeouts) else {
-                    // It comes back to this when it can have become silent again.
-                    tokio::time::sleep(timeouts.head.min(timeouts.idle)).await;
-                    continue;
-                };
-                let end = self.since() + limit;
-                if end <= Instant::now() {
+                let now = Instant::now();
+                let end = phase.limit(timeouts).map(|limit| (self.since() + limit, limit));
+                if let Some((_, limit)) = end.filter(|(end, _)| *end <= now) {
                     return format!("nothing came for {limit:?} {}", phase.name());
                 }
-                tokio::time::sleep_until(end.into()).await;
+                // The phase may change meanwhile, and the next one's limit be shorter.
+                let look_again = now + shortest;
+                tokio::time::sleep_until(end.map_or(look_again, |(end, _)| end.min(look_again)).into()).await;
             }
         };
         tokio::select! {

@@ -74,7 +74,7 @@ fn it_says_what_a_client_needs_and_ends_with_its_input() {
 #[cfg(unix)]
 #[test]
 fn it_ends_on_signals() {
-    for signal in ["-TERM", "-INT"] {
+    for signal in ["-TERM", "-INT", "-HUP"] {
         let (mut child, _) = start(&[]);
         let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
         assert!(sent.success());
@@ -136,10 +136,157 @@ fn a_scenario_is_armed_and_its_errors_are_said() {
 #[test]
 fn mistakes_are_said() {
     assert!(fails(&["--device", "a"]).contains("ID=SECRET"));
+    assert!(fails(&["--device", "a=@/nowhere/secret"]).contains("/nowhere/secret"));
+    assert!(fails(&["--listen", "nowhere"]).contains("--listen nowhere"));
+    let hostile = fails(&["--device", "\u{1b}[2J\u{202e}\u{9b}"]);
+    assert!(hostile.contains("\\u{1b}[2J\\u{202e}\\u{9b}"), "{hostile:?}");
+    assert!(hostile.chars().all(|it| it == '\n' || !(it.is_control() || it == '\u{202e}')), "{hostile:?}");
     assert!(fails(&["--device", "a b=s"]).contains("is no device ID"));
     assert!(fails(&["--inspect", "0.0.0.0:0"]).contains("loopback"));
     assert!(fails(&["--ca-out", "/nowhere/ca.pem"]).contains("--ca-out"));
     assert!(fails(&["--record", "/nowhere/record"]).contains("/nowhere/record"));
+}
+
+/// Makes a request of the inspection API's own kind to the platform's port for devices: a handshake that fails.
+fn fail_a_handshake(values: &HashMap<String, String>) {
+    let address = values["IOTDA_ENDPOINT"].trim_start_matches("https://");
+    let mut tcp = std::net::TcpStream::connect(address).expect("a connection");
+    std::io::Write::write_all(&mut tcp, b"GET / HTTP/1.1\r\n\r\n").expect("it is written");
+    while call(&values["IOTDA_INSPECT"], "GET", "/counters", "").1["handshakes_failed"] == 0 {}
+}
+
+#[cfg(unix)]
+#[test]
+fn its_lines_say_what_was_refused_and_its_end_how_many_came() {
+    for (arguments, code, has_lines) in [
+        (&["--fail-on-refusal"][..], Some(3), true),
+        (&["--quiet", "--fail-on-refusal"], Some(3), false),
+        (&[], Some(0), true),
+    ] {
+        let mut child = command().args(arguments).spawn().expect("the command starts");
+        let mut values = HashMap::new();
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        while let Some((key, value)) = lines.next().expect("a line").expect("text").split_once('=') {
+            values.insert(key.to_owned(), value.to_owned());
+        }
+        fail_a_handshake(&values);
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs").success());
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), code, "{arguments:?}");
+        let text = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(text.contains(" - handshake - refused: the TLS handshake has failed"), has_lines, "{text}");
+        assert_eq!(
+            text.contains("0 requests: 0 authentications, 0 reports, 0 refused, 1 handshakes failed"),
+            has_lines
+        );
+    }
+}
+
+#[test]
+fn secrets_come_from_a_file_or_the_environment() {
+    let directory = Directory::new("secrets");
+    let file = directory.0.join("secret");
+    std::fs::write(&file, "of-a-file\n").expect("a file");
+    let device = format!("a=@{}", file.to_str().expect("a path that is text"));
+    let mut child = command()
+        .args(["--exit-with-stdin", "--device", &device, "--gateway", "b", "--listen", "localhost:0"])
+        .env("IOTDA_GATEWAY_SECRET", "of-the-environment")
+        .spawn()
+        .expect("the command starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "IOTDA_DEVICE_SECRET=of-a-file"));
+    assert!(lines.any(|line| line == "IOTDA_GATEWAY_SECRET=of-the-environment"));
+    drop(child.stdin.take());
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[cfg(unix)]
+#[test]
+fn its_files_are_for_their_owner_and_no_link_is_followed() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let directory = Directory::new("files");
+    let path = |name: &str| directory.0.join(name);
+    let text = |name: &str| path(name).to_str().expect("a path that is text").to_owned();
+    std::fs::write(path("precious"), "precious").expect("a file");
+    symlink(path("precious"), path("ca.pem")).expect("a link");
+    let arguments = ["--ca-out", &text("ca.pem"), "--record", &text("reports"), "--record-requests", &text("requests")];
+    let (mut child, values) = start(&arguments);
+    assert_eq!(std::fs::read_to_string(path("precious")).as_deref().ok(), Some("precious"));
+    for name in ["ca.pem", "reports", "requests"] {
+        let metadata = std::fs::symlink_metadata(path(name)).expect("a file");
+        assert!(metadata.is_file() && metadata.permissions().mode() & 0o777 == 0o600, "{name}: {metadata:?}");
+    }
+    assert_eq!(std::fs::read_dir(&directory.0).expect("a directory").count(), 4);
+    drop((child.stdin.take(), values));
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn silent_connections_make_way_at_the_limit_of_descriptors() {
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -n 60; exec \"$0\" --exit-with-stdin", env!("CARGO_BIN_EXE_iotda-platform")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let mut values = HashMap::new();
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    while let Some((key, value)) = lines.next().expect("a line").split_once('=') {
+        values.insert(key.to_owned(), value.to_owned());
+    }
+    let address = values["IOTDA_ENDPOINT"].trim_start_matches("https://");
+    let silent: Vec<_> = (0..120).map(|_| std::net::TcpStream::connect(address).expect("a connection")).collect();
+    // Whoever comes now is served all the same, by both servers.
+    let counters = call(&values["IOTDA_INSPECT"], "GET", "/counters", "").1;
+    let mut tcp = std::net::TcpStream::connect(address).expect("a connection");
+    std::io::Write::write_all(&mut tcp, b"GET / HTTP/1.1\r\n\r\n").expect("it is written");
+    let mut answer = Vec::new();
+    std::io::Read::read_to_end(&mut tcp, &mut answer).expect("an alert");
+    assert_eq!(answer.first(), Some(&21), "{counters} {answer:?}");
+    let (_, log) = call(&values["IOTDA_INSPECT"], "GET", "/log?q=no+more+descriptors&limit=1", "");
+    assert_eq!(log[0]["incident"], "timeout");
+    drop((silent, child.stdin.take()));
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn its_memory_is_what_was_promised() {
+    let directory = Directory::new("memory");
+    let file = directory.0.join("registry.toml");
+    std::fs::write(
+        &file,
+        "[limits]\nchildren_per_batch = 50\n[[gateway]]\nid = \"gateway\"\nsecret = \"secret\"\nchildren = \"any\"\n",
+    )
+    .expect("a file");
+    let ca = directory.0.join("ca.pem");
+    let path = |path: &Path| path.to_str().expect("a path that is text").to_owned();
+    let (mut child, values) = start(&["--max-memory", "16", "--registry", &path(&file), "--ca-out", &path(&ca)]);
+    let ca = std::fs::read_to_string(&ca).expect("a certificate");
+    let mut connection =
+        crate::device::Connection::open_at(values["IOTDA_ENDPOINT"].trim_start_matches("https://"), &ca);
+    let token = connection.token("gateway");
+    // The most that a megabyte can be made into: services of a few bytes, by the ten thousand.
+    let service = r#"{"service_id":"s","properties":{}}"#;
+    let services = [service; 590].join(",");
+    let children: Vec<_> = (0..50).map(|n| format!(r#"{{"device_id":"c{n}","services":[{services}]}}"#)).collect();
+    let batch = format!(r#"{{"devices":[{}]}}"#, children.join(","));
+    assert!(batch.len() > 1_000_000 && batch.len() < 1_048_576, "{}", batch.len());
+    for _ in 0..20 {
+        assert_eq!(connection.batch("gateway", &token, &batch).status, 200);
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("a process");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its size");
+    let kib: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
+    // 16 MiB, what a batch takes while it is read, what allocations leave behind, and the program itself. All of the
+    // batches would be some 110 MiB.
+    assert!(kib < 72 * 1024, "{line}");
+    let counters = call(&values["IOTDA_INSPECT"], "GET", "/counters", "").1;
+    assert!(counters["reports_dropped"].as_u64() > Some(500) && counters["requests_dropped"].as_u64() > Some(10));
+    drop(child.stdin.take());
+    assert!(child.wait().expect("it ends").success());
 }
 
 #[test]

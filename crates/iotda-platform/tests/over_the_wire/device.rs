@@ -98,8 +98,12 @@ pub fn accepted() -> (u16, String) {
 
 /// TLS that trusts the platform's authority and nobody else.
 pub fn tls(platform: &Platform, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+    tls_trusting(platform.ca_pem(), versions)
+}
+
+fn tls_trusting(ca_pem: &str, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
-    let ca = CertificateDer::from_pem_slice(platform.ca_pem().as_bytes()).expect("a certificate in PEM");
+    let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).expect("a certificate in PEM");
     roots.add(ca).expect("a certificate authority");
     ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_protocol_versions(versions)
@@ -161,7 +165,17 @@ impl Connection {
 
     /// Connects, and checks the certificate for this name.
     pub fn open_with(platform: &Platform, config: Arc<ClientConfig>, name: &'static str) -> io::Result<Self> {
-        let mut tcp = TcpStream::connect(platform.address())?;
+        Self::open_over(TcpStream::connect(platform.address())?, config, name)
+    }
+
+    /// Connects to a platform that another program is.
+    pub fn open_at(address: &str, ca_pem: &str) -> Self {
+        let config = Arc::new(tls_trusting(ca_pem, &[&rustls::version::TLS12]));
+        let tcp = TcpStream::connect(address).expect("a connection");
+        Self::open_over(tcp, config, "localhost").expect("a handshake")
+    }
+
+    fn open_over(mut tcp: TcpStream, config: Arc<ClientConfig>, name: &'static str) -> io::Result<Self> {
         tcp.set_read_timeout(Some(PATIENCE))?;
         // What is written is to be there at once, as the tests write it.
         tcp.set_nodelay(true)?;

@@ -43,9 +43,14 @@ fn assert_done_once(platform: &Platform, token: &str) {
 
 /// Waits until the platform's counters are as they should be.
 fn wait_for(platform: &Platform, are_right: impl Fn(&Counters) -> bool) {
+    wait_for_platform(platform, |platform| are_right(&platform.counters()));
+}
+
+/// Waits until the platform is as it should be.
+pub fn wait_for_platform(platform: &Platform, is_right: impl Fn(&Platform) -> bool) {
     // The number ends a test that would wait for ever.
     for _ in 0..100_000_000_u64 {
-        if are_right(&platform.counters()) {
+        if is_right(platform) {
             return;
         }
         std::thread::yield_now();

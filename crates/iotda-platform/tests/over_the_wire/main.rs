@@ -6,4 +6,5 @@ mod device;
 mod faults;
 mod http;
 mod inspection;
+mod refused;
 mod rules;

@@ -1,7 +1,6 @@
 //! The command line: what can be said, and the help that explains it.
 
 use clap::Parser;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// A stand-in for the device side of Huawei Cloud IoTDA, to develop and test against.
@@ -13,11 +12,17 @@ use std::path::PathBuf;
 pub struct Arguments {
     /// Where devices connect. Port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
-    pub listen: SocketAddr,
+    pub listen: String,
 
     /// Where the inspection API is (see below): plain HTTP, on a loopback address alone
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub inspect: String,
+
+    /// One more host name under which the inspection API can be reached: that of a proxy or a container. Can be repeated
+    ///
+    /// Other names than localhost, 127.0.0.1 and [::1] are refused, so that no page of another site can use it.
+    #[arg(long, value_name = "NAME")]
+    pub inspect_host: Vec<String>,
 
     /// The registry: a TOML file of products, devices, gateways and limits. See --print-demo-registry for one
     ///
@@ -34,11 +39,16 @@ pub struct Arguments {
     pub print_demo_registry: bool,
 
     /// Register a device. It may report any service and any property. Can be repeated
+    ///
+    /// Other users of the machine can see the arguments of a program. ID=@FILE takes the secret from a file, and ID alone
+    /// from the environment variable IOTDA_DEVICE_SECRET.
     #[arg(long, value_name = "ID=SECRET", value_parser = identity)]
     pub device: Vec<Identity>,
 
     /// Register a gateway. It may report for any device that is not registered. Can be repeated
-    #[arg(long, value_name = "ID=SECRET", value_parser = identity)]
+    ///
+    /// ID=@FILE takes the secret from a file, and ID alone from the environment variable IOTDA_GATEWAY_SECRET.
+    #[arg(long, value_name = "ID=SECRET", value_parser = gateway_identity)]
     pub gateway: Vec<Identity>,
 
     /// Where to put the certificate that clients must trust, in PEM
@@ -55,13 +65,45 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
 
+    /// Append every request to this file, as a line of JSON: with passwords and access tokens
+    #[arg(long, value_name = "FILE")]
+    pub record_requests: Option<PathBuf>,
+
     /// How many requests, and how many reports, are kept in memory. The oldest make way
     #[arg(long, value_name = "NUMBER", default_value_t = 100_000)]
     pub max_records: usize,
 
+    /// How much memory they may take
+    #[arg(long, value_name = "MIB", default_value_t = 512)]
+    pub max_memory: usize,
+
+    /// Refuse what does not fit a product's model with 400
+    ///
+    /// Without it, it is answered with 200 and thrown away, as the platform's manual says.
+    #[arg(long)]
+    pub strict_model: bool,
+
     /// How long an access token is valid
     #[arg(long, value_name = "SECONDS", default_value_t = 86_399)]
     pub token_lifetime: u32,
+
+    /// Make access tokens of this number, so that each run issues the same
+    #[arg(long, value_name = "NUMBER")]
+    pub token_seed: Option<u64>,
+
+    /// Stop the clock at this time, in Unix milliseconds: it moves when it is moved (POST /clock/advance)
+    #[arg(long, value_name = "MS")]
+    pub stop_clock_at: Option<u64>,
+
+    /// End with exit code 3 if anything was refused or discarded
+    #[arg(long)]
+    pub fail_on_refusal: bool,
+
+    /// Print no line for each request, and no summary at the end
+    ///
+    /// With --exit-with-stdin, there are none either unless the standard error is a terminal.
+    #[arg(long, short)]
+    pub quiet: bool,
 
     /// A scenario: a TOML file of faults that are armed from the start (see below)
     #[arg(long, value_name = "FILE")]
@@ -86,11 +128,17 @@ Output:
     IOTDA_DEVICE_SECRET   its secret
     IOTDA_GATEWAY_ID      a registered gateway that can authenticate, if there is one
     IOTDA_GATEWAY_SECRET  its secret
-  The platform ends on SIGINT and SIGTERM.
+  The platform ends on SIGINT, SIGTERM and SIGHUP. A line for each request goes to the standard error.
 
 Inspection API:
+  Whoever can reach it sees all that was received, passwords and access tokens too, and can change everything. It takes
+  requests for localhost, 127.0.0.1 and [::1] alone, and none of a page of another origin.
   GET    /reports        what was accepted: a JSON list, oldest first
-  GET    /requests       every request, accepted or not, and why it was refused
+  GET    /requests       every request, accepted or not, and why it was refused; its password or access token with it
+  GET    /log            the same, with failed handshakes and what was not HTTP among them
+                         ?device= call= result= status= q= since= after= before= limit= wait_ms= choose among them
+  GET    /events         the log as it grows, as server-sent events; ?after=NUMBER resumes
+  GET    /health         answers when the platform serves
   DELETE /reports        forget both lists (as does DELETE /requests)
   GET    /counters       connections, handshakes, requests, ...
   GET    /products, /devices
@@ -100,11 +148,12 @@ Inspection API:
                          answers with the device_id (p_n) and the secret
   GET    /clock          the platform's time in Unix milliseconds: {\"now_ms\":1628849410555}
   PUT    /clock          sets it: {\"now_ms\":1628849410555}
+  PUT    /devices/ID     {\"secret\":\"...\",\"rate\":5}, both optional; DELETE takes the device away
   POST   /clock/advance  moves it forward: {\"ms\":90000}
   POST   /tokens/expire  makes every access token invalid
   POST   /faults         has something done wrong: {\"kind\":\"answer\",\"status\":503,\"retry_after\":2,\"times\":3}
   GET    /faults         what is done wrong, and how often it was and still will be
-  DELETE /faults         nothing more is done wrong
+  DELETE /faults         nothing more is done wrong; /faults/ID withdraws one
   The platform's clock decides when access tokens expire and rates recover.
 
 Faults:
@@ -137,8 +186,31 @@ pub struct Identity {
 }
 
 fn identity(text: &str) -> Result<Identity, String> {
-    let (id, secret) = text.split_once('=').ok_or("write it as ID=SECRET")?;
-    Ok(Identity { id: id.to_owned(), secret: secret.to_owned() })
+    read_identity(text, "IOTDA_DEVICE_SECRET")
+}
+
+fn gateway_identity(text: &str) -> Result<Identity, String> {
+    read_identity(text, "IOTDA_GATEWAY_SECRET")
+}
+
+fn read_identity(text: &str, variable: &str) -> Result<Identity, String> {
+    let (id, secret) = match text.split_once('=') {
+        Some((id, secret)) => match secret.strip_prefix('@') {
+            Some(path) => (id, secret_of_file(path)?),
+            None => (id, secret.to_owned()),
+        },
+        None => {
+            let missing = |_| format!("write it as ID=SECRET or ID=@FILE, or set {variable}");
+            (text, std::env::var(variable).map_err(missing)?)
+        }
+    };
+    Ok(Identity { id: id.to_owned(), secret })
+}
+
+/// The first line of a file.
+fn secret_of_file(path: &str) -> Result<String, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("the secret cannot be read: {path}: {error}"))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]

@@ -4,40 +4,98 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod ca_file;
+mod end;
+mod lines;
 
 use arguments::{Arguments, Identity};
+use ca_file::CaFile;
 use clap::Parser;
+use end::End;
 use iotda_platform::{Device, Platform, Registry};
-use std::fs::OpenOptions;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use lines::Lines;
+use std::collections::HashSet;
+use std::io::Write;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// The exit code where --fail-on-refusal finds that something was refused.
+const REFUSED: u8 = 3;
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // The help and the version are the program's own; an error repeats what it was given.
+        Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
-            eprintln!("iotda-platform: {error}");
+            eprint!("{}", printable(&error.to_string()));
+            return ExitCode::from(2);
+        }
+    };
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("iotda-platform: {}", printable(&error));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), String> {
+/// A text of several lines without what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.split('\n').map(iotda_platform::escape).collect::<Vec<_>>().join("\n")
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     if arguments.print_demo_registry {
-        return print(Registry::DEMO);
+        return print(Registry::DEMO).map(|()| ExitCode::SUCCESS);
     }
     let registry = registry(arguments)?;
     let (device, gateway) = (announced_device(arguments, &registry), announced_gateway(arguments, &registry));
+    let lines = Lines::start(arguments.quiet, arguments.exit_with_stdin);
+    let platform = start(arguments, registry, lines.clone())?;
+    let ca_file = CaFile::write(arguments.ca_out.as_deref(), platform.ca_pem())?;
+    // Before anybody is told that the platform is ready: whoever ends it at once must find it listening for that.
+    let end = End::watch(arguments.exit_with_stdin)?;
+
+    let mut values = vec![
+        ("IOTDA_ENDPOINT", platform.url().to_owned()),
+        ("IOTDA_CA_FILE", ca_file.path().display().to_string()),
+        ("IOTDA_INSPECT", platform.inspection_url().to_owned()),
+    ];
+    if let Some(Identity { id, secret }) = device {
+        values.extend([("IOTDA_DEVICE_ID", id), ("IOTDA_DEVICE_SECRET", secret)]);
+    }
+    if let Some(Identity { id, secret }) = gateway {
+        values.extend([("IOTDA_GATEWAY_ID", id), ("IOTDA_GATEWAY_SECRET", secret)]);
+    }
+    let values: Vec<String> = values.iter().map(|(key, value)| format!("{key}={}\n", shell_word(value))).collect();
+    print(&format!("{}ready\n", values.concat()))?;
+    end.wait();
+    let counters = platform.counters();
+    platform.shutdown();
+    let refused = counters.refusals + counters.discarded + counters.http_refused + counters.handshakes_failed;
+    if lines.is_some() {
+        eprintln!("{}", summary(&counters));
+    }
+    Ok(if arguments.fail_on_refusal && refused > 0 { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
+}
+
+fn start(arguments: &Arguments, registry: Registry, lines: Option<Lines>) -> Result<Platform, String> {
     let mut builder = Platform::builder()
         .registry(registry)
-        .bind(arguments.listen)
+        .bind(address(&arguments.listen)?)
         .inspection(&arguments.inspect)
         .token_lifetime(Duration::from_secs(arguments.token_lifetime.into()))
-        .max_records(arguments.max_records);
+        .max_records(arguments.max_records)
+        // Half of it for the requests, and half for the reports.
+        .max_record_bytes(arguments.max_memory.saturating_mul(1_048_576) / 2);
     if let Some(path) = &arguments.record {
         builder = builder.record_file(path);
+    }
+    if let Some(path) = &arguments.record_requests {
+        builder = builder.request_file(path);
     }
     if let Some(path) = &arguments.scenario {
         builder = builder.scenario_file(path);
@@ -45,30 +103,49 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.narrow_window {
         builder = builder.narrow_window();
     }
+    if arguments.strict_model {
+        builder = builder.strict_model();
+    }
+    if let Some(seed) = arguments.token_seed {
+        builder = builder.token_seed(seed);
+    }
+    if let Some(ms) = arguments.stop_clock_at {
+        builder = builder.clock_stopped_at(UNIX_EPOCH + Duration::from_millis(ms));
+    }
     for name in &arguments.server_name {
         builder = builder.server_name(name);
     }
-    let platform = builder.start().map_err(|error| error.to_string())?;
-    let ca_file = CaFile::write(arguments.ca_out.as_deref(), platform.ca_pem())?;
-    // Before anybody is told that the platform is ready: whoever ends it at once must find it listening for that.
-    let end = End::watch(arguments.exit_with_stdin)?;
+    for name in &arguments.inspect_host {
+        builder = builder.inspection_host(name);
+    }
+    if let Some(lines) = lines {
+        builder = builder.on_line(move |line| lines.add(line));
+    }
+    builder.start().map_err(|error| error.to_string())
+}
 
-    let mut lines = vec![
-        ("IOTDA_ENDPOINT", platform.url().to_owned()),
-        ("IOTDA_CA_FILE", ca_file.path.display().to_string()),
-        ("IOTDA_INSPECT", platform.inspection_url().to_owned()),
-    ];
-    if let Some(Identity { id, secret }) = device {
-        lines.extend([("IOTDA_DEVICE_ID", id), ("IOTDA_DEVICE_SECRET", secret)]);
+/// The first address of a name such as `localhost:8443`.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    found.ok_or_else(|| format!("--listen {text}: this is no address: write one like 127.0.0.1:8443"))
+}
+
+fn summary(counters: &iotda_platform::Counters) -> String {
+    let reports = counters.messages + counters.property_reports + counters.batches;
+    let mut text = format!(
+        "{} requests: {} authentications, {reports} reports, {} refused",
+        counters.requests, counters.authentications, counters.refusals
+    );
+    for (number, what) in [
+        (counters.discarded, "reports discarded"),
+        (counters.http_refused, "not HTTP"),
+        (counters.handshakes_failed, "handshakes failed"),
+    ] {
+        if number > 0 {
+            text.push_str(&format!(", {number} {what}"));
+        }
     }
-    if let Some(Identity { id, secret }) = gateway {
-        lines.extend([("IOTDA_GATEWAY_ID", id), ("IOTDA_GATEWAY_SECRET", secret)]);
-    }
-    let lines: Vec<String> = lines.iter().map(|(key, value)| format!("{key}={}\n", shell_word(value))).collect();
-    print(&format!("{}ready\n", lines.concat()))?;
-    end.wait();
-    platform.shutdown();
-    Ok(())
+    text
 }
 
 fn registry(arguments: &Arguments) -> Result<Registry, String> {
@@ -93,122 +170,28 @@ fn registry(arguments: &Arguments) -> Result<Registry, String> {
 /// The device that is named in the output: one of the command line's, or else one of the registry's. A gateway will
 /// do if there is no other, as it is a device too.
 fn announced_device(arguments: &Arguments, registry: &Registry) -> Option<Identity> {
-    let plain = || registry.devices().filter(|device| !is_gateway(device, registry)).find_map(identity);
+    let gateways = gateways(registry);
+    let plain = || registry.devices().filter(|device| !is_gateway(device, &gateways)).find_map(identity);
     arguments.device.first().cloned().or_else(plain).or_else(|| announced_gateway(arguments, registry))
 }
 
 fn announced_gateway(arguments: &Arguments, registry: &Registry) -> Option<Identity> {
-    let registered = || registry.devices().filter(|device| is_gateway(device, registry)).find_map(identity);
+    let gateways = gateways(registry);
+    let registered = || registry.devices().filter(|device| is_gateway(device, &gateways)).find_map(identity);
     arguments.gateway.first().cloned().or_else(registered)
 }
 
-fn is_gateway(device: &Device, registry: &Registry) -> bool {
-    device.takes_any_child() || registry.devices().any(|child| child.gateway() == Some(device.id()))
+/// The devices that others name as their gateway.
+fn gateways(registry: &Registry) -> HashSet<&str> {
+    registry.devices().filter_map(Device::gateway).collect()
+}
+
+fn is_gateway(device: &Device, gateways: &HashSet<&str>) -> bool {
+    device.takes_any_child() || gateways.contains(device.id())
 }
 
 fn identity(device: &Device) -> Option<Identity> {
     Some(Identity { id: device.id().to_owned(), secret: device.secret()?.to_owned() })
-}
-
-/// The file of the platform's certificate authority. One that nobody asked for by name goes with the platform.
-struct CaFile {
-    path: PathBuf,
-    temporary: bool,
-}
-
-impl CaFile {
-    fn write(path: Option<&Path>, pem: &str) -> Result<Self, String> {
-        let mut options = OpenOptions::new();
-        let (path, temporary) = match path {
-            Some(path) => {
-                options.write(true).create(true).truncate(true);
-                (std::path::absolute(path).unwrap_or_else(|_| path.to_owned()), false)
-            }
-            None => {
-                // Nothing that is there already is written to, a link that someone else has put there least of all.
-                options.write(true).create_new(true);
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-                let name = format!("iotda-platform-{}-{since}.pem", std::process::id());
-                (std::env::temp_dir().join(name), true)
-            }
-        };
-        options.open(&path).and_then(|mut file| file.write_all(pem.as_bytes())).map_err(|error| {
-            format!("the certificate cannot be written to {}: {error}; choose a file by --ca-out", path.display())
-        })?;
-        Ok(Self { path, temporary })
-    }
-}
-
-impl Drop for CaFile {
-    fn drop(&mut self) {
-        if self.temporary {
-            // It may have been removed by others: that is as well.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// The events that end the command.
-struct End {
-    runtime: tokio::runtime::Runtime,
-    events: tokio::sync::mpsc::UnboundedReceiver<()>,
-}
-
-impl End {
-    fn watch(exit_with_stdin: bool) -> Result<Self, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("signals cannot be waited for: {error}"))?;
-        let (sender, events) = tokio::sync::mpsc::unbounded_channel();
-        watch_signals(&runtime, &sender).map_err(|error| format!("signals cannot be waited for: {error}"))?;
-        if exit_with_stdin {
-            std::thread::spawn(move || {
-                // An error ends it like an end of file: nothing more can come.
-                let mut buffer = [0; 1024];
-                while std::io::stdin().read(&mut buffer).is_ok_and(|length| length > 0) {}
-                let _ = sender.send(());
-            });
-        }
-        Ok(Self { runtime, events })
-    }
-
-    fn wait(mut self) {
-        self.runtime.block_on(self.events.recv());
-    }
-}
-
-#[cfg(unix)]
-fn watch_signals(
-    runtime: &tokio::runtime::Runtime,
-    sender: &tokio::sync::mpsc::UnboundedSender<()>,
-) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let _context = runtime.enter();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let mut signal = signal(kind)?;
-        let sender = sender.clone();
-        runtime.spawn(async move {
-            signal.recv().await;
-            let _ = sender.send(());
-        });
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn watch_signals(
-    runtime: &tokio::runtime::Runtime,
-    sender: &tokio::sync::mpsc::UnboundedSender<()>,
-) -> std::io::Result<()> {
-    let sender = sender.clone();
-    runtime.spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            let _ = sender.send(());
-        }
-    });
-    Ok(())
 }
 
 /// A value as a shell takes it for one word: as it is if it can be, and else in single quotes.
