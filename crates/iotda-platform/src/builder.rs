@@ -284,7 +284,9 @@ impl PlatformBuilder {
             // The runtime goes here, and the open connections with it.
         })?;
         // Whoever looks has a thread of their own: no device waits behind a list of all that was received.
-        let looker = Arc::new(Inspection::new(Arc::clone(&state), self.inspection_hosts));
+        let url = format!("https://{}", reachable(address));
+        let looker = Inspection::new(Arc::clone(&state), self.inspection_hosts, url.clone(), ca_pem.clone());
+        let looker = Arc::new(looker);
         let inspection_thread = Thread::start("iotda-inspection", move |stopped| {
             inspection_runtime.block_on(async move {
                 tokio::select! {
@@ -297,7 +299,7 @@ impl PlatformBuilder {
         Ok(Platform {
             state,
             address,
-            url: format!("https://{}", reachable(address)),
+            url,
             inspection_url: format!("http://{inspection_address}"),
             ca_pem,
             _threads: [devices_thread, inspection_thread],

@@ -7,6 +7,7 @@ mod calls;
 mod events;
 mod guard;
 mod listing;
+mod page;
 mod query;
 mod registration;
 
@@ -41,12 +42,15 @@ pub(crate) struct Inspection {
     state: Arc<State>,
     /// Host names that are allowed beside this machine's.
     hosts: Vec<String>,
+    /// Where devices connect, and the authority that they must trust.
+    endpoint: String,
+    ca_pem: String,
     streams: Arc<Streams>,
 }
 
 impl Inspection {
-    pub(crate) fn new(state: Arc<State>, hosts: Vec<String>) -> Self {
-        Self { state, hosts, streams: Arc::default() }
+    pub(crate) fn new(state: Arc<State>, hosts: Vec<String>, endpoint: String, ca_pem: String) -> Self {
+        Self { state, hosts, endpoint, ca_pem, streams: Arc::default() }
     }
 }
 
@@ -95,7 +99,7 @@ async fn respond(
             Answer::json(status, &json, false)
         }
         Ok(()) => match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_LIMIT).collect()).await {
-            Ok(Ok(body)) => calls::answer(inspection, &head.method, &head.uri, &body.to_bytes(), pretty).await,
+            Ok(Ok(body)) => calls::answer(inspection, &head, &body.to_bytes(), pretty).await,
             Ok(Err(error)) => {
                 let (status, json) = failure(400, &format!("the request's body could not be read: {error}"));
                 Answer::json(status, &json, false)

@@ -109,7 +109,7 @@ impl Registry {
     }
 
     /// The devices, by ID.
-    pub fn devices(&self) -> impl Iterator<Item = &Device> {
+    pub fn devices(&self) -> impl ExactSizeIterator<Item = &Device> {
         self.devices.values()
     }
 

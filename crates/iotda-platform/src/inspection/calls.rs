@@ -1,11 +1,13 @@
 //! The calls of the inspection API: which there are, and what each does. No GET changes anything.
 
+use super::body::Body;
 use super::listing::{self, What};
-use super::query::{OF_ENTRIES, OF_REPORTS, Query};
-use super::{Answer, Inspection, events, failure, read, registration};
+use super::query::{OF_DEVICES, OF_ENTRIES, OF_REPORTS, Query};
+use super::{Answer, Inspection, events, failure, page, read, registration};
 use crate::fault::Fault;
 use crate::state::State;
-use hyper::{Method, Uri};
+use hyper::Method;
+use hyper::http::request::Parts;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -19,15 +21,16 @@ fn methods(path: &str) -> Option<&'static str> {
         "/faults" => "GET, POST, DELETE",
         "/clock" => "GET, PUT",
         "/clock/advance" | "/tokens/expire" => "POST",
-        "/log" | "/events" | "/counters" | "/health" => "GET",
+        "/log" | "/events" | "/counters" | "/health" | "/ca.pem" => "GET",
+        _ if page::file(path).is_some() => "GET",
         _ if path.starts_with("/faults/") => "DELETE",
         _ if path.starts_with("/devices/") => "PUT, DELETE",
         _ => return None,
     })
 }
 
-pub(super) async fn answer(inspection: &Inspection, method: &Method, uri: &Uri, body: &[u8], pretty: bool) -> Answer {
-    let (path, query) = (uri.path(), uri.query());
+pub(super) async fn answer(inspection: &Inspection, head: &Parts, body: &[u8], pretty: bool) -> Answer {
+    let (method, path, query) = (&head.method, head.uri.path(), head.uri.query());
     let state = &inspection.state;
     let listed = match (method, path) {
         (&Method::GET, "/reports") => Some((What::Reports, OF_REPORTS)),
@@ -53,10 +56,32 @@ pub(super) async fn answer(inspection: &Inspection, method: &Method, uri: &Uri, 
         }
     }
     if (method, path) == (&Method::GET, "/events") {
-        return events(inspection, query);
+        return events(inspection, head);
+    }
+    if let Some((content_type, text)) = page::file(path) {
+        // What a page of an earlier version asks for in its address is for the page to read.
+        return Answer { status: 200, content_type, body: Body::whole(text), allow: None };
+    }
+    if (method, path) == (&Method::GET, "/devices") {
+        return match Query::parse(query, OF_DEVICES) {
+            Ok(query) => Answer::json(200, &registration::list_devices(&state.registry(), &query), pretty),
+            Err(text) => refusal(&failure(400, &text)),
+        };
     }
     if query.is_some() {
         return refusal(&failure(400, &format!("{path} takes no parameters")));
+    }
+    match (method, path) {
+        (&Method::GET, "/health") => {
+            let clears = state.journal().seen().clears;
+            let health = json!({ "run": state.run, "clears": clears, "endpoint": inspection.endpoint });
+            return Answer::json(200, &health.to_string(), pretty);
+        }
+        (&Method::GET, "/ca.pem") => {
+            let body = Body::whole(inspection.ca_pem.clone());
+            return Answer { status: 200, content_type: "application/x-pem-file", body, allow: None };
+        }
+        _ => {}
     }
     let (status, json) = plain(state, method.as_str(), path, body);
     Answer::json(status, &json, pretty)
@@ -66,11 +91,14 @@ fn refusal((status, json): &(u16, String)) -> Answer {
     Answer::json(*status, json, false)
 }
 
-fn events(inspection: &Inspection, query: Option<&str>) -> Answer {
-    let after = match Query::parse(query, &["after"]) {
+fn events(inspection: &Inspection, head: &Parts) -> Answer {
+    let after = match Query::parse(head.uri.query(), &["after"]) {
         Ok(query) => query.after.unwrap_or_default(),
         Err(text) => return refusal(&failure(400, &text)),
     };
+    // A browser that connects again says what it has seen last, under the address that it began with.
+    let seen = head.headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let after = seen.unwrap_or(after);
     match events::stream(&inspection.state, &inspection.streams, after) {
         Some(body) => Answer { status: 200, content_type: "text/event-stream", body, allow: None },
         None => refusal(&failure(503, "too many follow the events already: close another page")),
@@ -83,11 +111,13 @@ fn plain(state: &State, method: &str, path: &str, body: &[u8]) -> (u16, String) 
             state.journal().clear();
             done()
         }
-        ("GET", "/health") => (200, json!({ "run": state.run }).to_string()),
-        ("GET", "/counters") => (200, json!(state.counters()).to_string()),
+        ("GET", "/counters") => {
+            let mut counters = json!(state.counters());
+            counters["devices"] = state.registry().devices().len().into();
+            (200, counters.to_string())
+        }
         ("GET", "/products") => (200, json!(state.registry().products().collect::<Vec<_>>()).to_string()),
         ("POST", "/products") => registration::create_product(&mut state.registry_mut(), body),
-        ("GET", "/devices") => (200, registration::list_devices(&state.registry())),
         ("POST", "/devices") => registration::register_device(&mut state.registry_mut(), body),
         ("GET", "/faults") => {
             // Serialised without the lock that each request takes.

@@ -14,6 +14,9 @@ pub(super) const OF_ENTRIES: &[&str] =
 /// And those of a list of reports.
 pub(super) const OF_REPORTS: &[&str] = &["device", "call", "q", "since", "after", "before", "limit", "wait_ms"];
 
+/// And those of the list of devices.
+pub(super) const OF_DEVICES: &[&str] = &["q", "limit"];
+
 /// How long an answer can be waited for, in milliseconds.
 const MOST_WAIT_MS: u64 = 600_000;
 
@@ -143,7 +146,7 @@ impl Query {
             && self.finds(&places)
     }
 
-    fn finds(&self, places: &[&[u8]]) -> bool {
+    pub(super) fn finds(&self, places: &[&[u8]]) -> bool {
         let Some(text) = &self.text else { return true };
         places.iter().any(|place| String::from_utf8_lossy(place).to_lowercase().contains(text.as_str()))
     }

@@ -1,6 +1,7 @@
 //! The first two steps of the page's Service Flow: create a product, register a device. In JSON, on values; the console
 //! and the application API of the real platform do far more.
 
+use super::query::Query;
 use super::{failure, read};
 use crate::limiter::Rate;
 use crate::model::DataType;
@@ -145,8 +146,9 @@ pub(super) fn remove_device(state: &State, device_id: &str) -> Answer {
 }
 
 /// Secrets are told once, when a device is registered.
-pub(super) fn list_devices(registry: &Registry) -> String {
-    let devices = registry.devices().map(|device| Registered {
+pub(super) fn list_devices(registry: &Registry, query: &Query) -> String {
+    let chosen = registry.devices().filter(|device| query.finds(&[device.id().as_bytes()]));
+    let devices = chosen.take(query.limit.unwrap_or(usize::MAX)).map(|device| Registered {
         device_id: device.id(),
         product_id: device.product(),
         gateway_id: device.gateway(),
@@ -165,6 +167,7 @@ fn created(result: Result<serde_json::Value, Error>) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspection::query::OF_DEVICES;
     use serde_json::Value;
 
     fn json(answer: &Answer) -> Value {
@@ -192,9 +195,10 @@ mod tests {
         let child = register_device(&mut registry, body.to_string().as_bytes());
         assert_eq!((child.0, &json(&child)["secret"]), (201, &json!("s")));
         assert!(registry.is_child("child", &gateway_id));
-        let listed: Value = serde_json::from_str(&list_devices(&registry)).expect("JSON");
-        assert_eq!(listed.as_array().map(Vec::len), Some(2));
-        assert!(!list_devices(&registry).contains(&secret));
+        let listed = |query| list_devices(&registry, &Query::parse(query, OF_DEVICES).expect("a query"));
+        let number = |query| serde_json::from_str::<Value>(&listed(query)).expect("JSON").as_array().map(Vec::len);
+        assert_eq!((number(None), number(Some("q=CHILD")), number(Some("limit=1"))), (Some(2), Some(1), Some(1)));
+        assert!(!listed(None).contains(&secret));
     }
 
     #[test]

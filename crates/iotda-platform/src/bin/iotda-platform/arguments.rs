@@ -138,7 +138,9 @@ Inspection API:
   GET    /log            the same, with failed handshakes and what was not HTTP among them
                          ?device= call= result= status= q= since= after= before= limit= wait_ms= choose among them
   GET    /events         the log as it grows, as server-sent events; ?after=NUMBER resumes
-  GET    /health         answers when the platform serves
+  GET    /health         answers when the platform serves: {\"endpoint\":\"https://...\"}
+  GET    /ca.pem         the certificate to trust
+  GET    /               a page that shows all this as it happens: open IOTDA_INSPECT in a browser
   DELETE /reports        forget both lists (as does DELETE /requests)
   GET    /counters       connections, handshakes, requests, ...
   GET    /products, /devices

@@ -107,6 +107,15 @@ fn long_lists_come_whole_and_in_their_order() {
 }
 
 #[test]
+fn it_says_where_devices_connect_and_whom_they_trust() {
+    let platform = platform();
+    let (status, health) = call(platform.inspection_url(), "GET", "/health", "");
+    assert_eq!((status, &health["endpoint"]), (200, &Value::from(platform.url())));
+    let (_, _, ca) = raw(platform.inspection_url(), "GET /ca.pem HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    assert_eq!(ca, platform.ca_pem());
+}
+
+#[test]
 fn a_list_can_be_waited_for() {
     let platform = platform();
     let mut connection = Connection::open(&platform);
