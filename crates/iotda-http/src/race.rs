@@ -191,6 +191,19 @@ mod tests {
     }
 
     #[test]
+    fn idle_connections_are_probed_if_that_is_asked_for() {
+        let (_listener, good) = listening();
+        for idle in [None, Some(Duration::from_secs(42))] {
+            let (stream, _) = connect(&[good], &Bounds::default(), idle).won.unwrap();
+            let socket = socket2::SockRef::from(&stream);
+            assert_eq!(socket.keepalive().unwrap(), idle.is_some());
+            if idle.is_some() {
+                assert_eq!(socket.tcp_keepalive_time().ok(), idle);
+            }
+        }
+    }
+
+    #[test]
     fn without_addresses_there_is_nothing() {
         let outcome = connect(&[], &Bounds::default(), None);
         assert!(outcome.won.is_none() && outcome.failed.is_empty());

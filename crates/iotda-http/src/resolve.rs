@@ -435,6 +435,26 @@ mod tests {
         assert_eq!(get(&addresses).unwrap().len(), 1);
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_signal_of_the_program_reaches_the_look_up() {
+        struct Signals;
+        impl Lookup for Signals {
+            fn lookup(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+                let status = std::fs::read_to_string("/proc/thread-self/status")?;
+                let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap_or_default();
+                let mask = u64::from_str_radix(blocked.trim(), 16).map_err(io::Error::other)?;
+                // SIGTERM is number 15.
+                if mask & (1 << 14) == 0 {
+                    Err(io::Error::other("SIGTERM is not blocked"))
+                } else {
+                    Ok(found(&["192.0.2.1:1"]))
+                }
+            }
+        }
+        get(&Addresses::new("iot.example", 443, Arc::new(Signals))).unwrap();
+    }
+
     #[test]
     fn a_look_up_that_panics_has_ended() {
         struct Panics(AtomicUsize);

@@ -278,6 +278,13 @@ mod tests {
     }
 
     #[test]
+    fn small_writes_do_not_wait_for_an_acknowledgement() {
+        let (socket, _peer) = pair(Duration::from_secs(30));
+        let Link::System(stream, _) = &socket.link else { unreachable!() };
+        assert!(stream.nodelay().unwrap());
+    }
+
+    #[test]
     fn a_deadline_that_passed_is_timed_out_without_waiting() {
         let (mut socket, mut peer) = pair(Duration::from_secs(30));
         peer.write_all(b"late").unwrap();

@@ -233,6 +233,33 @@ mod tests {
     }
 
     #[test]
+    fn sending_to_a_closed_peer_raises_no_signal_where_one_would_end_the_process() {
+        let (ours, theirs) = pair();
+        drop(theirs);
+        // SAFETY: the child calls nothing but signal, sendmsg and _exit, all async-signal-safe.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0, "fork failed");
+        if child == 0 {
+            // The test runner ignores the signal, and so would the child.
+            // SAFETY: as above; what is sent lives on this stack.
+            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+            let (two, one) = ([IoSlice::new(b"x"), IoSlice::new(b"y")], [IoSlice::new(b"z")]);
+            // The first is answered by a reset, and the next ones meet a closed connection.
+            for _ in 0..100 {
+                for pieces in [&two[..], &one] {
+                    let _ = send(ours.as_fd(), pieces);
+                }
+            }
+            // SAFETY: leaves the child at once, without running the test runner's exit handlers.
+            unsafe { libc::_exit(0) };
+        }
+        let mut status = 0;
+        // SAFETY: waits for the child made above; `status` is a valid output.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "the child ended by a signal: {status}");
+    }
+
+    #[test]
     fn poll_tells_time_out_from_readiness() {
         let (ours, mut theirs) = pair();
         assert!(!poll(ours.as_fd(), Interest::Readable, Some(Duration::ZERO)).unwrap());

@@ -67,7 +67,7 @@ impl Client {
     /// A client for another device that shares connections, TLS sessions and addresses with this one.
     pub fn open_device(&self, device_id: &str, secret: &[u8]) -> Result<Client> {
         self.session.check_process()?;
-        let identity = Identity::new(device_id, secret)?;
+        let identity = Arc::new(Identity::new(device_id, secret)?);
         let device = Device::new(identity, self.device.sign_type, self.session.device_rate);
         Ok(Client { device: Arc::new(device), ..self.clone() })
     }

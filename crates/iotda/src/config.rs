@@ -48,7 +48,6 @@ impl SignType {
 }
 
 /// Who a device is: its id and its secret.
-#[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) device_id: String,
     pub(crate) secret: Zeroizing<Vec<u8>>,
@@ -62,7 +61,11 @@ impl Identity {
                 "the secret of device \"{device_id}\" is empty: it takes the secret that the platform gave the device"
             )));
         }
-        Ok(Identity { device_id: device_id.to_owned(), secret: Zeroizing::new(secret.to_vec()) })
+        // A secret may be as long as the caller likes.
+        let mut copy = Zeroizing::new(Vec::new());
+        copy.try_reserve_exact(secret.len()).map_err(|_| Error::no_memory(secret.len()))?;
+        copy.extend_from_slice(secret);
+        Ok(Identity { device_id: device_id.to_owned(), secret: copy })
     }
 }
 
@@ -85,7 +88,7 @@ pub(crate) struct Rates {
 #[derive(Clone)]
 pub struct Config {
     pub(crate) endpoint: Option<Endpoint>,
-    pub(crate) identity: Option<Identity>,
+    pub(crate) identity: Option<Arc<Identity>>,
     pub(crate) sign_type: SignType,
     /// The most that a whole call may take.
     pub(crate) timeout: Duration,
@@ -152,7 +155,7 @@ impl Config {
     /// Required. The device's id and its secret, any bytes. The secret is copied, and wiped when the
     /// config and the clients made of it are dropped.
     pub fn device(&mut self, device_id: &str, secret: &[u8]) -> Result<&mut Self> {
-        self.identity = Some(Identity::new(device_id, secret)?);
+        self.identity = Some(Arc::new(Identity::new(device_id, secret)?));
         Ok(self)
     }
 

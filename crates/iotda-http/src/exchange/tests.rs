@@ -23,6 +23,10 @@ struct Network {
     broken: Mutex<HashSet<usize>>,
     /// The connection of each request that was answered.
     served: Mutex<Vec<usize>>,
+    /// What is answered; empty: [`ANSWER`].
+    answer: Mutex<Vec<u8>>,
+    /// These take nothing more, though they answer.
+    full: Mutex<HashSet<usize>>,
     /// So many requests must be under way before one is answered.
     together: Mutex<Option<Arc<Barrier>>>,
 }
@@ -35,12 +39,14 @@ struct Wire {
     network: Arc<Network>,
     number: usize,
     pending: usize,
+    /// Of the answer that is being received.
+    rest: Vec<u8>,
 }
 
 impl Transport for To {
     fn connect(&self, _: &str, _: u16, _: Duration, _: Option<BorrowedFd<'_>>) -> io::Result<Box<dyn Connection>> {
         let number = self.0.opened.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(Wire { network: Arc::clone(&self.0), number, pending: 0 }))
+        Ok(Box::new(Wire { network: Arc::clone(&self.0), number, pending: 0, rest: Vec::new() }))
     }
 
     fn is_secure(&self) -> bool {
@@ -55,6 +61,9 @@ impl Connection for Wire {
             barrier.wait();
         }
         self.pending += 1;
+        if self.network.full.lock().unwrap().contains(&self.number) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         Ok(data.len())
     }
 
@@ -62,15 +71,21 @@ impl Connection for Wire {
         if self.network.broken.lock().unwrap().contains(&self.number) && self.pending > 0 {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        if self.pending == 0 || self.network.dead.lock().unwrap().contains(&self.number) {
-            // As a socket: the time passes.
-            thread::sleep(timeout);
-            return Err(io::ErrorKind::TimedOut.into());
+        if self.rest.is_empty() {
+            if self.pending == 0 || self.network.dead.lock().unwrap().contains(&self.number) {
+                // As a socket: the time passes.
+                thread::sleep(timeout);
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.pending -= 1;
+            self.network.served.lock().unwrap().push(self.number);
+            let answer = self.network.answer.lock().unwrap();
+            self.rest = if answer.is_empty() { ANSWER.to_vec() } else { answer.clone() };
         }
-        self.pending -= 1;
-        self.network.served.lock().unwrap().push(self.number);
-        buffer[..ANSWER.len()].copy_from_slice(ANSWER);
-        Ok(ANSWER.len())
+        let amount = self.rest.len().min(buffer.len());
+        buffer[..amount].copy_from_slice(&self.rest[..amount]);
+        self.rest.drain(..amount);
+        Ok(amount)
     }
 }
 
@@ -230,4 +245,25 @@ fn what_was_sent_is_known() {
     cancel.cancel();
     let error = https.post(&POST, &Bounds { cancel: Some(&cancel), ..Bounds::default() }).map(drop).unwrap_err();
     assert!(error.kind == Kind::Cancelled && !error.sent && error.arrived == Arrived::No, "{error:?}");
+}
+
+#[test]
+fn of_a_long_answer_the_beginning_is_read_and_its_connection_ends() {
+    let (network, https) = https(usize::MAX);
+    for (length, read, opened) in [(65_536, 65_536, 1), (65_537, 65_536, 1), (200_000, 65_536, 2)] {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        *network.answer.lock().unwrap() = [head.as_bytes(), &vec![b'x'; length]].concat();
+        let answer = https.post(&POST, &Bounds::default()).unwrap();
+        assert_eq!((answer.status, answer.body.len(), network.opened()), (200, read, opened), "{length}");
+    }
+}
+
+#[test]
+fn a_connection_that_took_no_more_is_heard_and_not_kept() {
+    let (network, https) = https(usize::MAX);
+    network.full.lock().unwrap().insert(0);
+    // As a server that refuses a large body before it has come: it answers, and closes its side.
+    assert_eq!(https.post(&POST, &Bounds::default()).unwrap().status, 200);
+    https.post(&POST, &Bounds::default()).unwrap();
+    assert_eq!(network.served(), [0, 1]);
 }

@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn an_authentication_as_the_page_has_it() {
         // 2019-12-02T19:30:00Z; the password is the protocol notes' second vector.
-        let device = Device::new(Identity::new("d-1", b"secret").unwrap(), SignType::PasswordAndTime, None);
+        let device = Device::new(Identity::new("d-1", b"secret").unwrap().into(), SignType::PasswordAndTime, None);
         assert_eq!(
             String::from_utf8(body(&device, 1_575_315_000_000).to_vec()).unwrap(),
             r#"{"device_id":"d-1","sign_type":1,"timestamp":"2019120219","password":"2ae5449ce83be6d2738177a27a5558cf1e624f6fd79574a0b8603b959d8b5860"}"#

@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn the_paths_of_the_three_reports() {
-        let device = Device::new(Identity::new("deviceId_0001", b"secret").unwrap(), SignType::PasswordOnly, None);
+        let device =
+            Device::new(Identity::new("deviceId_0001", b"secret").unwrap().into(), SignType::PasswordOnly, None);
         for (target, expected) in [
             (Target::Properties, "/v5/devices/deviceId_0001/sys/properties/report"),
             (Target::Message, "/v5/devices/deviceId_0001/sys/messages/up"),

@@ -28,7 +28,7 @@ pub(crate) struct Session {
 
 /// One device that reports.
 pub(crate) struct Device {
-    pub(crate) identity: Identity,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) sign_type: SignType,
     pub(crate) token: TokenCell,
     pub(crate) pace: Pace,
@@ -81,7 +81,7 @@ impl Session {
 }
 
 impl Device {
-    pub(crate) fn new(identity: Identity, sign_type: SignType, rate: Option<f64>) -> Self {
+    pub(crate) fn new(identity: Arc<Identity>, sign_type: SignType, rate: Option<f64>) -> Self {
         Device { identity, sign_type, token: TokenCell::default(), pace: Pace::new(rate), learned: Learned::default() }
     }
 
