@@ -267,3 +267,13 @@ fn a_connection_that_took_no_more_is_heard_and_not_kept() {
     https.post(&POST, &Bounds::default()).unwrap();
     assert_eq!(network.served(), [0, 1]);
 }
+
+#[test]
+fn a_cancellation_that_comes_late_does_not_touch_the_connection() {
+    let (network, https) = https(usize::MAX);
+    let cancel = CancelToken::new();
+    https.post(&POST, &Bounds { cancel: Some(&cancel), ..Bounds::default() }).unwrap();
+    cancel.cancel();
+    https.post(&POST, &Bounds::default()).unwrap();
+    assert_eq!((network.opened(), network.served()), (1, vec![0, 0]));
+}
