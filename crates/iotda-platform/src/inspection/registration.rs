@@ -4,10 +4,11 @@
 use super::query::Query;
 use super::{failure, read};
 use crate::limiter::Rate;
-use crate::model::DataType;
+use crate::model::Property;
 use crate::registry::Registry;
 use crate::state::State;
 use crate::{Device, Error, Product, hex};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ const GENERATED_LENGTH: usize = 32;
 struct NewProduct {
     product_id: Option<String>,
     #[serde(default)]
-    services: BTreeMap<String, BTreeMap<String, DataType>>,
+    services: BTreeMap<String, BTreeMap<String, Property>>,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +37,41 @@ struct NewDevice {
     secret: Option<String>,
     gateway_id: Option<String>,
     rate: Option<Rate>,
+    /// As the application API's AddDevice has it.
+    auth_info: Option<AuthInfo>,
+    // What else AddDevice may hold, and nothing here hangs on.
+    #[serde(rename = "device_name")]
+    _device_name: Option<IgnoredAny>,
+    #[serde(rename = "description")]
+    _description: Option<IgnoredAny>,
+    #[serde(rename = "app_id")]
+    _app_id: Option<IgnoredAny>,
+    #[serde(rename = "extension_info")]
+    _extension_info: Option<IgnoredAny>,
+    #[serde(rename = "shadow")]
+    _shadow: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct AuthInfo {
+    auth_type: Option<String>,
+    secret: Option<String>,
+}
+
+impl AuthInfo {
+    /// The secret, if it is one that the application API takes.
+    fn checked(self) -> Result<Option<String>, Error> {
+        if self.auth_type.is_some_and(|auth_type| auth_type != "SECRET") {
+            return Err(Error::new("auth_info.auth_type must be SECRET: over HTTPS a device has no other way"));
+        }
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        match &self.secret {
+            Some(secret) if !((8..=32).contains(&secret.len()) && secret.bytes().all(allowed)) => {
+                Err(Error::new("auth_info.secret must be 8 to 32 letters, digits, underscores and hyphens"))
+            }
+            _ => Ok(self.secret),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -47,6 +83,10 @@ struct Registered<'a> {
 }
 
 pub(super) fn create_product(registry: &mut Registry, body: &[u8]) -> Answer {
+    let object: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(body).ok();
+    if let Some(object) = object.filter(|object| object.contains_key("service_capabilities")) {
+        return created(create_product_of_vendor(registry, &object));
+    }
     let new: NewProduct = match read(body) {
         Ok(new) => new,
         Err(failure) => return failure,
@@ -66,6 +106,19 @@ pub(super) fn create_product(registry: &mut Registry, body: &[u8]) -> Answer {
     created(create())
 }
 
+/// The body of the application API's CreateProduct, of which the ID and the model are used.
+fn create_product_of_vendor(
+    registry: &mut Registry,
+    object: &serde_json::Map<String, serde_json::Value>,
+) -> Result<serde_json::Value, Error> {
+    let product_id = match object.get("product_id").and_then(serde_json::Value::as_str) {
+        Some(product_id) => product_id.to_owned(),
+        None => hex::random(GENERATED_LENGTH)?,
+    };
+    registry.add_product(Product::from_service_capabilities(&product_id, object).map_err(Error::new)?)?;
+    Ok(json!({ "product_id": product_id }))
+}
+
 /// The device ID is of the form that the page gives for those which the platform allocates: `{product_id}_{node_id}`.
 pub(super) fn register_device(registry: &mut Registry, body: &[u8]) -> Answer {
     let new: NewDevice = match read(body) {
@@ -73,7 +126,11 @@ pub(super) fn register_device(registry: &mut Registry, body: &[u8]) -> Answer {
         Err(failure) => return failure,
     };
     let register = || {
-        let NewDevice { product_id, node_id, device_id, secret, gateway_id, rate } = new;
+        let NewDevice { product_id, node_id, device_id, secret, gateway_id, rate, auth_info, .. } = new;
+        let secret = match auth_info {
+            Some(auth_info) => secret.or(auth_info.checked()?),
+            None => secret,
+        };
         let device_id = device_id.unwrap_or_else(|| format!("{product_id}_{node_id}"));
         let secret = match secret {
             Some(secret) => secret,
@@ -93,6 +150,7 @@ pub(super) fn register_device(registry: &mut Registry, body: &[u8]) -> Answer {
             "product_id": product_id,
             "gateway_id": gateway_id,
             "secret": secret,
+            "auth_info": { "auth_type": "SECRET", "secret": secret },
         }))
     };
     created(register())
@@ -199,6 +257,28 @@ mod tests {
         let number = |query| serde_json::from_str::<Value>(&listed(query)).expect("JSON").as_array().map(Vec::len);
         assert_eq!((number(None), number(Some("q=CHILD")), number(Some("limit=1"))), (Some(2), Some(1), Some(1)));
         assert!(!listed(None).contains(&secret));
+    }
+
+    #[test]
+    fn the_application_api_s_bodies() {
+        let mut registry = Registry::new();
+        let product = json!({ "product_id": "p", "name": "Thermometer", "device_type": "T", "protocol_type": "HTTPS",
+            "data_format": "json", "service_capabilities": [{ "service_id": "t", "service_type": "t",
+            "properties": [{ "property_name": "T", "data_type": "decimal", "max": "85", "method": "R" }] }] });
+        assert_eq!(create_product(&mut registry, product.to_string().as_bytes()).0, 201);
+        let device = |secret: &str| {
+            json!({ "node_id": "n", "product_id": "p", "device_name": "d", "description": "x",
+                "auth_info": { "auth_type": "SECRET", "secret": secret, "timeout": 300 } })
+            .to_string()
+        };
+        for bad in ["1234567", &"x".repeat(33), "12345678!"] {
+            let answer = register_device(&mut registry, device(bad).as_bytes());
+            assert!(answer.0 == 400 && answer.1.contains("8 to 32"), "{answer:?}");
+        }
+        let answer = register_device(&mut registry, device("12345678").as_bytes());
+        assert_eq!((answer.0, &json(&answer)["auth_info"]["secret"]), (201, &json!("12345678")));
+        let model = registry.model_of("p_n").expect("its model");
+        assert!(model.check("t", &[("T".to_owned(), json!(86))]).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::{Device, Limits, Registry};
 use crate::limiter::Rate;
 use crate::line::line_of;
-use crate::model::DataType;
+use crate::model::Property;
 use crate::{Error, Product};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
@@ -49,7 +49,7 @@ struct ProductEntry {
 struct ServiceEntry {
     id: Spanned<String>,
     #[serde(default)]
-    properties: BTreeMap<String, DataType>,
+    properties: BTreeMap<String, Property>,
 }
 
 #[derive(Deserialize)]

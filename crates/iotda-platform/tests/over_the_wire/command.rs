@@ -200,6 +200,24 @@ fn secrets_come_from_a_file_or_the_environment() {
     assert!(child.wait().expect("it ends").success());
 }
 
+#[test]
+fn a_product_model_is_used() {
+    let directory = Directory::new("model");
+    let file = directory.0.join("model.json");
+    let model =
+        r#"{"service_capabilities":[{"service_id":"s","properties":[{"property_name":"T","data_type":"int"}]}]}"#;
+    std::fs::write(&file, model).expect("a file");
+    let argument = format!("p={}", file.to_str().expect("a path that is text"));
+    let (mut child, values) = start(&["--product-model", &argument, "--device", "p_n=secret-of-it", "--device", "q=s"]);
+    let (_, devices) = call(&values["IOTDA_INSPECT"], "GET", "/devices", "");
+    assert_eq!((&devices[0]["product_id"], &devices[1]["product_id"]), (&"p".into(), &serde_json::Value::Null));
+    let (_, products) = call(&values["IOTDA_INSPECT"], "GET", "/products", "");
+    assert_eq!(products[0]["services"]["s"]["T"], "int");
+    drop(child.stdin.take());
+    assert!(child.wait().expect("it ends").success());
+    assert!(fails(&["--product-model", "p=/nowhere/model"]).contains("/nowhere/model"));
+}
+
 #[cfg(unix)]
 #[test]
 fn its_files_are_for_their_owner_and_no_link_is_followed() {

@@ -51,6 +51,14 @@ pub struct Arguments {
     #[arg(long, value_name = "ID=SECRET", value_parser = gateway_identity)]
     pub gateway: Vec<Identity>,
 
+    /// Register a product with the model of a file: the application API's JSON (CreateProduct, QueryProduct), or what the
+    /// console exports, as a zip or a folder. Can be repeated
+    ///
+    /// Devices given by --device and --gateway whose ID begins with the product's ID and an underscore are of it, as the
+    /// platform names them.
+    #[arg(long, value_name = "ID=FILE", value_parser = model)]
+    pub product_model: Vec<Model>,
+
     /// Where to put the certificate that clients must trust, in PEM
     ///
     /// Without it, a file in the directory for temporary files is used, and removed at the end.
@@ -145,9 +153,10 @@ Inspection API:
   GET    /counters       connections, handshakes, requests, ...
   GET    /products, /devices
   POST   /products       {\"product_id\":\"p\",\"services\":{\"wind\":{\"Speed\":\"decimal\"}}}
-                         both are optional: without an ID one is made up, without services any are accepted
+                         both are optional: without an ID one is made up, without services any are accepted;
+                         the application API's CreateProduct, with service_capabilities, will do too
   POST   /devices        {\"product_id\":\"p\",\"node_id\":\"n\"}, and optionally \"device_id\", \"secret\", \"gateway_id\", \"rate\";
-                         answers with the device_id (p_n) and the secret
+                         answers with the device_id (p_n) and the secret; its AddDevice, with auth_info, too
   GET    /clock          the platform's time in Unix milliseconds: {\"now_ms\":1628849410555}
   PUT    /clock          sets it: {\"now_ms\":1628849410555}
   PUT    /devices/ID     {\"secret\":\"...\",\"rate\":5}, both optional; DELETE takes the device away
@@ -185,6 +194,18 @@ Example:
 pub struct Identity {
     pub id: String,
     pub secret: String,
+}
+
+/// A product and the file of its model.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub id: String,
+    pub path: PathBuf,
+}
+
+fn model(text: &str) -> Result<Model, String> {
+    let (id, path) = text.split_once('=').ok_or("write it as ID=FILE")?;
+    Ok(Model { id: id.to_owned(), path: path.into() })
 }
 
 fn identity(text: &str) -> Result<Identity, String> {

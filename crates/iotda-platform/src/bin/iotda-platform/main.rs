@@ -12,7 +12,7 @@ use arguments::{Arguments, Identity};
 use ca_file::CaFile;
 use clap::Parser;
 use end::End;
-use iotda_platform::{Device, Platform, Registry};
+use iotda_platform::{Device, Platform, Product, Registry};
 use lines::Lines;
 use std::collections::HashSet;
 use std::io::Write;
@@ -156,12 +156,25 @@ fn registry(arguments: &Arguments) -> Result<Registry, String> {
         None => Ok(Registry::new()),
     }
     .map_err(|error| error.to_string())?;
+    for model in &arguments.product_model {
+        let product = Product::from_model_file(&model.id, &model.path);
+        let added = product.and_then(|product| registry.add_product(product));
+        added.map_err(|error| format!("--product-model {}=…: {error}", model.id))?;
+    }
+    // The platform names a device after its product.
+    let of_product = |device: Device| {
+        let is_its = |id: &str| device.id().strip_prefix(id).is_some_and(|rest| rest.starts_with('_'));
+        match arguments.product_model.iter().find(|model| is_its(&model.id)) {
+            Some(model) => device.with_product(&model.id),
+            None => device,
+        }
+    };
     for Identity { id, secret } in &arguments.device {
-        let device = Device::new(id).with_secret(secret);
+        let device = of_product(Device::new(id).with_secret(secret));
         registry.add_device(device).map_err(|error| format!("--device {id}=…: {error}"))?;
     }
     for Identity { id, secret } in &arguments.gateway {
-        let gateway = Device::new(id).with_secret(secret).with_any_child();
+        let gateway = of_product(Device::new(id).with_secret(secret).with_any_child());
         registry.add_device(gateway).map_err(|error| format!("--gateway {id}=…: {error}"))?;
     }
     Ok(registry)
