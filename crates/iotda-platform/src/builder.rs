@@ -39,6 +39,8 @@ pub struct PlatformBuilder {
     scenario_file: Option<PathBuf>,
     narrow_window: bool,
     request_file: Option<PathBuf>,
+    authority_file: Option<PathBuf>,
+    server_key_file: Option<PathBuf>,
     inspection_hosts: Vec<String>,
     token_seed: Option<u64>,
     timeouts: Timeouts,
@@ -64,6 +66,8 @@ impl Default for PlatformBuilder {
             scenario_file: None,
             narrow_window: false,
             request_file: None,
+            authority_file: None,
+            server_key_file: None,
             inspection_hosts: Vec::new(),
             token_seed: None,
             timeouts: Timeouts::default(),
@@ -186,6 +190,21 @@ impl PlatformBuilder {
         self
     }
 
+    /// A file of the certificate authority, so that it stays the same over restarts: its private key in PKCS #8 and its
+    /// certificate, in PEM. It is made if it is not there, for its owner alone; a key alone, of RSA for example, gets the
+    /// certificate added. Default: a new authority at each start.
+    pub fn authority_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.authority_file = Some(path.into());
+        self
+    }
+
+    /// A file of the server's private key, in PKCS #8 and PEM: one of RSA for boards whose TLS has no ECDSA. Default: a
+    /// new one of ECDSA at each start.
+    pub fn server_key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.server_key_file = Some(path.into());
+        self
+    }
+
     /// One more host name or IP address for the certificate, beside `localhost`, `127.0.0.1` and `::1`.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_names.push(name.into());
@@ -247,7 +266,7 @@ impl PlatformBuilder {
             state.faults().add(fault)?;
         }
 
-        let authority = Authority::new("IoTDA stand-in platform authority")?;
+        let authority = Authority::own(self.authority_file.as_deref(), self.server_key_file.as_deref())?;
         let tls = Arc::new(Tls::new(&authority, self.certificate, &self.server_names)?);
         let ca_pem = authority.pem;
 

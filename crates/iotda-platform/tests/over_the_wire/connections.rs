@@ -72,6 +72,63 @@ fn another_platform_s_authority_is_not_this_one_s() {
     assert!(Connection::open_with(&platform, config, "localhost").is_err());
 }
 
+/// A directory for one test's files, removed with it.
+struct Directory(std::path::PathBuf);
+
+impl Directory {
+    fn new(test: &str) -> Self {
+        let name = format!("{test}-{}", std::process::id());
+        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&path).expect("a directory");
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn an_authority_that_is_kept_is_trusted_after_a_restart() {
+    let directory = Directory::new("authority");
+    let path = directory.0.join("ca.pem");
+    let start = || Platform::builder().registry(registry()).authority_file(&path).start();
+    let first = start().expect("a platform");
+    let trusting_the_first = Arc::new(tls(&first, &[&TLS12]));
+    let ca = first.ca_pem().to_owned();
+    drop(first);
+    let second = start().expect("a platform");
+    assert_eq!(second.ca_pem(), ca);
+    Connection::open_with(&second, trusting_the_first, "localhost").expect("a connection");
+    // A certificate of another authority is noticed, not shown.
+    let text = std::fs::read_to_string(&path).expect("a file");
+    let key = text.split_inclusive("-----END PRIVATE KEY-----\n").next().expect("a key").to_owned();
+    let other = Platform::builder().start().expect("a platform");
+    std::fs::write(&path, key + other.ca_pem()).expect("a file");
+    assert!(start().expect_err("an error").to_string().contains("not of one authority"));
+    std::fs::write(&path, "nonsense").expect("a file");
+    assert!(start().expect_err("an error").to_string().contains("BEGIN PRIVATE KEY"));
+}
+
+/// A key for tests alone, as `openssl genpkey -algorithm RSA` makes them.
+const RSA_KEY: &str = include_str!("rsa-key-of-the-tests.pem");
+
+#[test]
+fn rsa_alone_will_do() {
+    let directory = Directory::new("rsa");
+    let (ca, server) = (directory.0.join("ca.pem"), directory.0.join("server.pem"));
+    std::fs::write(&ca, RSA_KEY).expect("a file");
+    std::fs::write(&server, RSA_KEY).expect("a file");
+    let platform = Platform::builder().registry(registry()).authority_file(&ca).server_key_file(&server).start();
+    let platform = platform.expect("a platform");
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains("_RSA_"));
+    let config = crate::device::tls_of(platform.ca_pem(), provider, &[&TLS12]);
+    Connection::open_with(&platform, Arc::new(config), "localhost").expect("a connection").token("device");
+}
+
 #[test]
 fn http_2_alone_is_not_spoken() {
     let platform = platform();

@@ -1,6 +1,7 @@
 //! A device that sends exactly the bytes it is told to: the tests need requests that no proper client would make.
 
 use iotda_platform::{Platform, Registry};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion};
@@ -102,10 +103,15 @@ pub fn tls(platform: &Platform, versions: &[&'static SupportedProtocolVersion]) 
 }
 
 fn tls_trusting(ca_pem: &str, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+    tls_of(ca_pem, rustls::crypto::ring::default_provider(), versions)
+}
+
+/// TLS that trusts this authority, with these algorithms.
+pub fn tls_of(ca_pem: &str, provider: CryptoProvider, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).expect("a certificate in PEM");
     roots.add(ca).expect("a certificate authority");
-    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .expect("versions that the provider has")
         .with_root_certificates(roots)

@@ -65,6 +65,17 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub ca_out: Option<PathBuf>,
 
+    /// Keep the certificate authority in this file, over restarts: its key and its certificate, in PEM
+    ///
+    /// It is made if it is not there. For boards whose TLS has no ECDSA, begin it with a key of RSA, and give the server
+    /// one too: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out FILE
+    #[arg(long, value_name = "FILE")]
+    pub ca_in: Option<PathBuf>,
+
+    /// The server's private key, in PEM (PKCS #8). Without it, one is made at every start
+    #[arg(long, value_name = "FILE")]
+    pub server_key: Option<PathBuf>,
+
     /// One more host name or IP address for the certificate, beside localhost, 127.0.0.1 and ::1. Can be repeated
     #[arg(long, value_name = "NAME")]
     pub server_name: Vec<String>,

@@ -100,6 +100,12 @@ fn start(arguments: &Arguments, registry: Registry, lines: Option<Lines>) -> Res
     if let Some(path) = &arguments.scenario {
         builder = builder.scenario_file(path);
     }
+    if let Some(path) = &arguments.ca_in {
+        builder = builder.authority_file(path);
+    }
+    if let Some(path) = &arguments.server_key {
+        builder = builder.server_key_file(path);
+    }
     if arguments.narrow_window {
         builder = builder.narrow_window();
     }
