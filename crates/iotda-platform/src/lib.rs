@@ -22,6 +22,8 @@
 //!
 //! | step | what is refused | answer |
 //! |---|---|---|
+//! | read | a line that ends in LF alone, a fragment in the target, `Content-Length` beside `Transfer-Encoding` | 400 `IOTDA.000006` |
+//! | | an `Expect` other than `100-continue` | 417 `IOTDA.000006` |
 //! | route | a path that is none of the four | 404 |
 //! | | a method other than POST | 405 |
 //! | | a malformed device ID in the path; a query; HTTP/1.1 without a `Host` | 400 `IOTDA.000006` |
@@ -34,17 +36,22 @@
 //! | validate | a `Content-Type` other than `application/json` | 400 `IOTDA.000006` |
 //! | | a batch of more than 50 child devices | 403 `IOTDA.021103` |
 //! | | a child that is unknown or another gateway's | 400 `IOTDA.021104` |
-//! | | JSON that is malformed, of another form, or not of the product's model | 400 `IOTDA.000006` |
+//! | | JSON that is malformed or of another form; with [`PlatformBuilder::strict_model`], not of the product's model | 400 `IOTDA.000006` |
 //!
 //! An authentication is refused with 400 `IOTDA.000006` if it is malformed, and with 401 `IOTDA.000002` if the device
 //! is unknown or the password wrong. A refused request leaves nothing behind but its record. What is no HTTP request at
-//! all gets a 400 without a body, and is not recorded.
+//! all gets a 400 without a body, and leaves an [`Incident`], as does a TLS handshake that fails and a connection that is
+//! silent for too long ([`Timeouts`]).
 //!
 //! # Where the page is silent
 //! These are choices of ours; the real platform may differ.
 //!
 //! - It is strict: members that the page does not list, members and properties given twice, empty lists, empty service
 //!   IDs and values of another type are refused, as is `null` in the place of a value that is left out.
+//! - What does not fit the product's model is thrown away after a 200, as the vendor's manual says: service by service, the
+//!   others are kept. The request's record says why. [`PlatformBuilder::strict_model`] refuses the request instead.
+//!   `required`, `step` and `method` of a model are read, and no report is held to them; a `DateTime` may have any form.
+//! - A message needs `Content-Type: application/json` as all others do, whatever it holds.
 //! - An `event_time` that is a malformed string is accepted, and the time of receipt put in its place: that the page does
 //!   say. One that is no string is refused.
 //! - A timestamp must be an hour that exists even for `sign_type` 0. For `sign_type` 1 it may be an hour off.
@@ -52,7 +59,9 @@
 //!   bytes), be it found malformed afterwards or not. A report of more than one second's worth passes when the bucket is
 //!   empty, and is paid for afterwards.
 //! - A batch may name the same child twice.
-//! - The codes that go with 404, 405 and 500 (`IOTDA.000008`, `IOTDA.000008`, `IOTDA.000001`).
+//! - The codes that go with 404, 405, 417 and 500 (`IOTDA.000008`, `IOTDA.000008`, `IOTDA.000006`, `IOTDA.000001`).
+//! - No more than 10,000 tokens of one device are valid at a time: one that gets more within 30 s loses the oldest.
+//! - How long a connection may be silent ([`Timeouts`]).
 //! - The certificate's years are wide, so that a client under test may live at another time than the machine.
 //!
 //! # Time
@@ -72,14 +81,14 @@
 //! [[product]]
 //! id = "weather"
 //! [[product.service]]           # a product without services has no model: its devices may report anything
-//! id = "wind"                   # int, long, decimal, string, DateTime, boolean, jsonObject, jsonArray, string list
-//! properties = { Height = "int", Speed = "decimal" }
+//! id = "wind"                   # int, long, decimal, string, DateTime, enum, boolean, jsonObject, jsonArray, string list
+//! properties = { Height = "int", Speed = { data_type = "decimal", min = 0, max = 120.5 } }   # max_length, enum_list too
 //!
 //! [[device]]
 //! id = "weather_station"
 //! secret = "secret"
 //! product = "weather"           # optional
-//! rate = 5                      # optional: in the place of device_rate
+//! rate = 5                      # optional: instead of device_rate
 //!
 //! [[device]]
 //! id = "weather_vane"
@@ -96,21 +105,45 @@
 //! ```
 //!
 //! # The inspection API
-//! Plain HTTP on a loopback address, JSON both ways. Who can reach it can see and change everything.
+//! Plain HTTP on a loopback address, JSON both ways, and a page for a browser at `/`. Who can reach it can see and change
+//! everything: the records hold passwords and access tokens. So that this is nobody but this machine's programs and the
+//! page itself, each request needs one `Host` of `localhost`, `127.0.0.1` or `[::1]`
+//! ([`PlatformBuilder::inspection_host`] allows one more), and no `Origin` or `Sec-Fetch-Site` of another origin; it is
+//! answered 403 if not.
 //!
 //! | call | |
 //! |---|---|
+//! | `GET /` | the page: what arrives as it arrives, faults, the clock |
 //! | `GET /reports` | what was accepted, oldest first |
 //! | `GET /requests` | every request, accepted or not, and why it was refused |
-//! | `DELETE /reports`, `DELETE /requests` | either forgets both lists |
+//! | `GET /log` | the same with the incidents among them |
+//! | `GET /events` | the log as it grows, as server-sent events: `id` is the number, `?after=NUMBER` resumes. `start` or `reset` begin a stream (`reset`: forget what you know), `gap` says that records have made way. Eight may follow at a time |
+//! | `DELETE /reports`, `DELETE /requests` | either forgets all lists |
 //! | `GET /counters` | connections, handshakes, requests and so on |
-//! | `GET /products`, `GET /devices` | what is registered, without secrets |
-//! | `POST /products` | `{"product_id": "p", "services": {"wind": {"Speed": "decimal"}}}`, both optional |
-//! | `POST /devices` | `{"product_id": "p", "node_id": "n"}`, optionally `device_id`, `secret`, `gateway_id`, `rate`; answers with the `device_id` `p_n` and the secret |
+//! | `GET /health`, `GET /ca.pem` | that it serves and where devices connect; the certificate to trust |
+//! | `GET /products`, `GET /devices` | what is registered, without secrets; `/devices` takes `q` and `limit` |
+//! | `POST /products` | `{"product_id": "p", "services": {"wind": {"Speed": "decimal"}}}`, both optional; or the application API's CreateProduct, with `service_capabilities` |
+//! | `POST /devices` | `{"product_id": "p", "node_id": "n"}`, optionally `device_id`, `secret`, `gateway_id`, `rate`; or its AddDevice, with `auth_info`. Answers with the `device_id` `p_n` and the secret |
+//! | `PUT /devices/ID` | `{"secret": "…", "rate": 5}`, both optional; `null` takes the device's own rate away |
+//! | `DELETE /devices/ID` | takes the device out, and its tokens with it |
 //! | `GET /clock`, `PUT /clock` | `{"now_ms": 1628849410555}`, Unix milliseconds |
 //! | `POST /clock/advance` | `{"ms": 90000}` |
 //! | `POST /tokens/expire` | makes every access token invalid |
-//! | `GET /faults`, `POST /faults`, `DELETE /faults` | lists the faults, arms one and answers with its number (`{"id": 1}`), withdraws all |
+//! | `GET /faults`, `POST /faults`, `DELETE /faults` | lists the faults, arms one and answers with its number (`{"id": 1}`), withdraws all; `DELETE /faults/ID` withdraws one. There are 1,000 at most |
+//!
+//! The lists take these parameters, together or alone, and refuse others. Without any, they hold all that is kept:
+//!
+//! | parameter | of | |
+//! |---|---|---|
+//! | `device` | all | the sender's ID, or that of a child in a batch |
+//! | `call` | all | `auth`, `properties`, `message`, `batch`, `none` |
+//! | `result` | requests, log | `accepted`, `discarded`, `refused`, `unanswered` |
+//! | `status` | requests, log | the answer's |
+//! | `q` | all | a text, in the target, the body, the reason |
+//! | `since` | all | received then or later: Unix milliseconds, or a time such as `2021-08-13T10:10:10.555Z` |
+//! | `after`, `before` | all | larger or smaller numbers than this; `before` gives the last of them, up to 1,000 |
+//! | `limit` | all | 1 to 1,000: the first ones after `after`, or else the latest |
+//! | `wait_ms` | all | waits so long, at most 600,000 ms, until there is something to list |
 //!
 //! # Faults
 //! The platform can be told to do wrong what goes wrong in the field, so that a client can be held against it:

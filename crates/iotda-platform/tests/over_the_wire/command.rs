@@ -336,10 +336,18 @@ fn the_help_lists_every_call_of_the_inspection_api() {
 fn the_help_names_every_fault_of_the_documentation() {
     let output = command().arg("--help").output().expect("the command runs");
     let help = String::from_utf8(output.stdout).expect("text");
-    let rows = include_str!("../../src/lib.rs").lines().filter(|row| row.contains("| `{\"kind\":"));
-    let names: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
-    assert!(names.len() > 20, "{names:?}");
-    for name in names {
-        assert!(help.contains(name), "{name}");
+    let rows: Vec<_> = include_str!("../../src/lib.rs").lines().filter(|row| row.contains("| `{\"kind\":")).collect();
+    assert!(rows.len() > 20, "{rows:?}");
+    for row in rows {
+        let name = row.split('`').nth(1).expect("a name");
+        let line = help.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap_or_else(|| {
+            panic!("the help does not name {name}");
+        });
+        let example = row.trim_end_matches("` |").rsplit('`').next().expect("an example");
+        let example: serde_json::Value = serde_json::from_str(example).expect("JSON");
+        let parameters = example.as_object().expect("an object").keys().map(String::as_str);
+        for parameter in parameters.filter(|it| !["kind", "times", "device", "on", "share"].contains(it)) {
+            assert!(name == "early_answer" || line.contains(parameter), "{name} takes {parameter}: {line}");
+        }
     }
 }

@@ -188,13 +188,42 @@ Faults:
     share = { percent = 10, seed = 1 }      # in which share of the cases,
     device = \"my_device\"                   # to whose requests,
     on = \"auth\"                            # to which call: auth, properties, message, batch
-  Kinds of connections:
-    accept_stall, wire_cut, wire_drip, handshake_stall, certificate, old_tls, plain_http, tls_alert
-  Kinds of requests:
-    request_cut, request_unread, request_slow, early_answer, token_expired, token_rotated, answer, date,
-    content_length, chunked, http_1_0, continue_first, huge_header, many_headers, garbage, trailing, endless, raw, delay,
-    drip, response_cut, idle_close, damaged_record
-  The documentation of the crate has a table of them with their parameters.
+  Kinds of connections, with their parameters (those in brackets can be left out):
+    accept_stall     [for_ms]
+    wire_cut         direction (received, sent), after, [close (fin, reset, half, silent)]
+    wire_drip        every_ms
+    handshake_stall  after (client_hello, server_hello, certificate, server_key_exchange, server_hello_done), [for_ms]
+    certificate      show (expired, wrong_name, unknown_ca)
+    old_tls          version (1.0, 1.1), [reply (alert, server_hello)]
+    plain_http
+    tls_alert        alert (a number: 40), [after (as for handshake_stall)]
+  Kinds of requests; close is fin, close_notify, reset, half, half_close_notify or silent:
+    request_cut      after, [close]
+    request_unread   [for_ms]
+    request_slow     bytes_per_s
+    early_answer     those of answer
+    token_expired    [grace (true)]
+    token_rotated
+    answer           status or code or both, [text], [body], [body_hex], [headers], [content_type], [retry_after],
+                     [location], [close]
+    date             off_s
+    content_length   off_by
+    chunked          chunk, [unterminated (true)]
+    http_1_0
+    continue_first   [count]
+    huge_header      bytes
+    many_headers     count
+    garbage          text
+    trailing         [text]
+    endless          [form (chunked, length, close)]
+    raw              send (a list: {\"text\":\"...\"}, {\"hex\":\"efbbbf\"}, {\"repeat\":{\"text\":\"x\",\"count\":9}},
+                     \"answer\", \"body\", {\"pause_ms\":10}), [close]
+    delay            before (header, body), [for_ms]
+    drip             every_ms
+    response_cut     after, [close]
+    idle_close       [after_ms], [close]
+    damaged_record   [when (answer, idle)]
+  The documentation of the crate says what each does.
 
 Example:
   $ iotda-platform --device my_device=my-secret --gateway my_gateway=my-secret --ca-out ca.pem

@@ -4,10 +4,25 @@
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::time::Duration;
 
 /// How many lines may wait.
 const MOST_WAITING: usize = 10_000;
+
+/// How long the end waits for what is still to be written.
+const AT_THE_END: Duration = Duration::from_secs(2);
+
+/// The end of the lines: what waits for it until all that was added is written.
+pub struct Rest(Receiver<()>);
+
+impl Rest {
+    /// Waits until all is written, or nobody seems to read it. Nobody may have [`Lines`] any more.
+    pub fn wait(self) {
+        // Either way there is nothing more to be done.
+        let _ = self.0.recv_timeout(AT_THE_END);
+    }
+}
 
 #[derive(Clone)]
 pub struct Lines {
@@ -18,14 +33,17 @@ pub struct Lines {
 impl Lines {
     /// Writes to the standard error, unless it is asked not to: a program that has started the platform reads its
     /// output, not its lines.
-    pub fn start(quiet: bool, started_by_a_program: bool) -> Option<Self> {
+    pub fn start(quiet: bool, started_by_a_program: bool) -> Option<(Self, Rest)> {
         if quiet || (started_by_a_program && !std::io::stderr().is_terminal()) {
             return None;
         }
         let (sender, lines) = sync_channel::<String>(MOST_WAITING);
         let left_out = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&left_out);
+        let (written, rest) = channel();
         std::thread::spawn(move || {
+            // It is dropped when the last line is written: that is what is waited for.
+            let _written: Sender<()> = written;
             for line in lines {
                 let missing = counted.swap(0, Ordering::Relaxed);
                 let note = if missing == 0 { String::new() } else { format!("({missing} lines left out)\n") };
@@ -33,7 +51,7 @@ impl Lines {
                 let _ = std::io::stderr().lock().write_all(format!("{note}{line}\n").as_bytes());
             }
         });
-        Some(Self { sender, left_out })
+        Some((Self { sender, left_out }, Rest(rest)))
     }
 
     pub fn add(&self, line: &str) {

@@ -53,7 +53,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     }
     let registry = registry(arguments)?;
     let (device, gateway) = (announced_device(arguments, &registry), announced_gateway(arguments, &registry));
-    let lines = Lines::start(arguments.quiet, arguments.exit_with_stdin);
+    let (lines, rest) = Lines::start(arguments.quiet, arguments.exit_with_stdin).unzip();
     let platform = start(arguments, registry, lines.clone())?;
     let ca_file = CaFile::write(arguments.ca_out.as_deref(), platform.ca_pem())?;
     // Before anybody is told that the platform is ready: whoever ends it at once must find it listening for that.
@@ -76,8 +76,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let counters = platform.counters();
     platform.shutdown();
     let refused = counters.refusals + counters.discarded + counters.http_refused + counters.handshakes_failed;
-    if lines.is_some() {
-        eprintln!("{}", summary(&counters));
+    if let (Some(lines), Some(rest)) = (lines, rest) {
+        lines.add(&summary(&counters));
+        drop(lines);
+        rest.wait();
     }
     Ok(if arguments.fail_on_refusal && refused > 0 { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
 }
