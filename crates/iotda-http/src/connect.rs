@@ -12,13 +12,14 @@ use crate::bounds::Bounds;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result, io_error};
 use crate::exchange::Timing;
+use crate::explain::explain;
 use crate::proxy::Proxy;
 use crate::race;
 use crate::records::Records;
 use crate::resolve::Addresses;
 use crate::socket::{Bounded, Socket};
 use crate::stream::Stream;
-use crate::tls::{self, Tls};
+use crate::tls::Tls;
 use crate::transport::{Route, Transport};
 use crate::watch::{Level, Traffic, Watch};
 
@@ -185,9 +186,8 @@ impl Connector {
         socket: &mut Bounded<'_>,
         records: &mut Records,
     ) -> Result<ClientConnection> {
-        let explain = |error: &rustls::Error| tls::explain(error, &self.peer);
-        let mut tls =
-            ClientConnection::new(Arc::clone(config), self.server_name.clone()).map_err(|error| explain(&error))?;
+        let mut tls = ClientConnection::new(Arc::clone(config), self.server_name.clone())
+            .map_err(|error| explain(&error, &self.peer, false))?;
         // Requests are gathered and measured before they come here; a limit would only cut them.
         tls.set_buffer_limit(None);
         while tls.is_handshaking() {
@@ -202,7 +202,7 @@ impl Connector {
             if let Err(error) = tls.process_new_packets() {
                 // The alert tells the server why; it does not matter whether it arrives.
                 let _ = tls.write_tls(socket);
-                return Err(explain(&error));
+                return Err(explain(&error, &self.peer, tls.protocol_version().is_some()));
             }
         }
         // After a resumed handshake our last message waits to be sent: it goes with the request.

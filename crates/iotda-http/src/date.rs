@@ -1,4 +1,4 @@
-//! The time of a `Date` field (RFC 9110 section 5.6.7).
+//! Times as HTTP writes them (RFC 9110 section 5.6.7), and days as messages do.
 
 /// The time of a `Date` header in its one preferred form, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section
 /// 5.6.7); the obsolete forms are not worth their trouble.
@@ -19,6 +19,20 @@ pub(crate) fn unix_ms(text: &[u8]) -> Option<i64> {
         && second < 60
         && &text[25..] == b" GMT";
     possible.then(|| (day_number(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000)
+}
+
+/// The day of a time in seconds since 1970, `2026-11-25`.
+pub(crate) fn day(seconds: u64) -> String {
+    // As `day_number`, the other way round. Certificates end before the year 10000.
+    let days = i64::try_from(seconds / 86_400).unwrap_or(0).min(2_932_896) + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = (shifted_month + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// Days from 1970-01-01, by eras of 400 years that start on 1 March, so that the leap day is the last day of a year.
@@ -64,6 +78,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn days_agree_with_the_time_crate(seconds in 0i64..=253_402_300_799) {
+            let other = OffsetDateTime::from_unix_timestamp(seconds).unwrap().date().to_string();
+            prop_assert_eq!(day(u64::try_from(seconds).unwrap()), other);
+        }
+
         #[test]
         fn http_dates_agree_with_the_time_crate(seconds in 0i64..=253_402_300_799) {
             let other = OffsetDateTime::from_unix_timestamp(seconds).unwrap();

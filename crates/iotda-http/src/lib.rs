@@ -8,7 +8,7 @@
 //! - `stream`: an open connection: sends a request in one record and one `send`, reads the answer.
 //! - `request`, `response`, `body`, `date`: what is written, and what is read.
 //! - `socket`: a socket, the system's or a custom [`Transport`]'s, that keeps its [`Bounds`].
-//! - `tls`: the TLS configuration and what its errors mean. `roots`: whom it trusts.
+//! - `tls`: the TLS configuration. `roots`, `pem`: whom it trusts. `verify`: certificates. `explain`: what its errors mean.
 //! - `proxy`: how a proxy passes a connection on.
 //! - `resolve`: addresses of a host name, within a deadline.
 //! - [`Bounds`]: what bounds a request. [`Error`]: what went wrong with it.
@@ -23,11 +23,14 @@ mod clock;
 mod condition;
 mod connect;
 mod date;
+mod distinguished_name;
 mod endpoint;
 mod error;
 mod exchange;
+mod explain;
 #[cfg(feature = "fixtures")]
 pub mod fixtures;
+mod pem;
 mod pool;
 mod proxy;
 mod race;
@@ -40,6 +43,7 @@ mod socket;
 mod stream;
 mod tls;
 mod transport;
+mod verify;
 mod watch;
 
 pub use bounds::Bounds;
@@ -50,6 +54,8 @@ pub use endpoint::Endpoint;
 pub use error::{Arrived, Error, Kind, Result};
 pub use exchange::{Answer, Exchange, Https, KeptConnections, Post, Settings, Timing};
 pub use proxy::{Proxy, is_exempt};
-pub use tls::{ClientIdentity, Pin, TlsSettings, Trust};
+pub use roots::Trust;
+pub use tls::{ClientIdentity, TlsSettings};
 pub use transport::{Connection, Route, Transport};
+pub use verify::Pin;
 pub use watch::{Level, Log, Traffic, TrafficCounts, Watch};

@@ -15,11 +15,11 @@ use crate::body::Framing;
 use crate::bounds::Bounds;
 use crate::error::{Arrived, Error, Kind, Result, io_error};
 use crate::exchange::Answer;
+use crate::explain::explain_open;
 use crate::records::Records;
 use crate::request::HEAD_PIECES;
 use crate::response::{self, Head};
 use crate::socket::{Bounded, Socket};
-use crate::tls;
 
 /// The plaintext that fits into one TLS record (RFC 5246 section 6.2.1).
 const RECORD: usize = 16_384;
@@ -310,7 +310,7 @@ impl Stream {
                     Err(error) => {
                         // An alert may tell the server why; it does not matter whether it arrives.
                         let _ = tls.write_tls(&mut socket);
-                        return Err(tls::explain_open(&error, &self.peer));
+                        return Err(explain_open(&error, &self.peer));
                     }
                 }
             },

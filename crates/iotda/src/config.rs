@@ -2,6 +2,8 @@
 //! new one is wrong; nothing here touches the network.
 
 use std::fmt;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,14 +183,14 @@ impl Config {
 
     /// As [`ca_pem`](Self::ca_pem), from a file, which is read now.
     pub fn ca_file(&mut self, path: impl AsRef<Path>) -> Result<&mut Self> {
-        let pem = read_ca_file(path.as_ref())?;
-        self.ca_pem(&pem).map_err(|error| in_ca_file(error, path.as_ref()))
+        self.tls.trust = with_ca_file(path.as_ref(), Trust::only)?;
+        Ok(self)
     }
 
     /// As [`add_ca_pem`](Self::add_ca_pem), from a file, which is read now.
     pub fn add_ca_file(&mut self, path: impl AsRef<Path>) -> Result<&mut Self> {
-        let pem = read_ca_file(path.as_ref())?;
-        self.add_ca_pem(&pem).map_err(|error| in_ca_file(error, path.as_ref()))
+        with_ca_file(path.as_ref(), |pem| self.tls.trust.add(pem))?;
+        Ok(self)
     }
 
     /// A certificate chain and its private key, both as PEM, by which the device shows who it is. They are
@@ -198,8 +200,10 @@ impl Config {
         Ok(self)
     }
 
-    /// A public key that must be in the server's certificate, or in one that comes with it, beside everything
-    /// else that is verified: the SHA-256 of its SubjectPublicKeyInfo. With several, one of them must be.
+    /// A public key that must be in the path by which the server's certificate was verified, beside everything else
+    /// that is verified: the server's own, an issuer's, or the authority's. It is given as the SHA-256 of its
+    /// SubjectPublicKeyInfo. With several, one of them must be there. Certificates that come along and that the path
+    /// does not need do not count: anybody can add them.
     pub fn pin_public_key(&mut self, sha256: [u8; 32]) -> &mut Self {
         self.tls.pins.push(sha256);
         self
@@ -362,13 +366,24 @@ impl Default for Config {
     }
 }
 
-fn read_ca_file(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path)
-        .map_err(|error| Error::config(format!("the CA file \"{}\" cannot be read: {error}", path.display())))
+/// What is made of a file that is read piece by piece.
+fn with_ca_file<T>(path: &Path, make: impl FnOnce(BufReader<File>) -> iotda_http::Result<T>) -> Result<T> {
+    let file = File::open(path).map_err(|error| {
+        Error::config(format!("check the path: the CA file \"{}\" cannot be read: {error}", shown(path)))
+    })?;
+    // A page at a time, so that a large bundle takes little memory.
+    make(BufReader::with_capacity(4096, file))
+        .map_err(|error| Error::config(format!("{error} (CA file \"{}\")", shown(path))))
 }
 
-fn in_ca_file(error: Error, path: &Path) -> Error {
-    error.within(&format!("CA file \"{}\"", path.display()))
+/// The end of a path, short enough for a message.
+fn shown(path: &Path) -> String {
+    const CHARACTERS_MAX: usize = 80;
+    let path = path.display().to_string();
+    match path.char_indices().nth_back(CHARACTERS_MAX) {
+        Some((start, _)) => format!("...{}", &path[start..]),
+        None => path,
+    }
 }
 
 fn not_zero(timeout: Duration, name: &str) -> Result<Duration> {
@@ -404,7 +419,23 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.message().contains("/nonexistent/ca.pem"), "{error}");
         let error = Config::new().ca_file("/dev/null").map(drop).unwrap_err();
-        assert!(error.message().contains("/dev/null") && error.message().contains("no certificate"), "{error}");
+        assert!(error.message().contains("/dev/null") && error.message().contains("it is empty"), "{error}");
+    }
+
+    #[test]
+    fn a_path_need_not_be_utf_8_nor_short() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = std::ffi::OsStr::from_bytes(b"/nonexistent/caf\xe9.pem");
+        let error = Config::new().ca_file(name).map(drop).unwrap_err();
+        assert!(error.message().contains("No such file"), "{error}");
+        let error = Config::new().add_ca_file("/x".repeat(300)).map(drop).unwrap_err();
+        assert!(error.message().contains("...") && error.message().len() < 256, "{error}");
+    }
+
+    #[test]
+    fn a_file_without_end_is_given_up() {
+        let error = Config::new().ca_file("/dev/zero").map(drop).unwrap_err();
+        assert!(error.message().contains("more than 4 MB") && error.message().contains("/dev/zero"), "{error}");
     }
 
     #[test]

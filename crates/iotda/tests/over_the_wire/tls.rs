@@ -250,3 +250,81 @@ fn an_authority_can_be_added_to_those_that_are_trusted() {
     config.endpoint(other.url()).unwrap();
     Client::new(&config).unwrap().authenticate(OPTIONS).unwrap();
 }
+
+/// Passes connections on to `platform`; of the first, what comes from the platform is passed through `spoil`, record by
+/// record: TLS's type of content, and its bytes with their header.
+fn spoiling(platform: &Platform, spoil: fn(u8, &mut Vec<u8>)) -> Config {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = config(platform);
+    config.endpoint(&format!("https://{}", listener.local_addr().unwrap())).unwrap();
+    let address = platform.address();
+    thread::spawn(move || {
+        for (number, client) in listener.incoming().enumerate() {
+            let (client, server) = (client.unwrap(), std::net::TcpStream::connect(address).unwrap());
+            let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut from_client, &mut to_server);
+                let _ = to_server.shutdown(std::net::Shutdown::Both);
+            });
+            let (mut client, mut server) = (client, server);
+            thread::spawn(move || {
+                let mut header = [0; 5];
+                while server.read_exact(&mut header).is_ok() {
+                    let mut record = header.to_vec();
+                    record.resize(5 + usize::from(u16::from_be_bytes([header[3], header[4]])), 0);
+                    server.read_exact(&mut record[5..]).unwrap();
+                    if number == 0 {
+                        spoil(header[0], &mut record);
+                    }
+                    if client.write_all(&record).is_err() {
+                        break;
+                    }
+                }
+                let _ = client.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    });
+    config
+}
+
+#[test]
+fn damage_and_faults_of_the_server_are_tried_again() {
+    // Types of content: 22 handshake, 23 application data; RFC 5246 section 6.2.1.
+    let cases: [(fn(u8, &mut Vec<u8>), &str); 3] = [
+        (
+            |kind, record| {
+                if kind == 23 {
+                    *record.last_mut().unwrap() ^= 1;
+                }
+            },
+            "a TLS record was damaged",
+        ),
+        // Alert internal_error (80), fatal, instead of the handshake.
+        (
+            |kind, record| {
+                if kind == 22 {
+                    *record = vec![0x15, 3, 3, 0, 2, 2, 80]
+                }
+            },
+            "TLS alert 80 (internal_error)",
+        ),
+        // The second record of the handshake has a type that there is none of: the change of cipher.
+        (
+            |kind, record| {
+                if kind == 20 {
+                    record[0] = 99
+                }
+            },
+            "during the TLS handshake",
+        ),
+    ];
+    for (spoil, part) in cases {
+        let platform = platform();
+        let error = failure(&spoiling(&platform, spoil));
+        assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
+        assert!(error.message().contains(part), "{error}");
+        let mut config = spoiling(&platform, spoil);
+        config.retry(device::at_once(2)).unwrap();
+        Client::new(&config).unwrap().report_message(b"x", OPTIONS).unwrap();
+    }
+}
