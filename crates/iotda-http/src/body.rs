@@ -1,14 +1,13 @@
 //! Takes the body of an answer out of what arrives: of a length that was announced, in chunks, or until the
 //! connection ends (RFC 9112 sections 6 and 7.1).
 
-use httparse::{Status, parse_chunk_size};
-
 /// How a body ends, and how far it has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// After so many bytes more.
     Length(u64),
-    Chunked(Chunk),
+    /// What comes next, and whether a line ended in LF alone, as curl takes it.
+    Chunked(Chunk, bool),
     /// With the connection.
     UntilClose,
 }
@@ -33,12 +32,17 @@ pub(crate) struct Malformed;
 
 impl Framing {
     pub(crate) fn chunked() -> Self {
-        Framing::Chunked(Chunk::Size)
+        Framing::Chunked(Chunk::Size, false)
     }
 
     /// Whether the body has ended.
     pub(crate) fn is_done(&self) -> bool {
-        matches!(self, Framing::Length(0) | Framing::Chunked(Chunk::Done))
+        matches!(self, Framing::Length(0) | Framing::Chunked(Chunk::Done, _))
+    }
+
+    /// Whether its lines were as the grammar has them.
+    pub(crate) fn is_strict(&self) -> bool {
+        !matches!(self, Framing::Chunked(_, true))
     }
 
     /// Appends what `input` holds of the body to `body`, and returns how much of the input that took. What is
@@ -50,9 +54,9 @@ impl Framing {
                 body.extend_from_slice(input);
                 Ok(input.len())
             }
-            Framing::Chunked(state) => {
+            Framing::Chunked(state, bare) => {
                 let mut used = 0;
-                while let Some(step) = state.step(&input[used..], body)? {
+                while let Some(step) = state.step(&input[used..], body, bare)? {
                     used += step;
                 }
                 Ok(used)
@@ -63,35 +67,50 @@ impl Framing {
 
 impl Chunk {
     /// Takes one step, and returns how much of the input it took; `None`: there is no more to be done.
-    fn step(&mut self, input: &[u8], body: &mut Vec<u8>) -> Result<Option<usize>, Malformed> {
+    fn step(&mut self, input: &[u8], body: &mut Vec<u8>, bare: &mut bool) -> Result<Option<usize>, Malformed> {
         if input.is_empty() {
             return Ok(None);
         }
         let (next, used) = match *self {
-            Chunk::Size => match parse_chunk_size(input).map_err(|_| Malformed)? {
-                Status::Partial => return Ok(None),
-                Status::Complete((used, 0)) => (Chunk::Trailer, used),
-                Status::Complete((used, length)) => (Chunk::Data(length), used),
-            },
             Chunk::Data(mut left) => {
                 let used = take_data(&mut left, input, body);
                 (if left == 0 { Chunk::DataEnd } else { Chunk::Data(left) }, used)
             }
-            Chunk::DataEnd => match input {
-                [b'\r', b'\n', ..] => (Chunk::Size, 2),
-                [b'\r'] => return Ok(None),
-                _ => return Err(Malformed),
-            },
-            Chunk::Trailer => match input.windows(2).position(|two| two == b"\r\n") {
-                None => return Ok(None),
-                Some(0) => (Chunk::Done, 2),
-                Some(length) => (Chunk::Trailer, length + 2),
-            },
             Chunk::Done => return Ok(None),
+            Chunk::Size | Chunk::DataEnd | Chunk::Trailer => {
+                let Some(end) = input.iter().position(|byte| *byte == b'\n') else {
+                    // What cannot be right any more need not be waited for.
+                    return if *self == Chunk::DataEnd && input != b"\r" { Err(Malformed) } else { Ok(None) };
+                };
+                let line = input[..end].strip_suffix(b"\r");
+                *bare |= line.is_none();
+                let line = line.unwrap_or(&input[..end]);
+                let next = match (*self, line.is_empty()) {
+                    (Chunk::Size, _) => match chunk_size(line).ok_or(Malformed)? {
+                        0 => Chunk::Trailer,
+                        length => Chunk::Data(length),
+                    },
+                    (Chunk::DataEnd, true) => Chunk::Size,
+                    (Chunk::DataEnd, false) => return Err(Malformed),
+                    (_, true) => Chunk::Done,
+                    (_, false) => Chunk::Trailer,
+                };
+                (next, end + 1)
+            }
         };
         *self = next;
         Ok(Some(used))
     }
+}
+
+/// The length of a chunk: hexadecimal digits before the end of the line, white space or an extension.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let digits = line.split(|byte| *byte == b';').next()?.trim_ascii_end();
+    let add = |size: u64, digit: &u8| {
+        let digit = char::from(*digit).to_digit(16)?;
+        size.checked_mul(16)?.checked_add(u64::from(digit))
+    };
+    (!digits.is_empty()).then(|| digits.iter().try_fold(0, add))?
 }
 
 fn take_data(left: &mut u64, input: &[u8], body: &mut Vec<u8>) -> usize {
@@ -127,6 +146,8 @@ mod tests {
                 (Framing::chunked(), "5\r\nhello\r\n0\r\n\r\n", "hello", true, 0),
                 (Framing::chunked(), "5;a=b\r\nhello\r\n1\r\n!\r\n000\r\nX: y\r\n\r\n", "hello!", true, 0),
                 (Framing::chunked(), "A\r\n0123456789\r\n0\r\n\r\nmore", "0123456789", true, 4),
+                (Framing::chunked(), "2\nhi\n1 \t;x\n!\r\n0\nX: y\n\nmore", "hi!", true, 4),
+                (Framing::chunked(), "2;x\nhi\n0\r\n\r\n", "hi", true, 0),
                 (Framing::chunked(), "5\r\nhel", "hel", false, 0),
                 (Framing::chunked(), "5\r\nhello\r\n0\r\n", "hello", false, 0),
             ] {
@@ -136,9 +157,34 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_end_in_lf_alone_are_noticed_wherever_they_are() {
+        for (input, strict) in [
+            ("2\r\nhi\r\n0\r\nX: y\r\n\r\n", true),
+            ("2\nhi\r\n0\r\nX: y\r\n\r\n", false),
+            ("2\r\nhi\n0\r\nX: y\r\n\r\n", false),
+            ("2\r\nhi\r\n0\r\nX: y\n\r\n", false),
+            ("2\r\nhi\r\n0\r\nX: y\r\n\n", false),
+        ] {
+            let (mut framing, mut body) = (Framing::chunked(), Vec::new());
+            assert_eq!(framing.take(input.as_bytes(), &mut body), Ok(input.len()));
+            assert_eq!((framing.is_done(), framing.is_strict()), (true, strict), "{input:?}");
+        }
+    }
+
+    #[test]
     fn what_are_no_chunks() {
         for size in 1..10 {
-            for input in ["x\r\n", "5\r\nhello!\r\n", "5\r\nhelloX", "-1\r\n", "10000000000000000\r\n\r\n"] {
+            for input in [
+                "x\r\n",
+                "0x2\r\nhi",
+                "2 2\r\nhi",
+                ";\r\n",
+                "\r\n",
+                "5\r\nhello!\r\n",
+                "5\r\nhelloX",
+                "-1\r\n",
+                "10000000000000000\r\n\r\n",
+            ] {
                 assert_eq!(taken(Framing::chunked(), input.as_bytes(), size), Err(Malformed), "{input:?}");
             }
         }

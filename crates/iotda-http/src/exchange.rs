@@ -166,7 +166,8 @@ impl Https {
             None => (Box::new(self.connector.open(bounds)?), Instant::now()),
         };
         let length = ContentLength::new(post.body.len());
-        let result = stream.exchange(&head(post, &self.fixed_fields, &length), post.body, now, bounds);
+        let head = head(post, &self.fixed_fields, &length);
+        let result = stream.exchange(&head, post.body, now, &*self.connector.clock, bounds);
         match result {
             Ok((answer, keep)) => {
                 if stream.is_first_answer() {

@@ -6,7 +6,7 @@
 //! - `pool`: connections that wait for their next request.
 //! - `connect`: opens connections: addresses, TCP, TLS.
 //! - `stream`: an open connection: sends a request in one record and one `send`, reads the answer.
-//! - `request`, `response`, `body`, `date`: what is written, and what is read.
+//! - `request`, `response`, `lenient`, `body`, `date`: what is written, and what is read.
 //! - `socket`: a socket, the system's or a custom [`Transport`]'s, that keeps its [`Bounds`].
 //! - `tls`: the TLS configuration. `roots`, `pem`: whom it trusts. `verify`: certificates. `explain`: what its errors mean.
 //! - `proxy`: how a proxy passes a connection on.
@@ -30,6 +30,7 @@ mod exchange;
 mod explain;
 #[cfg(feature = "fixtures")]
 pub mod fixtures;
+mod lenient;
 mod pem;
 mod pool;
 mod proxy;

@@ -1,6 +1,7 @@
 //! The head of an answer (RFC 9112 section 4), and how its body is framed (section 6).
 //!
-//! The grammar is read by `httparse`, as it is in `ureq`; the tests in `against_ureq` hold the rest against it.
+//! The grammar is read by `httparse`, as it is in `ureq`; the tests in `against_ureq` hold the rest against it. What it
+//! refuses is read again as curl takes it, by `lenient`: such an answer counts, and its connection ends with it.
 
 use std::mem::MaybeUninit;
 use std::time::Duration;
@@ -8,10 +9,14 @@ use std::time::Duration;
 use httparse::{ParserConfig, Status};
 
 use crate::body::Framing;
-use crate::date;
+use crate::clock::Clock;
+use crate::{date, lenient};
 
-/// More fields than this are no answer of the platform's.
+/// The fields of an ordinary head; one with more is read by `lenient`.
 const FIELDS_MAX: usize = 128;
+
+/// What an ordinary head has at most; after a longer one the connection ends.
+pub(crate) const ORDINARY_MAX: usize = 8 * 1024;
 
 /// What a head says, as far as it matters here.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,10 +26,18 @@ pub(crate) struct Head {
     pub(crate) framing: Framing,
     /// Whether the connection can serve another request after the body.
     pub(crate) persistent: bool,
-    /// From `Retry-After`, where it is a number of seconds.
-    pub(crate) retry_after: Option<Duration>,
+    /// From `Retry-After`.
+    pub(crate) retry_after: Option<RetryAfter>,
     /// From `Date`, in Unix milliseconds.
     pub(crate) server_time_ms: Option<i64>,
+}
+
+/// When a server wants to be asked again (RFC 9110 section 10.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RetryAfter {
+    After(Duration),
+    /// At this time, in Unix milliseconds.
+    At(i64),
 }
 
 /// The fields that matter.
@@ -38,7 +51,7 @@ enum Field {
 }
 
 impl Field {
-    fn named(name: &str) -> Option<Self> {
+    fn named(name: &[u8]) -> Option<Self> {
         let (field, usual) = match name.len() {
             4 => (Field::Date, "Date"),
             10 => (Field::Connection, "Connection"),
@@ -47,57 +60,119 @@ impl Field {
             17 => (Field::TransferEncoding, "Transfer-Encoding"),
             _ => return None,
         };
+        let usual = usual.as_bytes();
         // Most servers write it as usual, which is cheaper to see.
         (name == usual || name.eq_ignore_ascii_case(usual)).then_some(field)
     }
 }
 
+/// What the fields say.
+#[derive(Default)]
+struct Fields {
+    announced: Option<u64>,
+    /// Several lengths, or one that is more than can be: only the end of the connection can be trusted.
+    odd_length: bool,
+    encoded: bool,
+    chunked: bool,
+    /// An encoding that is none.
+    identity: bool,
+    close: bool,
+    keep_alive: bool,
+    retry_after: Option<RetryAfter>,
+    server_time_ms: Option<i64>,
+}
+
+impl Fields {
+    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
+        match Field::named(name) {
+            Some(Field::ContentLength) => self.content_length(value)?,
+            Some(Field::Date) => self.server_time_ms = date::unix_ms(value),
+            Some(Field::Connection) => {
+                self.close |= has_token(value, "close");
+                self.keep_alive |= has_token(value, "keep-alive");
+            }
+            Some(Field::TransferEncoding) => {
+                self.chunked |= has_token(value, "chunked");
+                let is_identity = value.trim_ascii().eq_ignore_ascii_case(b"identity");
+                self.identity |= is_identity;
+                self.encoded |= !is_identity;
+            }
+            Some(Field::RetryAfter) => self.retry_after = retry_after(value),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// A length may be said several times, also in one field, as long as it is the same (RFC 9110 section 8.6). Of
+    /// several the last counts for curl, of one the digits that it begins with, and one that is too large does not.
+    fn content_length(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        for element in value.split(|byte| *byte == b',') {
+            let text = element.trim_ascii();
+            let text = text.strip_prefix(b"+").unwrap_or(text);
+            let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if digits == 0 {
+                return Err("the content-length is no number");
+            }
+            let length = decimal(&text[..digits]);
+            let differs = self.announced.is_some_and(|before| length != Some(before));
+            self.odd_length |= length.is_none() || differs || digits != element.trim_ascii().len();
+            self.announced = length;
+        }
+        Ok(())
+    }
+
+    fn head(self, status: u16, is_1_0: bool, lenient: bool) -> Head {
+        let framing = match status {
+            100..=199 | 204 | 304 => Framing::Length(0),
+            // HTTP/1.0 does not know it, but what else can it be.
+            _ if self.chunked => Framing::chunked(),
+            // Another encoding: only the end of the connection ends it.
+            _ if self.encoded => Framing::UntilClose,
+            _ => self.announced.map_or(Framing::UntilClose, Framing::Length),
+        };
+        // Somebody on the way may see other ends of messages than we do.
+        let ambiguous =
+            lenient || self.odd_length || self.identity || self.encoded && (self.announced.is_some() || is_1_0);
+        let persistent = !ambiguous
+            && !self.close
+            && (!is_1_0 || self.keep_alive)
+            && status != 101
+            && framing != Framing::UntilClose;
+        let Fields { retry_after, server_time_ms, .. } = self;
+        Head { status, framing, persistent, retry_after, server_time_ms }
+    }
+}
+
 /// Reads a head, if `input` holds the whole of it, and returns how long it is. `Err` says why it is none.
-pub(crate) fn parse(input: &[u8]) -> Result<Option<(usize, Head)>, String> {
-    let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+pub(crate) fn parse(input: &[u8]) -> Result<Option<(usize, Head)>, &'static str> {
+    let mut headers = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
-    let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, input, &mut fields);
+    let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, input, &mut headers);
     let length = match parsed {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) => return Ok(None),
-        Err(error) => return Err(error.to_string()),
+        Err(_) => return parse_leniently(input),
     };
-    let status = response.code.unwrap_or(0);
-    if status < 100 {
-        return Err("invalid status".to_owned());
-    }
-    let is_1_0 = response.version == Some(0);
-    let (mut announced, mut encoded, mut chunked) = (None, false, false);
-    let (mut close, mut keep_alive) = (false, false);
-    let (mut retry_after, mut server_time_ms) = (None, None);
+    let mut fields = Fields::default();
     for field in response.headers.iter() {
-        let value = field.value;
-        match Field::named(field.name) {
-            Some(Field::ContentLength) => announced = Some(content_length(value, announced)?),
-            Some(Field::Date) => server_time_ms = date::unix_ms(value),
-            Some(Field::Connection) => {
-                close |= has_token(value, "close");
-                keep_alive |= has_token(value, "keep-alive");
-            }
-            Some(Field::TransferEncoding) => {
-                encoded = true;
-                chunked |= has_token(value, "chunked");
-            }
-            Some(Field::RetryAfter) => retry_after = seconds(value),
-            None => {}
-        }
+        fields.take(field.name.as_bytes(), field.value)?;
     }
-    let framing = match status {
-        100..=199 | 204 | 304 => Framing::Length(0),
-        _ if chunked && !is_1_0 => Framing::chunked(),
-        // Another encoding, or one that HTTP/1.0 does not know: only the end of the connection ends it.
-        _ if encoded => Framing::UntilClose,
-        _ => announced.map_or(Framing::UntilClose, Framing::Length),
-    };
-    // With both a length and an encoding, somebody on the way may see other ends of messages than we do.
-    let ambiguous = encoded && announced.is_some();
-    let persistent = !close && (!is_1_0 || keep_alive) && status != 101 && framing != Framing::UntilClose && !ambiguous;
-    Ok(Some((length, Head { status, framing, persistent, retry_after, server_time_ms })))
+    match response.code {
+        Some(status @ 100..) => {
+            Ok(Some((length, fields.head(status, response.version == Some(0), length > ORDINARY_MAX))))
+        }
+        _ => Err("invalid status"),
+    }
+}
+
+#[cold]
+fn parse_leniently(input: &[u8]) -> Result<Option<(usize, Head)>, &'static str> {
+    let Some(head) = lenient::parse(input)? else { return Ok(None) };
+    let mut fields = Fields::default();
+    for (name, value) in &head.fields {
+        fields.take(name, value)?;
+    }
+    Ok(Some((head.length, fields.head(head.status, head.is_1_0, true))))
 }
 
 impl Head {
@@ -105,22 +180,23 @@ impl Head {
     pub(crate) fn is_interim(&self) -> bool {
         (100..200).contains(&self.status) && self.status != 101
     }
-}
 
-/// A length may be said several times, also in one field, as long as it is the same (RFC 9110 section 8.6).
-fn content_length(value: &[u8], mut before: Option<u64>) -> Result<u64, String> {
-    for element in value.split(|byte| *byte == b',') {
-        let length = decimal(element).ok_or("the content-length is no number")?;
-        if before.is_some_and(|before| before != length) {
-            return Err("two content-lengths".to_owned());
+    /// How long the server wants to be left alone. A time is compared with the server's own where it is known: our
+    /// clock may be wrong.
+    pub(crate) fn retry_after(&self, clock: &dyn Clock) -> Option<Duration> {
+        match self.retry_after? {
+            RetryAfter::After(wait) => Some(wait),
+            RetryAfter::At(time_ms) => {
+                let now_ms = self.server_time_ms.unwrap_or_else(|| clock.unix_ms());
+                Some(Duration::from_millis(u64::try_from(time_ms.saturating_sub(now_ms)).unwrap_or(0)))
+            }
         }
-        before = Some(length);
     }
-    before.ok_or_else(|| "the content-length is no number".to_owned())
 }
 
-fn seconds(value: &[u8]) -> Option<Duration> {
-    decimal(value).map(Duration::from_secs)
+fn retry_after(value: &[u8]) -> Option<RetryAfter> {
+    let seconds = decimal(value).map(|seconds| RetryAfter::After(Duration::from_secs(seconds)));
+    seconds.or_else(|| date::unix_ms(value.trim_ascii()).map(RetryAfter::At))
 }
 
 fn decimal(text: &[u8]) -> Option<u64> {
@@ -159,7 +235,7 @@ mod tests {
                 status: 200,
                 framing: Framing::Length(12),
                 persistent: true,
-                retry_after: Some(Duration::from_secs(7)),
+                retry_after: Some(RetryAfter::After(Duration::from_secs(7))),
                 server_time_ms: Some(784_111_777_000),
             }
         );
@@ -178,7 +254,17 @@ mod tests {
             ("1.1 200", "Transfer-Encoding: Chunked", Framing::chunked(), true),
             ("1.1 200", "Transfer-Encoding: gzip, chunked\r\nContent-Length: 3", Framing::chunked(), false),
             ("1.1 200", "Transfer-Encoding: gzip\r\nContent-Length: 3", Framing::UntilClose, false),
-            ("1.0 200", "Transfer-Encoding: chunked\r\nConnection: keep-alive", Framing::UntilClose, false),
+            ("1.0 200", "Transfer-Encoding: chunked\r\nConnection: keep-alive", Framing::chunked(), false),
+            ("1.1 200", "Transfer-Encoding: Identity\r\nContent-Length: 3", Framing::Length(3), false),
+            ("1.1 200", "Transfer-Encoding: identity", Framing::UntilClose, false),
+            ("1.1 200", "Content-Length: 1\r\nContent-Length: 2", Framing::Length(2), false),
+            ("1.1 200", "Content-Length: 1,2", Framing::Length(2), false),
+            ("1.1 200", "Content-Length: +2", Framing::Length(2), false),
+            ("1.1 200", "Content-Length: 2x", Framing::Length(2), false),
+            ("1.1 200", "Content-Length: 18446744073709551616", Framing::UntilClose, false),
+            ("1.1 200", "Content-Length : 3", Framing::Length(3), false),
+            ("1.1 200", "Content-Length:\r\n 3", Framing::Length(3), false),
+            ("1.1 200", ": x\r\nX\u{e9}(1) y: z\r\nContent-Length: 3", Framing::Length(3), false),
             ("1.1 204", "A: b", Framing::Length(0), true),
             ("1.1 304", "Content-Length: 9", Framing::Length(0), true),
             ("1.1 101", "Upgrade: x", Framing::Length(0), false),
@@ -199,18 +285,54 @@ mod tests {
             "\0\0\0\0\r\n\r\n",
             "HTTP/2.0 200 OK\r\n\r\n",
             "HTTP/1.1 099 OK\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: 1,2\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: x1\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
             "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         ] {
             assert!(parse(text.as_bytes()).is_err(), "{text}");
         }
-        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(FIELDS_MAX + 1));
-        assert!(parse(many.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn many_fields_and_long_ones_are_read_and_end_the_connection() {
+        for (count, value, persistent) in [
+            (100, "b", true),
+            (FIELDS_MAX + 1, "b", false),
+            (2_000, "b", false),
+            (1, &*"b".repeat(ORDINARY_MAX), false),
+        ] {
+            let fields = format!("a: {value}\r\n").repeat(count);
+            let head = head(&format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 3\r\n\r\n"));
+            assert_eq!((head.framing, head.persistent), (Framing::Length(3), persistent), "{count}");
+        }
+    }
+
+    #[derive(Debug)]
+    struct Stopped(i64);
+
+    impl Clock for Stopped {
+        fn unix_ms(&self) -> i64 {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_time_to_come_back_is_counted_from_the_servers_time_or_ours() {
+        const AT: &str = "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT";
+        let date = |time: &str| format!("{AT}\r\nDate: Sun, 06 Nov 1994 {time} GMT");
+        for (fields, wait) in [
+            ("Retry-After: 7".to_owned(), Some(7_000)),
+            ("Retry-After: soon".to_owned(), None),
+            (AT.to_owned(), Some(1_500)),
+            (date("08:49:07"), Some(30_000)),
+            (date("08:49:38"), Some(0)),
+            (format!("{AT}\r\nDate: now"), Some(1_500)),
+        ] {
+            let head = head(&format!("HTTP/1.1 503 Busy\r\n{fields}\r\n\r\n"));
+            let clock = Stopped(784_111_775_500);
+            assert_eq!(head.retry_after(&clock), wait.map(Duration::from_millis), "{fields}");
+        }
     }
 
     #[test]

@@ -13,19 +13,20 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::body::Framing;
 use crate::bounds::Bounds;
+use crate::clock::Clock;
 use crate::error::{Arrived, Error, Kind, Result, io_error};
 use crate::exchange::Answer;
 use crate::explain::explain_open;
 use crate::records::Records;
 use crate::request::HEAD_PIECES;
-use crate::response::{self, Head};
+use crate::response::{self, Head, ORDINARY_MAX};
 use crate::socket::{Bounded, Socket};
 
 /// The plaintext that fits into one TLS record (RFC 5246 section 6.2.1).
 const RECORD: usize = 16_384;
 
-/// Heads longer than this are no answer of the platform's. Also how much is received at a time.
-const HEAD_MAX: usize = 8 * 1024;
+/// Heads longer than this are no answer of the platform's. The room grows to it only where a head needs it.
+const HEAD_MAX: usize = 64 * 1024;
 
 /// Answers are small (a token, an error text); more than this is not read.
 const BODY_MAX: usize = 64 * 1024;
@@ -120,10 +121,11 @@ impl Stream {
         head: &[&[u8]; HEAD_PIECES],
         body: &[u8],
         now: Instant,
+        clock: &dyn Clock,
         bounds: &Bounds<'_>,
     ) -> Result<(Answer, bool)> {
         self.request = Request::default();
-        self.exchange_once(head, body, now, bounds).map_err(|error| Error {
+        self.exchange_once(head, body, now, clock, bounds).map_err(|error| Error {
             sent: self.request.sent,
             arrived: self.request.arrived,
             ..error
@@ -135,6 +137,7 @@ impl Stream {
         head: &[&[u8]; HEAD_PIECES],
         body: &[u8],
         now: Instant,
+        clock: &dyn Clock,
         bounds: &Bounds<'_>,
     ) -> Result<(Answer, bool)> {
         self.socket.begin(body.len(), now, bounds).map_err(|error| io_error(&error, &self.peer))?;
@@ -143,7 +146,7 @@ impl Stream {
         let mut answer = Answer {
             status: head.status,
             body: Zeroizing::default(),
-            retry_after: head.retry_after,
+            retry_after: head.retry_after(clock),
             server_time_ms: head.server_time_ms,
             broken: None,
         };
@@ -227,7 +230,7 @@ impl Stream {
                         }
                         return Ok(head);
                     }
-                    None if self.input.is_full() => {
+                    None if self.input.is_full() && !self.input.grow() => {
                         return Err(Error::new(
                             Kind::Protocol,
                             format!("{} answered with a header of more than {HEAD_MAX} bytes", self.peer),
@@ -254,7 +257,7 @@ impl Stream {
         Error::new(Kind::Connect, message)
     }
 
-    /// Reads the body, and says whether its end has come.
+    /// Reads the body, and says whether its end has come, as the grammar has it.
     fn read_body(&mut self, head: &Head, body: &mut Vec<u8>, bounds: &Bounds<'_>) -> Result<bool> {
         let mut framing = head.framing;
         while !framing.is_done() {
@@ -280,7 +283,7 @@ impl Stream {
                 };
             }
         }
-        Ok(true)
+        Ok(framing.is_strict())
     }
 
     /// Receives some plaintext behind what is there; 0 at the end of the stream.
@@ -378,7 +381,7 @@ struct Input {
 
 impl Default for Input {
     fn default() -> Self {
-        Input { buffer: vec![0; HEAD_MAX].into(), start: 0, end: 0, most: 0 }
+        Input { buffer: vec![0; ORDINARY_MAX].into(), start: 0, end: 0, most: 0 }
     }
 }
 
@@ -393,6 +396,20 @@ impl Input {
 
     fn is_full(&self) -> bool {
         self.end - self.start == self.buffer.len()
+    }
+
+    /// Makes more room; `false` if there is as much as is allowed.
+    #[cold]
+    fn grow(&mut self) -> bool {
+        let length = (self.buffer.len() * 2).min(HEAD_MAX);
+        if length == self.buffer.len() {
+            return false;
+        }
+        let mut larger = vec![0; length].into_boxed_slice();
+        larger[..self.buffer.len()].copy_from_slice(&self.buffer);
+        let most = self.most;
+        std::mem::replace(&mut self.buffer, larger)[..most].zeroize();
+        true
     }
 
     fn consume(&mut self, amount: usize) {

@@ -71,6 +71,34 @@ fn a_wait_that_the_server_asks_for_is_told() {
 }
 
 #[test]
+fn an_answer_that_needs_leniency_counts_and_ends_its_connection() {
+    for (bytes, connections) in [
+        (&b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"[..], 1),
+        (b"HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n", 3),
+        (b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n", 3),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 0\r\n\r\n", 3),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\n\n", 3),
+    ] {
+        let server = authenticated(move |_| Reply::Send(bytes.to_vec()));
+        let client = server.client();
+        for _ in 0..3 {
+            client.report_message(b"x", OPTIONS).unwrap();
+        }
+        assert_eq!(server.connections(), connections, "{}", String::from_utf8_lossy(bytes));
+    }
+}
+
+#[test]
+fn a_time_to_come_back_is_a_wait() {
+    let error = outcome(
+        b"HTTP/1.1 503 Busy\r\nDate: Sun, 06 Nov 1994 08:49:07 GMT\r\n\
+          Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n",
+    )
+    .unwrap_err();
+    assert_eq!(error.retry_after().map(|wait| wait.as_secs()), Some(30));
+}
+
+#[test]
 fn a_header_without_end_is_cut_off() {
     let server = authenticated(|_| {
         let mut bytes = b"HTTP/1.1 200 OK\r\n".to_vec();

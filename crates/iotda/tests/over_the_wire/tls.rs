@@ -251,9 +251,12 @@ fn an_authority_can_be_added_to_those_that_are_trusted() {
     Client::new(&config).unwrap().authenticate(OPTIONS).unwrap();
 }
 
+/// Changes a record, by TLS's type of its content.
+type Spoil = fn(u8, &mut Vec<u8>);
+
 /// Passes connections on to `platform`; of the first, what comes from the platform is passed through `spoil`, record by
-/// record: TLS's type of content, and its bytes with their header.
-fn spoiling(platform: &Platform, spoil: fn(u8, &mut Vec<u8>)) -> Config {
+/// record.
+fn spoiling(platform: &Platform, spoil: Spoil) -> Config {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = config(platform);
     config.endpoint(&format!("https://{}", listener.local_addr().unwrap())).unwrap();
@@ -290,7 +293,7 @@ fn spoiling(platform: &Platform, spoil: fn(u8, &mut Vec<u8>)) -> Config {
 #[test]
 fn damage_and_faults_of_the_server_are_tried_again() {
     // Types of content: 22 handshake, 23 application data; RFC 5246 section 6.2.1.
-    let cases: [(fn(u8, &mut Vec<u8>), &str); 3] = [
+    let cases: [(Spoil, &str); 3] = [
         (
             |kind, record| {
                 if kind == 23 {
