@@ -9,7 +9,7 @@
 //! - `request`, `response`, `lenient`, `body`, `date`: what is written, and what is read.
 //! - `socket`: a socket, the system's or a custom [`Transport`]'s, that keeps its [`Bounds`].
 //! - `tls`: the TLS configuration. `roots`, `pem`: whom it trusts. `verify`: certificates. `explain`: what its errors mean.
-//! - `proxy`: how a proxy passes a connection on.
+//! - `proxy`: how a proxy passes a connection on. `environment`: the one that the environment names.
 //! - `resolve`: addresses of a host name, within a deadline.
 //! - [`Bounds`]: what bounds a request. [`Error`]: what went wrong with it.
 //! - [`CancelToken`], [`Condition`]: waits that another thread or a signal handler ends.
@@ -25,6 +25,7 @@ mod connect;
 mod date;
 mod distinguished_name;
 mod endpoint;
+mod environment;
 mod error;
 mod exchange;
 mod explain;
@@ -54,7 +55,7 @@ pub use condition::Condition;
 pub use endpoint::Endpoint;
 pub use error::{Arrived, Error, Kind, Result};
 pub use exchange::{Answer, Exchange, Https, KeptConnections, Post, Settings, Timing};
-pub use proxy::{Proxy, is_exempt};
+pub use proxy::Proxy;
 pub use roots::Trust;
 pub use tls::{ClientIdentity, TlsSettings};
 pub use transport::{Connection, Route, Transport};

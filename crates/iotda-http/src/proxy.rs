@@ -1,5 +1,5 @@
 //! HTTP proxies: how one is named, and the request that makes it pass a connection on (RFC 9110 section
-//! 9.3.6, CONNECT). Basic authentication is RFC 7617.
+//! 9.3.6, CONNECT). Basic authentication is RFC 7617. What the environment says of proxies is read in `environment`.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result, io_error};
+use crate::lenient::status_line;
 use crate::socket::Bounded;
 
-/// A proxy's answer longer than this is none.
-const ANSWER_MAX: usize = 8 * 1024;
+/// A proxy's answer longer than this is none. Refusals may carry long fields, such as a challenge.
+const ANSWER_MAX: usize = 64 * 1024;
 
 /// A proxy, and who we are to it.
 #[derive(Clone)]
@@ -28,12 +29,9 @@ impl Proxy {
     /// Reads `http://[user:password@]host[:port]`; the port is 80 if none is named.
     pub fn parse(url: &str) -> Result<Self> {
         // Never the URL itself: it may hold a password.
-        let refuse = || {
-            Error::config(
-                "the proxy's address is not valid: it takes http://host:port or http://user:password@host:port",
-            )
-        };
-        let rest = url.strip_prefix("http://").ok_or_else(refuse)?;
+        let refuse =
+            || Error::config("check the proxy's address: it takes http://host:port or http://user:password@host:port");
+        let rest = without_scheme(url).ok_or_else(refuse)?;
         let (user, address) = match rest.rsplit_once('@') {
             Some((user, address)) => (Some(user), address),
             None => (None, rest),
@@ -81,13 +79,16 @@ impl Proxy {
             Some(200..=299) => Ok(()),
             Some(407) => Err(Error::new(
                 Kind::Config,
-                format!("{} wants a user and a password, or others than those configured (HTTP 407)", self.name()),
+                format!("set the proxy's user and password: {} wants them, or others (HTTP 407)", self.name()),
             )),
             Some(status) => Err(Error::new(
                 Kind::Connect,
-                format!("{} does not pass connections on to {authority} (HTTP {status})", self.name()),
+                format!("allow it in the proxy: HTTP {status} of {} for {authority}", self.name()),
             )),
-            None => Err(Error::new(Kind::Protocol, format!("{} does not answer in HTTP", self.name()))),
+            None => Err(Error::new(
+                Kind::Protocol,
+                format!("check the proxy's address: {} does not answer in HTTP", self.name()),
+            )),
         }
     }
 }
@@ -98,30 +99,35 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// Whether `no_proxy`, a list as in the environment variable, exempts `host`.
-pub fn is_exempt(no_proxy: &str, host: &str) -> bool {
-    no_proxy.split(',').map(|entry| entry.trim().trim_start_matches('.').to_ascii_lowercase()).any(|entry| {
-        entry == "*"
-            || !entry.is_empty() && (host == entry || host.strip_suffix(&entry).is_some_and(|rest| rest.ends_with('.')))
-    })
+/// What follows `http://`, in either case.
+pub(crate) fn without_scheme(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once("://")?;
+    scheme.eq_ignore_ascii_case("http").then_some(rest)
 }
 
 /// The status of the answer, once all of its header has been read; `None` if it is no HTTP. What follows the
-/// header belongs to the tunnel, so it is read byte by byte.
+/// header belongs to the tunnel, so it is read byte by byte. Lines may end in LF alone.
 fn read_status(socket: &mut Bounded<'_>) -> io::Result<Option<u16>> {
-    let mut header = Vec::new();
-    while !header.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        if socket.read(&mut byte)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    loop {
+        let mut header = Vec::new();
+        while !header.ends_with(b"\n\r\n") && !header.ends_with(b"\n\n") {
+            let mut byte = [0];
+            if socket.read(&mut byte)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            header.push(byte[0]);
+            let is_http = header.iter().zip(b"HTTP/1.").all(|(given, wanted)| given.eq_ignore_ascii_case(wanted));
+            if !is_http || header.len() > ANSWER_MAX {
+                return Ok(None);
+            }
         }
-        header.push(byte[0]);
-        let is_http = header.iter().zip(b"HTTP/1.").all(|(given, wanted)| given == wanted);
-        if !is_http || header.len() > ANSWER_MAX {
-            return Ok(None);
+        let line = header.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+        match status_line(line) {
+            // An answer before the answer.
+            Some((100..=199, _)) => {}
+            status => return Ok(status.map(|(status, _)| status)),
         }
     }
-    Ok(header.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()))
 }
 
 fn percent_decoded(text: &str) -> Option<Zeroizing<Vec<u8>>> {
@@ -149,6 +155,7 @@ mod tests {
         for (url, host, port, credentials) in [
             ("http://proxy.example:3128", "proxy.example", 3128, None),
             ("http://proxy.example/", "proxy.example", 80, None),
+            ("HTTP://Proxy.Example:1", "proxy.example", 1, None),
             ("http://[::1]", "::1", 80, None),
             ("http://[::1]:443", "::1", 443, None),
             ("http://user:p%40ss@10.0.0.1:8080", "10.0.0.1", 8080, Some("dXNlcjpwQHNz")),
@@ -176,21 +183,5 @@ mod tests {
             assert!(!error.message.contains("hunter2"), "{error}");
         }
         assert_eq!(format!("{:?}", Proxy::parse("http://u:hunter2@h:1").unwrap()), "the proxy h:1");
-    }
-
-    #[test]
-    fn exemptions() {
-        for (list, host, exempt) in [
-            ("", "a.example", false),
-            ("*", "a.example", true),
-            ("a.example", "a.example", true),
-            ("example", "a.example", true),
-            (".example", "a.example", true),
-            ("b.example, A.Example", "a.example", true),
-            ("xample", "a.example", false),
-            (",,", "a", false),
-        ] {
-            assert_eq!(is_exempt(list, host), exempt, "{list} {host}");
-        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use iotda_http::{
     ClientIdentity, Clock, Endpoint, KeptConnections, Level, Log, Proxy, Route, Settings, SystemClock, Timing,
-    TlsSettings, Transport, Trust, Watch, is_exempt,
+    TlsSettings, Transport, Trust, Watch,
 };
 use zeroize::Zeroizing;
 
@@ -223,16 +223,15 @@ impl Config {
         Ok(self)
     }
 
-    /// Takes the proxy from the environment, now: `https_proxy` or `HTTPS_PROXY`, unless `no_proxy` or `NO_PROXY`
-    /// exempts the endpoint, which must have been set before.
+    /// Takes the proxy from the environment, now, as curl does: `https_proxy`, otherwise `all_proxy`, unless `no_proxy`
+    /// exempts the endpoint, which must have been set before; each in lower case first, then in upper case. The value
+    /// is `[http://][user:password@]host[:port]`, the port 1080 if none is named.
     pub fn proxy_from_environment(&mut self) -> Result<&mut Self> {
         let endpoint = self.endpoint.as_ref().ok_or_else(|| {
-            Error::config("the proxy cannot be taken from the environment before the endpoint is set: set that first")
+            Error::config("set the endpoint first: whether the environment's proxy is for it depends on its host")
         })?;
-        let variable = |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
-        let exempt = is_exempt(&variable(["no_proxy", "NO_PROXY"]), &endpoint.host);
-        let url = if exempt { String::new() } else { variable(["https_proxy", "HTTPS_PROXY"]) };
-        self.proxy(&url)
+        self.route.proxy = Proxy::of_environment(|name| std::env::var_os(name), &endpoint.host, endpoint.port)?;
+        Ok(self)
     }
 
     /// The program's own way to the network. Default: the system's sockets.

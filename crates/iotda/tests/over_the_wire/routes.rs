@@ -37,7 +37,7 @@ fn proxy(answer: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
             let authority = head.split(' ').nth(1).unwrap().to_owned();
             seen.lock().unwrap().push(head);
             client.write_all(answer.as_bytes()).unwrap();
-            if answer.contains(" 200 ") {
+            if answer.contains(" 200") {
                 let server = TcpStream::connect(authority).unwrap();
                 for (from, to) in [(client.try_clone(), server.try_clone()), (server.try_clone(), client.try_clone())] {
                     let (mut from, mut to) = (from.unwrap(), to.unwrap());
@@ -72,10 +72,32 @@ fn a_proxy_passes_the_connection_on() {
 }
 
 #[test]
+fn a_proxys_answer_may_be_long_and_end_its_lines_in_lf_alone() {
+    let platform = platform();
+    let long: &'static str = format!("HTTP/1.0 200 OK\r\nX: {}\r\n\r\n", "x".repeat(30_000)).leak();
+    for answer in [
+        "HTTP/1.1 200 OK\n\n",
+        "http/1.1  200\nVia: test\n\r\n",
+        "HTTP/1.1 100 Wait\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        long,
+    ] {
+        let (port, _) = proxy(answer);
+        let mut config = config(&platform);
+        config.proxy(&format!("http://127.0.0.1:{port}")).unwrap();
+        Client::new(&config).unwrap().report_message(b"x", OPTIONS).unwrap();
+    }
+    let (port, _) = proxy("HTTP/1.1 20 OK\r\n\r\n");
+    let mut config = config(&platform);
+    config.proxy(&format!("http://127.0.0.1:{port}")).unwrap();
+    let error = Client::new(&config).unwrap().report_message(b"x", OPTIONS).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+}
+
+#[test]
 fn proxies_that_refuse_are_told_apart() {
     let platform = platform();
     for (answer, kind, part) in [
-        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", ErrorKind::Config, "user and a password"),
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", ErrorKind::Config, "user and password"),
         ("HTTP/1.0 503 Service Unavailable\r\n\r\n", ErrorKind::Connect, "HTTP 503"),
         ("SSH-2.0-OpenSSH_9.2\r\n", ErrorKind::Protocol, "does not answer in HTTP"),
     ] {
