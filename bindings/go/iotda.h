@@ -566,22 +566,24 @@ iotda_status_t iotda_config_set_log(iotda_config_t *config,
                                     iotda_destroy_t destroy);
 
 /**
- * The certificate authorities to trust: len bytes of PEM text with one or more certificates. They replace
- * the public authorities that are built in, and any that were set or added before.
+ * The certificate authorities to trust: len bytes of PEM text with one or more certificates. They replace those
+ * that are built in (the authorities of the platform's public certificates, and the public ones), and any that were
+ * set or added before.
  *
  * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_config_set_ca_pem(iotda_config_t *config, const void *pem, size_t len);
 
 /**
- * As iotda_config_set_ca_pem, from a file, which is read at once and not again.
+ * As iotda_config_set_ca_pem, from a file of at most 4 MB, which is read at once and not again. The path is bytes:
+ * it need not be UTF-8.
  *
  * May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_config_set_ca_file(iotda_config_t *config, const char *path);
 
 /**
- * Certificate authorities to trust in addition to those that are trusted already: the public ones that are built
+ * Certificate authorities to trust in addition to those that are trusted already: the ones that are built
  * in, or those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates.
  *
  * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
@@ -589,15 +591,17 @@ iotda_status_t iotda_config_set_ca_file(iotda_config_t *config, const char *path
 iotda_status_t iotda_config_add_ca_pem(iotda_config_t *config, const void *pem, size_t len);
 
 /**
- * As iotda_config_add_ca_pem, from a file, which is read at once and not again.
+ * As iotda_config_add_ca_pem, from a file of at most 4 MB, which is read at once and not again.
  *
  * May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_config_add_ca_file(iotda_config_t *config, const char *path);
 
 /**
- * A certificate chain and its private key, both PEM text, by which the device shows who it is in the TLS
- * handshake. They are checked to belong together. Default: none.
+ * A certificate chain and its private key, both PEM text, by which the client shows who it is in the TLS
+ * handshake, where a server or a gateway on the way demands it. They are checked to belong together. It does not
+ * take the secret's place: over HTTPS the platform knows a device by its secret alone; X.509 log-in is MQTT's.
+ * Default: none.
  *
  * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
  */
@@ -608,9 +612,10 @@ iotda_status_t iotda_config_set_client_certificate(iotda_config_t *config,
                                                    size_t key_len);
 
 /**
- * A public key that must be in the server's certificate, or in one that comes with it, beside everything else
- * that is verified: the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. Called several times, one of the
- * keys must be there: pin the next key before it is used.
+ * A public key that must be in the path by which the server's certificate was verified, beside everything else that
+ * is verified: the server's own, an issuer's, or the authority's; a certificate that comes along and is not needed
+ * for the path does not count. It is given as the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. Called
+ * several times, one of the keys must be there: pin the next key before it is used.
  *
  * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or sha256_len is not 32), IOTDA_E_INTERNAL.
  */
@@ -634,8 +639,10 @@ iotda_status_t iotda_config_set_tls_1_3(iotda_config_t *config, bool offer);
 iotda_status_t iotda_config_set_proxy(iotda_config_t *config, const char *url);
 
 /**
- * Takes the proxy from the environment, now: https_proxy or HTTPS_PROXY, unless no_proxy or NO_PROXY exempts the
- * endpoint, which must have been set before. The only function that reads the environment.
+ * Takes the proxy from the environment, now, as curl does: https_proxy, otherwise all_proxy, unless no_proxy exempts
+ * the endpoint, which must have been set before; each in lower case first, then in upper case. The value is
+ * "[http://][user:password@]host[:port]", the port 1080 if none is named. The only function that reads the
+ * environment.
  *
  * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
  */

@@ -20,14 +20,14 @@ class Libiotda(ConanFile):
     package_type = "library"
     options = {
         "shared": [True, False],
-        # Without them a program must name the certificate authorities that it trusts.
-        "public_roots": [True, False],
+        # The certificate authorities that are built in; without any, a program must name those that it trusts.
+        "roots": ["public+platform", "platform", "none"],
         # Programs may ask for TLS 1.3 beside 1.2.
         "tls13": [True, False],
     }
     # cargo builds in a directory of its own.
     no_copy_source = True
-    default_options = {"shared": False, "public_roots": True, "tls13": True}
+    default_options = {"shared": False, "roots": "public+platform", "tls13": True}
 
     def set_version(self):
         manifest = load(self, os.path.join(self.recipe_folder, "..", "..", "Cargo.toml"))
@@ -60,7 +60,7 @@ class Libiotda(ConanFile):
 
     def generate(self):
         toolchain = CMakeToolchain(self)
-        toolchain.cache_variables["IOTDA_PUBLIC_ROOTS"] = bool(self.options.public_roots)
+        toolchain.cache_variables["IOTDA_ROOTS"] = str(self.options.roots)
         toolchain.cache_variables["IOTDA_TLS13"] = bool(self.options.tls13)
         toolchain.generate()
 

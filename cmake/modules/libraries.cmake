@@ -2,8 +2,11 @@
 
 set(_object "${CMAKE_CURRENT_BINARY_DIR}/object/$<CONFIG>/iotda.o")
 set(_features ${IOTDA_CARGO_FEATURES})
-if(IOTDA_PUBLIC_ROOTS)
+if(IOTDA_ROOTS MATCHES "public")
   list(APPEND _features public-roots)
+endif()
+if(IOTDA_ROOTS MATCHES "platform")
+  list(APPEND _features platform-roots)
 endif()
 if(IOTDA_TLS13)
   list(APPEND _features tls13)

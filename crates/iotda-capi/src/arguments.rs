@@ -4,8 +4,10 @@
 //! `unsafe` of what each function would otherwise repeat, and belong into exported functions alone: what they rest on
 //! is what the C caller promises (see the crate's documentation).
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, OsStr, c_char};
 use std::marker::PhantomData;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr::NonNull;
 use std::slice;
 
@@ -17,6 +19,14 @@ macro_rules! text {
     ($argument:ident) => {
         // SAFETY: the promise "texts".
         unsafe { $crate::arguments::text($argument, || stringify!($argument).to_owned()) }
+    };
+}
+
+/// `path!(path)`: the path that the argument points to, any bytes but zero.
+macro_rules! path {
+    ($argument:ident) => {
+        // SAFETY: the promise "texts".
+        unsafe { $crate::arguments::path($argument, stringify!($argument)) }
     };
 }
 
@@ -71,6 +81,20 @@ pub(crate) unsafe fn text<'a>(pointer: *const c_char, field: impl Fn() -> String
     // SAFETY: not NULL, and the promise "texts".
     let bytes = unsafe { CStr::from_ptr(pointer) };
     utf8(bytes.to_bytes(), field)
+}
+
+/// A path: any bytes but zero, as the system has it.
+///
+/// # Safety
+///
+/// The promise "texts", but for UTF-8.
+pub(crate) unsafe fn path<'a>(pointer: *const c_char, field: &str) -> Outcome<&'a Path> {
+    if pointer.is_null() {
+        return Err(Stop::Argument(format!("pass a terminated path as {field}: it is NULL")));
+    }
+    // SAFETY: not NULL, and the promise "texts".
+    let bytes = unsafe { CStr::from_ptr(pointer) };
+    Ok(Path::new(OsStr::from_bytes(bytes.to_bytes())))
 }
 
 /// Bytes as text.

@@ -21,8 +21,10 @@ pub unsafe extern "C" fn iotda_config_set_proxy(config: *mut iotda_config_t, url
     })
 }
 
-/// Takes the proxy from the environment, now: https_proxy or HTTPS_PROXY, unless no_proxy or NO_PROXY exempts the
-/// endpoint, which must have been set before. The only function that reads the environment.
+/// Takes the proxy from the environment, now, as curl does: https_proxy, otherwise all_proxy, unless no_proxy exempts
+/// the endpoint, which must have been set before; each in lower case first, then in upper case. The value is
+/// "[http://][user:password@]host[:port]", the port 1080 if none is named. The only function that reads the
+/// environment.
 ///
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]

@@ -1,6 +1,7 @@
 //! The platform's address as the user gives it: `https://host[:port]` and nothing more.
 //!
-//! The host is never derived from a region (protocol notes, "Platform facts"): custom domains exist.
+//! The host is never derived from a region (protocol notes, "Platform facts"): it differs between instances and editions.
+//! Custom domains are no reason: they are for MQTT alone.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -22,8 +23,11 @@ impl Endpoint {
     /// Reads a URL as the user gives it.
     pub fn parse(url: &str) -> Result<Self> {
         let refuse = |why: &str| {
-            Error::config(format!("the endpoint {:?} {why}: it takes https://host or https://host:port", shown(url)))
+            Error::config(format!("write the endpoint as https://host or https://host:port: \"{}\" {why}", shown(url)))
         };
+        if url.trim().is_empty() {
+            return Err(Error::config("set the endpoint: it is empty, and takes https://host or https://host:port"));
+        }
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(refuse("has no scheme"));
         };
@@ -67,10 +71,18 @@ impl Endpoint {
     }
 }
 
-/// The part of a wrong URL that a message may show: nothing before an `@`, where a password may stand.
-fn shown(url: &str) -> &str {
-    let shown = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
-    shown.char_indices().nth(80).map_or(shown, |(end, _)| &shown[..end])
+/// The part of a wrong URL that a message may show: nothing before an `@`, where a password may stand, and not much.
+fn shown(url: &str) -> String {
+    const BYTES_MAX: usize = 100;
+    let url = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
+    let mut shown = String::new();
+    for character in url.chars().map(char::escape_debug) {
+        if shown.len() + character.clone().count() > BYTES_MAX {
+            break;
+        }
+        shown.extend(character);
+    }
+    shown
 }
 
 /// Splits `host`, `host:port`, `[v6]` or `[v6]:port`; the brackets are taken off.
@@ -143,7 +155,6 @@ mod tests {
     #[test]
     fn refuses_everything_else() {
         for url in [
-            "",
             "iot.example.com",
             "http://iot.example.com",
             "mqtts://h",
@@ -174,6 +185,18 @@ mod tests {
             let error = Endpoint::parse(url).unwrap_err();
             assert_eq!(error.kind, Kind::Config, "{url}");
             assert!(error.message.contains("https://host"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_endpoint_is_called_that_and_a_long_one_is_cut() {
+        for url in ["", "  "] {
+            let message = Endpoint::parse(url).unwrap_err().message;
+            assert!(message.contains("it is empty"), "{message}");
+        }
+        for url in ["x".repeat(300), format!("https://{}:0", "x".repeat(300)), "\u{7f}".repeat(300)] {
+            let message = Endpoint::parse(&url).unwrap_err().message;
+            assert!(message.len() < 256 && message.starts_with("write the endpoint as"), "{message}");
         }
     }
 

@@ -8,7 +8,7 @@
 //! - `stream`: an open connection: sends a request in one record and one `send`, reads the answer.
 //! - `request`, `response`, `lenient`, `body`, `date`: what is written, and what is read.
 //! - `socket`: a socket, the system's or a custom [`Transport`]'s, that keeps its [`Bounds`].
-//! - `tls`: the TLS configuration. `roots`, `pem`: whom it trusts. `verify`: certificates. `explain`: what its errors mean.
+//! - `tls`, `identity`: the TLS configuration. `roots`, `pem`: whom it trusts. `verify`: certificates. `explain`: what its errors mean.
 //! - `proxy`: how a proxy passes a connection on. `environment`: the one that the environment names.
 //! - `resolve`: addresses of a host name, within a deadline.
 //! - [`Bounds`]: what bounds a request. [`Error`]: what went wrong with it.
@@ -31,8 +31,11 @@ mod exchange;
 mod explain;
 #[cfg(feature = "fixtures")]
 pub mod fixtures;
+mod identity;
 mod lenient;
 mod pem;
+#[cfg(feature = "platform-roots")]
+mod platform_roots;
 mod pool;
 mod proxy;
 mod race;
@@ -55,9 +58,10 @@ pub use condition::Condition;
 pub use endpoint::Endpoint;
 pub use error::{Arrived, Error, Kind, Result};
 pub use exchange::{Answer, Exchange, Https, KeptConnections, Post, Settings, Timing};
+pub use identity::ClientIdentity;
 pub use proxy::Proxy;
 pub use roots::Trust;
-pub use tls::{ClientIdentity, TlsSettings};
+pub use tls::TlsSettings;
 pub use transport::{Connection, Route, Transport};
 pub use verify::Pin;
 pub use watch::{Level, Log, Traffic, TrafficCounts, Watch};

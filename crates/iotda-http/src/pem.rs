@@ -29,6 +29,32 @@ pub(crate) enum Fault {
     Damaged(usize),
 }
 
+impl Fault {
+    /// What to do about it; `what` it was found in.
+    pub(crate) fn explain(&self, what: &str) -> String {
+        match self {
+            Fault::Io(error) => format!("{what} cannot be read: {error}"),
+            Fault::TooLong => format!("{what} has more than {} MB, which is no list of certificates", TEXT_MAX >> 20),
+            Fault::Cut(number) => {
+                format!("get {what} anew: certificate {number} cannot be read, because its END line is missing")
+            }
+            Fault::Damaged(number) => {
+                format!("get {what} anew: certificate {number} cannot be read, because it is not base64")
+            }
+            Fault::Nothing(looks) => {
+                let hint = match looks {
+                    Looks::Empty => "it is empty",
+                    Looks::Der => "it is DER; convert it (openssl x509 -inform der)",
+                    Looks::Utf16 => "it is UTF-16; save it as UTF-8",
+                    Looks::OtherPem => "it is PEM of another kind, such as a key",
+                    Looks::Unknown => "it takes text with -----BEGIN CERTIFICATE----- in it",
+                };
+                format!("{what} holds no certificate: {hint}")
+            }
+        }
+    }
+}
+
 /// What a text without certificates looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Looks {

@@ -9,13 +9,15 @@ use rustls::pki_types::{CertificateDer, Der, TrustAnchor};
 use webpki::anchor_from_trusted_cert;
 
 use crate::error::{Error, Result};
-use crate::pem::{self, Fault, Looks, TEXT_MAX};
+use crate::pem::{self, Fault};
 
 /// Sets of authorities in the library itself.
-#[cfg(feature = "public-roots")]
-const BUILT_IN: &[&[TrustAnchor<'static>]] = &[webpki_roots::TLS_SERVER_ROOTS];
-#[cfg(not(feature = "public-roots"))]
-const BUILT_IN: &[&[TrustAnchor<'static>]] = &[];
+const BUILT_IN: &[&[TrustAnchor<'static>]] = &[
+    #[cfg(feature = "platform-roots")]
+    crate::platform_roots::PLATFORM,
+    #[cfg(feature = "public-roots")]
+    webpki_roots::TLS_SERVER_ROOTS,
+];
 
 /// The authorities to trust.
 #[derive(Clone)]
@@ -120,38 +122,10 @@ fn from_pem(text: impl BufRead) -> Result<Vec<Authority>> {
     };
     match pem::certificates(text, keep) {
         Ok(_) => Ok(authorities),
-        Err(refusal) => Err(Error::config(explain(&refusal))),
-    }
-}
-
-fn explain(refusal: &Refusal) -> String {
-    let fault = match refusal {
-        Refusal::Pem(fault) => fault,
-        Refusal::Unusable(number) => {
-            return format!(
-                "replace or remove certificate {number} of the CA PEM: it is not a usable CA, but damaged or not X.509"
-            );
-        }
-    };
-    match fault {
-        Fault::Io(error) => format!("the CA PEM cannot be read: {error}"),
-        Fault::TooLong => format!("the CA PEM has more than {} MB, which is no list of certificates", TEXT_MAX >> 20),
-        Fault::Cut(number) => {
-            format!("get the CA PEM anew: certificate {number} cannot be read, because its END line is missing")
-        }
-        Fault::Damaged(number) => {
-            format!("get the CA PEM anew: certificate {number} cannot be read, because it is not base64")
-        }
-        Fault::Nothing(looks) => {
-            let hint = match looks {
-                Looks::Empty => "it is empty",
-                Looks::Der => "it is DER; convert it (openssl x509 -inform der)",
-                Looks::Utf16 => "it is UTF-16; save it as UTF-8",
-                Looks::OtherPem => "it is PEM of another kind, such as a key",
-                Looks::Unknown => "it takes text with -----BEGIN CERTIFICATE----- in it",
-            };
-            format!("the CA PEM holds no certificate: {hint}")
-        }
+        Err(Refusal::Pem(fault)) => Err(Error::config(fault.explain("the CA PEM"))),
+        Err(Refusal::Unusable(number)) => Err(Error::config(format!(
+            "replace or remove certificate {number} of the CA PEM: it is not a usable CA, but damaged or not X.509"
+        ))),
     }
 }
 
@@ -213,6 +187,19 @@ mod tests {
             assert_eq!(error.kind, Kind::Config);
             assert!(error.message.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_built_in_is_found_by_its_name_unless_the_user_names_others() {
+        for anchor in BUILT_IN.iter().copied().flatten() {
+            assert!(Trust::default().named(&[b"nobody", &anchor.subject]).contains(anchor));
+            assert!(Trust::only(authority().as_bytes()).unwrap().named(&[&anchor.subject]).is_empty());
+        }
+        assert!(Trust::default().named(&[b"nobody"]).is_empty());
+        let expected = if cfg!(feature = "platform-roots") { 4 } else { 0 };
+        assert_eq!(BUILT_IN.iter().copied().flatten().count() >= expected + 50, cfg!(feature = "public-roots"));
+        assert_eq!(Trust::default().check().is_err(), BUILT_IN.is_empty());
+        assert!(Trust::only(authority().as_bytes()).unwrap().check().is_ok());
     }
 
     /// The system's authorities, as Debian has them in one file.

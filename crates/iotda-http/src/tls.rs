@@ -9,13 +9,13 @@ use once_cell::sync::OnceCell;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::pki_types::UnixTime;
+use rustls::sign::SingleCertAndKey;
 use rustls::time_provider::TimeProvider;
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
+use crate::identity::ClientIdentity;
 use crate::roots::Trust;
 use crate::verify::{Pin, Verifier};
 
@@ -46,30 +46,8 @@ impl TlsSettings {
     }
 }
 
-/// A certificate chain and its key, by which the client shows who it is.
-#[derive(Clone)]
-pub struct ClientIdentity(Arc<CertifiedKey>);
-
-impl ClientIdentity {
-    /// Reads both from PEM and checks that they belong together.
-    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self> {
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
-            .collect::<Result<_, _>>()
-            .map_err(|error| Error::config(format!("the client certificate cannot be read: {error}")))?;
-        if chain.is_empty() {
-            return Err(Error::config("the client certificate's PEM holds no certificate"));
-        }
-        let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|error| Error::config(format!("the client certificate's private key cannot be read: {error}")))?;
-        let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| {
-            Error::config(format!("the client certificate cannot be used with its private key: {error}"))
-        })?;
-        Ok(ClientIdentity(Arc::new(certified)))
-    }
-}
-
 /// The cryptography, which is `ring`'s.
-fn provider() -> CryptoProvider {
+pub(crate) fn provider() -> CryptoProvider {
     #[cfg_attr(feature = "tls13", allow(unused_mut))]
     let mut provider = rustls::crypto::ring::default_provider();
     #[cfg(not(feature = "tls13"))]
@@ -127,7 +105,7 @@ fn client_config(settings: TlsSettings, clock: Arc<dyn Clock>) -> Result<Arc<Cli
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match settings.client {
-        Some(ClientIdentity(key)) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
+        Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.0))),
         None => builder.with_no_client_auth(),
     };
     config.resumption = Resumption::in_memory_sessions(SESSIONS);

@@ -167,21 +167,22 @@ impl Config {
         self
     }
 
-    /// The certificate authorities to trust, as PEM text with one or more certificates. They take the
-    /// place of the public ones, and of any that were set before.
+    /// The certificate authorities to trust, as PEM text with one or more certificates, instead of those that are built
+    /// in (the platform's, by the feature `platform-roots`, and the public ones, by `public-roots`) and of any that were
+    /// set before.
     pub fn ca_pem(&mut self, pem: &[u8]) -> Result<&mut Self> {
         self.tls.trust = Trust::only(pem)?;
         Ok(self)
     }
 
-    /// Certificate authorities to trust beside those that are trusted already: the public ones, or those of
+    /// Certificate authorities to trust beside those that are trusted already: the ones that are built in, or those of
     /// [`ca_pem`](Self::ca_pem).
     pub fn add_ca_pem(&mut self, pem: &[u8]) -> Result<&mut Self> {
         self.tls.trust.add(pem)?;
         Ok(self)
     }
 
-    /// As [`ca_pem`](Self::ca_pem), from a file, which is read now.
+    /// As [`ca_pem`](Self::ca_pem), from a file of at most 4 MB, which is read now.
     pub fn ca_file(&mut self, path: impl AsRef<Path>) -> Result<&mut Self> {
         self.tls.trust = with_ca_file(path.as_ref(), Trust::only)?;
         Ok(self)
@@ -193,8 +194,9 @@ impl Config {
         Ok(self)
     }
 
-    /// A certificate chain and its private key, both as PEM, by which the device shows who it is. They are
-    /// checked to belong together.
+    /// A certificate chain and its private key, both as PEM, by which the client shows who it is in the TLS
+    /// handshake, where a server or a gateway on the way demands it. They are checked to belong together. It does not
+    /// take the secret's place: over HTTPS the platform knows a device by its secret alone, and X.509 log-in is MQTT's.
     pub fn client_certificate(&mut self, chain_pem: &[u8], key_pem: &[u8]) -> Result<&mut Self> {
         self.tls.client = Some(ClientIdentity::from_pem(chain_pem, key_pem)?);
         Ok(self)
@@ -449,14 +451,14 @@ mod tests {
         }
     }
 
-    #[cfg(not(feature = "public-roots"))]
+    #[cfg(not(any(feature = "public-roots", feature = "platform-roots")))]
     #[test]
-    fn without_public_authorities_one_must_be_configured() {
+    fn without_authorities_one_must_be_configured() {
         let mut config = Config::new();
         config.endpoint("https://a.example").unwrap().device("d", b"s").unwrap();
         let error = crate::Client::new(&config).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.message().contains("configure the platform's CA"), "{error}");
+        assert!(error.message().contains("configure the platform's CA (ca_file)"), "{error}");
     }
 
     #[test]

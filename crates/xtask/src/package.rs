@@ -11,7 +11,7 @@ use std::process::Command;
 /// What to install, and where.
 pub(crate) struct Request {
     pub(crate) prefix: PathBuf,
-    /// What CMake is told beside the prefix, such as `-DIOTDA_PUBLIC_ROOTS=OFF`.
+    /// What CMake is told beside the prefix, such as `-DIOTDA_ROOTS=none`.
     pub(crate) options: Vec<String>,
 }
 

@@ -46,6 +46,8 @@ static void config(void) {
     REFUSED(iotda_config_set_ca_file(config, NULL));
 
     CHECK_STATUS(IOTDA_E_CONFIG, iotda_config_set_ca_file(config, "no such file"));
+    /* A path is bytes: this one is only not there. */
+    CHECK_STATUS(IOTDA_E_CONFIG, iotda_config_set_ca_file(config, not_utf8));
 
     REFUSED(iotda_config_set_timeout_ms(NULL, 1000));
     REFUSED(iotda_config_set_timeout_ms(config, 0));

@@ -13,11 +13,12 @@ use std::path::Path;
 use std::process::Command;
 
 /// What else the program can be: CMake's options, and the words for the table.
-const VARIANTS: [(&[&str], &str); 4] = [
-    (&["-DIOTDA_PUBLIC_ROOTS=OFF"], "without the public authorities"),
+const VARIANTS: [(&[&str], &str); 5] = [
+    (&["-DIOTDA_ROOTS=platform"], "without the public authorities"),
+    (&["-DIOTDA_ROOTS=none"], "without any authorities"),
     (&["-DIOTDA_TLS13=OFF"], "without TLS 1.3"),
     (&[OWN_STD], "with a Rust library of its own"),
-    (&[OWN_STD, "-DIOTDA_PUBLIC_ROOTS=OFF", "-DIOTDA_TLS13=OFF"], "with that, and without the other two"),
+    (&[OWN_STD, "-DIOTDA_ROOTS=none", "-DIOTDA_TLS13=OFF"], "with that, and without the other two"),
 ];
 
 /// For which Rust's source must be there.

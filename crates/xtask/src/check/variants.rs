@@ -10,9 +10,10 @@ use std::process::Command;
 
 /// CMake's options, and the features that are left.
 const VARIANTS: &[(&[&str], &[&str])] = &[
-    (&["-DIOTDA_PUBLIC_ROOTS=OFF"], &["tls13"]),
+    (&["-DIOTDA_ROOTS=none"], &["tls13"]),
+    (&["-DIOTDA_ROOTS=platform"], &["roots", "tls13"]),
     (&["-DIOTDA_TLS13=OFF"], &["roots"]),
-    (&["-DIOTDA_PUBLIC_ROOTS=OFF", "-DIOTDA_TLS13=OFF"], &[]),
+    (&["-DIOTDA_ROOTS=none", "-DIOTDA_TLS13=OFF"], &[]),
 ];
 
 pub(super) fn check(project: &Project) -> Result<()> {
