@@ -200,7 +200,7 @@ impl Https {
     }
 }
 
-fn cancelled(sent: bool, arrived: Arrived) -> Error {
+pub(crate) fn cancelled(sent: bool, arrived: Arrived) -> Error {
     let message = match arrived {
         Arrived::No => "the call was cancelled before the request was sent",
         Arrived::Perhaps => "the call was cancelled; what was being sent may have arrived",

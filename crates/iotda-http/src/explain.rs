@@ -107,6 +107,15 @@ fn certificate_fault(error: &CertificateError, peer: &str) -> String {
             Some(fault) => explain_fault(fault, peer),
             None => format!("check the certificate of {peer}: it is not acceptable"),
         },
+        // What rustls's own verifier says, which an agent of the program's may have.
+        #[cfg(feature = "ureq")]
+        CertificateError::UnknownIssuer => {
+            format!("give the agent the CA: {peer} is not signed by a trusted authority")
+        }
+        #[cfg(feature = "ureq")]
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!("check the endpoint: the certificate of {peer} is for another host name")
+        }
         // The server's own signature, over the handshake.
         CertificateError::BadSignature => format!("check the certificate of {peer}: its private key is another"),
         _ => format!("check the certificate of {peer}: it is not acceptable"),

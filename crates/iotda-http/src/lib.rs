@@ -18,6 +18,8 @@
 
 mod body;
 mod bounds;
+#[cfg(feature = "ureq")]
+mod by_ureq;
 mod cancel;
 mod clock;
 mod condition;
@@ -52,6 +54,8 @@ mod verify;
 mod watch;
 
 pub use bounds::Bounds;
+#[cfg(feature = "ureq")]
+pub use by_ureq::Ureq;
 pub use cancel::{CancelToken, pause};
 pub use clock::{Clock, SystemClock};
 pub use condition::Condition;

@@ -15,6 +15,9 @@ use crate::{date, lenient};
 /// The fields of an ordinary head; one with more is read by `lenient`.
 const FIELDS_MAX: usize = 128;
 
+/// Answers are small (a token, an error text); more than this is not read.
+pub(crate) const BODY_MAX: usize = 64 * 1024;
+
 /// What an ordinary head has at most; after a longer one the connection ends.
 pub(crate) const ORDINARY_MAX: usize = 8 * 1024;
 
@@ -38,6 +41,24 @@ pub(crate) enum RetryAfter {
     After(Duration),
     /// At this time, in Unix milliseconds.
     At(i64),
+}
+
+impl RetryAfter {
+    fn wait(self, server_time_ms: Option<i64>, clock: &dyn Clock) -> Duration {
+        match self {
+            RetryAfter::After(wait) => wait,
+            RetryAfter::At(time_ms) => {
+                let now_ms = server_time_ms.unwrap_or_else(|| clock.unix_ms());
+                Duration::from_millis(u64::try_from(time_ms.saturating_sub(now_ms)).unwrap_or(0))
+            }
+        }
+    }
+}
+
+/// What the value of a `Retry-After` field comes to.
+#[cfg(feature = "ureq")]
+pub(crate) fn wait(value: &[u8], server_time_ms: Option<i64>, clock: &dyn Clock) -> Option<Duration> {
+    Some(retry_after(value)?.wait(server_time_ms, clock))
 }
 
 /// The fields that matter.
@@ -184,13 +205,7 @@ impl Head {
     /// How long the server wants to be left alone. A time is compared with the server's own where it is known: our
     /// clock may be wrong.
     pub(crate) fn retry_after(&self, clock: &dyn Clock) -> Option<Duration> {
-        match self.retry_after? {
-            RetryAfter::After(wait) => Some(wait),
-            RetryAfter::At(time_ms) => {
-                let now_ms = self.server_time_ms.unwrap_or_else(|| clock.unix_ms());
-                Some(Duration::from_millis(u64::try_from(time_ms.saturating_sub(now_ms)).unwrap_or(0)))
-            }
-        }
+        Some(self.retry_after?.wait(self.server_time_ms, clock))
     }
 }
 

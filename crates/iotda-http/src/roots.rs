@@ -48,6 +48,10 @@ impl Trust {
         Ok(())
     }
 
+    pub(crate) fn is_default(&self) -> bool {
+        self.built_in && self.own.is_empty()
+    }
+
     /// An error if there are none.
     pub(crate) fn check(&self) -> Result<()> {
         if self.own.is_empty() && BUILT_IN.is_empty() {

@@ -19,7 +19,7 @@ use crate::exchange::Answer;
 use crate::explain::explain_open;
 use crate::records::Records;
 use crate::request::HEAD_PIECES;
-use crate::response::{self, Head, ORDINARY_MAX};
+use crate::response::{self, BODY_MAX, Head, ORDINARY_MAX};
 use crate::socket::{Bounded, Socket};
 
 /// The plaintext that fits into one TLS record (RFC 5246 section 6.2.1).
@@ -27,9 +27,6 @@ const RECORD: usize = 16_384;
 
 /// Heads longer than this are no answer of the platform's. The room grows to it only where a head needs it.
 const HEAD_MAX: usize = 64 * 1024;
-
-/// Answers are small (a token, an error text); more than this is not read.
-const BODY_MAX: usize = 64 * 1024;
 
 /// An open connection with its buffer.
 pub(crate) struct Stream {

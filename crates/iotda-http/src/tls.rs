@@ -36,6 +36,11 @@ pub struct TlsSettings {
 }
 
 impl TlsSettings {
+    /// Whether nothing was set.
+    pub fn is_default(&self) -> bool {
+        self.trust.is_default() && !self.tls_1_3 && self.client.is_none() && self.pins.is_empty()
+    }
+
     /// Whether TLS 1.3 can be offered is decided when this crate is built.
     pub fn offer_tls_1_3(&mut self, offer: bool) -> Result<()> {
         if offer && !cfg!(feature = "tls13") {

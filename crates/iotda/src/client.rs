@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use iotda_http::{Https, Watch};
+use iotda_http::Watch;
 use iotda_sys::fork::ForkMark;
 
 use crate::config::{Config, Identity};
@@ -48,7 +48,7 @@ impl Client {
         let origin = format!("https://{}", endpoint.authority());
         let watch = Arc::new(Watch::new(config.log.clone()));
         let session = Session {
-            exchange: Box::new(Https::new(config.http(endpoint, Arc::clone(&watch)))?),
+            exchange: config.exchange(endpoint, Arc::clone(&watch))?,
             clock: Arc::clone(&config.clock),
             monitor: Monitor::new(watch),
             rules: Rules { timeout: config.timeout, patience: config.timing.patience, retry: config.retry },

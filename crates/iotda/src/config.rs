@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iotda_http::{
-    ClientIdentity, Clock, Endpoint, KeptConnections, Level, Log, Proxy, Route, Settings, SystemClock, Timing,
-    TlsSettings, Transport, Trust, Watch,
+    ClientIdentity, Clock, Endpoint, Exchange, Https, KeptConnections, Level, Log, Proxy, Route, Settings, SystemClock,
+    Timing, TlsSettings, Transport, Trust, Watch,
 };
 use zeroize::Zeroizing;
 
@@ -100,6 +100,8 @@ pub struct Config {
     route: Route,
     pub(crate) timing: Timing,
     kept: KeptConnections,
+    #[cfg(feature = "ureq")]
+    agent: Option<ureq::Agent>,
     pub(crate) token: Option<Zeroizing<String>>,
     pub(crate) log: Option<(Level, Arc<dyn Log>)>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -142,6 +144,8 @@ impl Config {
                 idle: usize::MAX,
                 time: Self::DEFAULT_KEPT_FOR,
             },
+            #[cfg(feature = "ureq")]
+            agent: None,
             token: None,
             log: None,
             clock: Arc::new(SystemClock),
@@ -337,8 +341,37 @@ impl Config {
         self
     }
 
+    /// Sends requests by `agent`, with its proxies, its resolver, its verifier and its connections, instead of by what
+    /// this library does itself. What the agent decides is set there: authorities, pins, a client certificate, a proxy
+    /// or a transport set here beside it are an error when the client is made. Timeouts, statuses and redirects stay
+    /// this library's.
+    ///
+    /// A call can then be cancelled only between its requests, statistics count no bytes and no handshakes, and a report
+    /// costs several times as much.
+    #[cfg(feature = "ureq")]
+    pub fn ureq(&mut self, agent: ureq::Agent) -> &mut Self {
+        self.agent = Some(agent);
+        self
+    }
+
+    /// What posts to `endpoint`.
+    pub(crate) fn exchange(&self, endpoint: Endpoint, watch: Arc<Watch>) -> Result<Box<dyn Exchange>> {
+        let settings = self.http(endpoint, watch);
+        #[cfg(feature = "ureq")]
+        if let Some(agent) = &self.agent {
+            if !settings.tls.is_default() || settings.route.proxy.is_some() || settings.route.transport.is_some() {
+                return Err(Error::config(
+                    "set authorities, pins, client certificate, TLS 1.3, proxy and transport in the ureq agent, not beside it",
+                ));
+            }
+            let Settings { endpoint, timing, clock, .. } = settings;
+            return Ok(Box::new(iotda_http::Ureq::new(agent.clone(), &endpoint, timing, clock)));
+        }
+        Ok(Box::new(Https::new(settings)?))
+    }
+
     /// What connections to `endpoint` are made of.
-    pub(crate) fn http(&self, endpoint: Endpoint, watch: Arc<Watch>) -> Settings {
+    fn http(&self, endpoint: Endpoint, watch: Arc<Watch>) -> Settings {
         Settings {
             endpoint,
             route: self.route.clone(),

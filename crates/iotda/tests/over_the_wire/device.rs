@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::by_ureq::trust;
 use iotda::{Client, Config, RetryPolicy};
 use iotda_platform::{Device, Platform, Registry, RequestRecord};
 
@@ -32,7 +33,8 @@ pub fn platform() -> Platform {
 pub fn config(platform: &Platform) -> Config {
     let mut config = Config::new();
     config.endpoint(platform.url()).unwrap().device(ID, SECRET).unwrap();
-    config.ca_pem(platform.ca_pem().as_bytes()).unwrap().retry(NEVER).unwrap();
+    trust(&mut config, platform.ca_pem());
+    config.retry(NEVER).unwrap();
     config
 }
 

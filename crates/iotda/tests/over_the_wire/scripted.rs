@@ -152,7 +152,8 @@ impl Scripted {
     pub fn config(&self) -> Config {
         let mut config = Config::new();
         config.endpoint(&format!("https://{}", self.address)).unwrap();
-        config.device("device", b"secret").unwrap().ca_pem(self.ca_pem.as_bytes()).unwrap();
+        config.device("device", b"secret").unwrap();
+        crate::by_ureq::trust(&mut config, &self.ca_pem);
         config.retry(crate::device::NEVER).unwrap();
         config
     }

@@ -39,7 +39,13 @@ pub(super) fn reports(project: &Project, prefix: &Path, name: &str, features: &[
     Ok(())
 }
 
-/// The tests of the core, as far as they are about what is left.
+/// The tests of the core, as far as they are about what is left; and those over the wire, by an agent of ureq's.
 pub(super) fn rust_tests(project: &Project) -> Result<()> {
-    process::run(project.cargo("test").args(["--locked", "--package", "iotda", "--no-default-features"]))
+    let tests = || {
+        let mut command = project.cargo("test");
+        command.args(["--locked", "--package", "iotda"]);
+        command
+    };
+    process::run(tests().arg("--no-default-features"))?;
+    process::run(tests().args(["--features", "ureq", "--test", "over_the_wire", "by_ureq"]))
 }
