@@ -13,6 +13,24 @@
 //! - `resolve`: addresses of a host name, within a deadline.
 //! - [`Bounds`]: what bounds a request. [`Error`]: what went wrong with it.
 //! - [`CancelToken`], [`Condition`]: waits that another thread or a signal handler ends.
+//!
+//! # Why not ureq
+//!
+//! ureq is the oracle of this crate's tests, and with the feature `ureq` it can do the work (`Ureq`). By default it does
+//! not, because a device pays for each report. One report on a kept connection, by either implementation of [`Exchange`],
+//! with a deadline of 30 s (x86-64, release profile, rustc 1.95, rustls with ring for both, ureq 3.5.2 by its stable
+//! interface; callgrind and `strace -f`, the difference between 300 and 100 reports):
+//!
+//! | | this crate | ureq, an address | ureq, a host name |
+//! |---|--:|--:|--:|
+//! | instructions | 13,400 | 66,100 | 74,100 |
+//! | system calls | 3 | 27 | 35 |
+//! | threads started | 0 | 1 | 1 |
+//!
+//! A program that has both is 390 kB larger than one with this crate alone. What weighs as much: ureq's stable interface
+//! cannot end a request from another thread or a signal handler, does not say whether something of a request was sent
+//! (which decides whether it may be sent again), resumes no TLS session where a request has a timeout of its own, and
+//! ends an attempt by the clock rather than for lack of progress.
 
 #![forbid(unsafe_code)]
 

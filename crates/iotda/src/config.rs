@@ -480,7 +480,7 @@ mod tests {
         assert_eq!((refused.is_none(), config.tls.tls_1_3), (cfg!(feature = "tls13"), cfg!(feature = "tls13")));
         if let Some(error) = refused {
             assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(error.message().contains("built without TLS 1.3"), "{error}");
+            assert!(error.message().contains("built without it"), "{error}");
         }
     }
 
