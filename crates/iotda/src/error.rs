@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use iotda_http::Kind;
+use iotda_http::{Arrived, Kind};
 
 /// Declares the kinds, and the list of them all: a kind cannot be in one and not in the other.
 macro_rules! kinds {
@@ -26,51 +26,106 @@ macro_rules! kinds {
 
 kinds! {
     /// What failed, grouped by what a caller does about it.
+    ///
+    /// Each kind says whether a report that failed with it may have arrived all the same; [`Error::may_have_arrived`]
+    /// answers it for one call.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     pub enum ErrorKind {
-        /// An argument is wrong: mend the program. Nothing was sent.
+        /// An argument is wrong: fix the calling code. Nothing was sent.
         InvalidArgument,
-        /// One report is over the platform's limit of 1 MB (1,048,576 bytes): send less at a time.
+        /// One report is over the platform's limit of 1 MB (1,048,576 bytes): send less at a time. It has not arrived.
         TooLarge,
-        /// The configuration is incomplete or wrong: mend it. Nothing was sent.
+        /// The configuration is incomplete or wrong: correct it. Nothing was sent.
         Config,
-        /// The host's name could not be looked up: try again later.
+        /// The host's name could not be looked up: try again later. Only an earlier attempt of the same call may have
+        /// arrived.
         Dns,
-        /// No connection, or it broke: try again later.
+        /// No connection, or it broke: try again later. If it broke under the report, that may have arrived.
         Connect,
-        /// The TLS handshake failed: certificate, host name, or protocol version.
+        /// The TLS handshake failed: certificate, host name, or protocol version. Only an earlier attempt of the same
+        /// call may have arrived.
         Tls,
-        /// The clock of this machine is not set; certificates cannot be checked without it.
+        /// The clock of this machine is not set; certificates cannot be checked without it. Nothing was sent.
         Clock,
         /// The deadline of the call passed. The report may have arrived.
         Timeout,
         /// The call was cancelled by the program. The report may have arrived.
         Cancelled,
-        /// The platform does not accept this device id with this secret: permanent until one changes.
+        /// The platform does not accept this device id with this secret: permanent until one changes. Only an earlier
+        /// attempt of the same call may have arrived.
         AuthFailed,
-        /// The platform refused the access token, and a new one as well.
+        /// The platform refused the access token, and a new one as well. Only an earlier attempt of the same call may
+        /// have arrived.
         TokenRejected,
-        /// The device's or the tenant's rate limit: wait, then send again.
+        /// The device's or the tenant's rate limit: wait, then send again. Only an earlier attempt of the same call may
+        /// have arrived.
         RateLimited,
-        /// Child devices that do not exist or are not this gateway's.
+        /// Child devices that do not exist or are not this gateway's. Their data has not arrived.
         UnknownChild,
-        /// The platform refused what was sent: permanent for this data.
+        /// The platform refused what was sent, by a code of its own: permanent for this data, which has not arrived
+        /// unless an earlier attempt of the same call brought it.
         Rejected,
-        /// The platform, or something before it, has a fault of its own (HTTP 5xx): try again later.
+        /// The platform, or something before it, has a fault of its own (HTTP 5xx): try again later. The report may have
+        /// arrived.
         Server,
-        /// What came back is not the protocol: often a proxy or a wrong endpoint.
+        /// What came back is not the platform's: a proxy, a captive portal, or a wrong endpoint. It says nothing about
+        /// the data, which may have arrived.
         Protocol,
-        /// Some children of a batch were delivered and others were not.
+        /// Some children of a batch were delivered and others were not; each child has a status of its own.
         Partial,
         /// The outbox on disk could not be read or written.
         Storage,
-        /// The client was made before a `fork` and is used in the child: make a new one there.
+        /// The client was made before a `fork` and is used in the child: make a new one there. Nothing was sent.
         Forked,
-        /// A fault of this library.
+        /// A fault of this library, or no memory. The report may have arrived.
         Internal,
     }
 }
+
+impl ErrorKind {
+    /// Whether to keep the data and send it later (true), or to drop it (false): false only for a verdict on the data
+    /// itself, which the same data will meet again. It says nothing about how soon: that is [`Error::retry_after`].
+    ///
+    /// | kind | keep | why |
+    /// |---|---|---|
+    /// | `InvalidArgument` | no | the data is wrong in itself, and stays so |
+    /// | `TooLarge` | no | it passes the platform's limit, and will again: divide it |
+    /// | `Rejected` | no | the platform itself refused this data |
+    /// | `UnknownChild` | yes | nothing is wrong with the data, and the child may be registered yet; bound the time |
+    /// | `Config`, `Clock`, `Tls` | yes | the device's settings are at fault |
+    /// | `AuthFailed`, `TokenRejected` | yes | the device's credentials, or a proxy, are at fault |
+    /// | `Dns`, `Connect`, `Timeout`, `Server`, `RateLimited` | yes | it passes with time |
+    /// | `Protocol` | yes | the answer is not the platform's |
+    /// | `Cancelled` | yes | the program ended the call, and nobody judged the data |
+    /// | `Partial` | yes | some of it was not delivered: go by each child's status |
+    /// | `Storage`, `Forked`, `Internal` | yes | the program or this library is at fault |
+    pub fn is_transient(self) -> bool {
+        match self {
+            ErrorKind::InvalidArgument | ErrorKind::TooLarge | ErrorKind::Rejected => false,
+            ErrorKind::Config
+            | ErrorKind::Dns
+            | ErrorKind::Connect
+            | ErrorKind::Tls
+            | ErrorKind::Clock
+            | ErrorKind::Timeout
+            | ErrorKind::Cancelled
+            | ErrorKind::AuthFailed
+            | ErrorKind::TokenRejected
+            | ErrorKind::RateLimited
+            | ErrorKind::UnknownChild
+            | ErrorKind::Server
+            | ErrorKind::Protocol
+            | ErrorKind::Partial
+            | ErrorKind::Storage
+            | ErrorKind::Forked
+            | ErrorKind::Internal => true,
+        }
+    }
+}
+
+/// The most bytes of a message that is made of the platform's answer: what a C caller's struct holds.
+pub(crate) const MESSAGE_MAX: usize = 255;
 
 /// What failed, where, and what to do about it.
 ///
@@ -81,6 +136,8 @@ pub struct Error {
     message: String,
     answer: Answered,
     attempts: u32,
+    /// What was sent may have reached the platform and been accepted.
+    may_have_arrived: bool,
     /// The request met a kept connection that turned out to be dead.
     of_kept_connection: bool,
 }
@@ -114,10 +171,17 @@ pub(crate) enum Refusal {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), answer: Answered::default(), attempts: 0, of_kept_connection: false }
+        Error {
+            kind,
+            message: message.into(),
+            answer: Answered::default(),
+            attempts: 0,
+            may_have_arrived: false,
+            of_kept_connection: false,
+        }
     }
 
-    /// There is no memory for a request. Told instead of ending the program: its other work goes on.
+    /// There is no memory for a request: an error, so that the program's other work goes on.
     pub(crate) fn no_memory(bytes: usize) -> Self {
         Self::new(
             ErrorKind::Internal,
@@ -143,6 +207,12 @@ impl Error {
         self
     }
 
+    /// Whether what was sent may have arrived, by this attempt or an earlier one of the same call.
+    pub(crate) fn with_arrival(mut self, may_have_arrived: bool) -> Self {
+        self.may_have_arrived = may_have_arrived;
+        self
+    }
+
     pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
         self.answer.retry_after = Some(wait);
         self
@@ -156,17 +226,11 @@ impl Error {
         &self.answer
     }
 
-    /// The same error without `secret`, should an answer have repeated it.
-    pub(crate) fn without(mut self, secret: &str) -> Self {
-        if !secret.is_empty() && self.message.contains(secret) {
-            self.message = self.message.replace(secret, "***");
-        }
-        self
-    }
-
-    /// The same error with one more piece of advice.
-    pub(crate) fn and_add(mut self, advice: &str) -> Self {
-        self.message = format!("{}; {advice}", self.message);
+    /// The same error with better advice before everything else; what does not fit behind it is cut.
+    pub(crate) fn advising(mut self, advice: &str) -> Self {
+        self.message = format!("{advice}; {}", self.message);
+        let end = self.message.len().min(MESSAGE_MAX);
+        self.message.truncate((0..=end).rev().find(|at| self.message.is_char_boundary(*at)).unwrap_or(0));
         self
     }
 
@@ -203,6 +267,18 @@ impl Error {
         self.attempts
     }
 
+    /// Whether the report may have arrived although the call failed: something was sent, and no answer that speaks for
+    /// itself says that it was not accepted. Sent again, it may then arrive twice. False: nothing was accepted, of any
+    /// attempt of the call. For an authentication always false.
+    pub fn may_have_arrived(&self) -> bool {
+        self.may_have_arrived
+    }
+
+    /// Whether to keep the data and send it later, or to drop it: see [`ErrorKind::is_transient`].
+    pub fn is_transient(&self) -> bool {
+        self.kind.is_transient()
+    }
+
     /// How long to wait before trying again, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.answer.retry_after
@@ -222,7 +298,11 @@ impl From<iotda_http::Error> for Error {
             Kind::Protocol => ErrorKind::Protocol,
             Kind::Internal => ErrorKind::Internal,
         };
-        Error { of_kept_connection: error.kept, ..Error::new(kind, error.message) }
+        Error {
+            may_have_arrived: error.arrived == Arrived::Perhaps,
+            of_kept_connection: error.kept,
+            ..Error::new(kind, error.message)
+        }
     }
 }
 
@@ -236,3 +316,32 @@ impl std::error::Error for Error {}
 
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_verdicts_on_the_data_are_not_worth_keeping_it() {
+        let dropped: Vec<_> = ErrorKind::ALL.iter().filter(|kind| !kind.is_transient()).collect();
+        assert_eq!(dropped, [&ErrorKind::InvalidArgument, &ErrorKind::TooLarge, &ErrorKind::Rejected]);
+        assert!(Error::new(ErrorKind::Cancelled, "").is_transient());
+        assert!(!Error::invalid("").is_transient());
+    }
+
+    #[test]
+    fn what_the_connection_knows_of_the_arrival_is_kept() {
+        for arrived in [Arrived::No, Arrived::Perhaps] {
+            let error = iotda_http::Error { arrived, ..iotda_http::Error::new(Kind::Connect, "") };
+            assert_eq!(Error::from(error).may_have_arrived(), arrived == Arrived::Perhaps);
+        }
+    }
+
+    #[test]
+    fn advice_comes_first_and_the_rest_is_cut_between_characters() {
+        let error = Error::new(ErrorKind::Server, "é".repeat(200)).advising("do this");
+        assert!(error.message().starts_with("do this; é"), "{error}");
+        assert_eq!(error.message().len(), MESSAGE_MAX);
+        assert_eq!(Error::new(ErrorKind::Server, "x").advising("do").message(), "do; x");
+    }
+}

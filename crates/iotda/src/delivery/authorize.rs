@@ -4,6 +4,7 @@
 //! [`crate::delivery::classify`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use iotda_http::Post;
 use zeroize::Zeroizing;
@@ -58,29 +59,31 @@ fn authenticate(
         Ok(_) => session.monitor.log(Level::Info, || format!("device \"{}\" authenticated", device.id())),
         Err(error) => session.monitor.log(Level::Warning, || format!("device \"{}\": {error}", device.id())),
     }
-    flight.end(issued.map_err(|error| error.within(&format!("device \"{}\"", device.id()))))
+    flight.end(issued)
 }
 
 fn authenticate_once(session: &Session, device: &Device, call: &Call, request: &Request) -> Result<Token> {
     let asked = session.clock.monotonic();
     let unix_ms = session.clock.unix_ms();
-    let body = body(device, unix_ms);
+    let timestamp = calendar::hour_stamp(unix_ms);
+    let password = password::password(&device.identity.secret, &timestamp);
+    let body = body(device, &timestamp, &password);
     let bounds = call.bounds(request, &session.rules)?;
     let post = Post { path: AUTHENTICATION, token: None, body: &body };
-    let answer = session.post(&post, &bounds, Count::Authentications)?;
-    let issued = classify::issued(&answer).map_err(|error| match (&answer.broken, answer.server_time_ms) {
-        // Half a token is no fault of the protocol: it may come whole the next time.
-        (Some(broken), _) if error.kind() == ErrorKind::Protocol => Error::from((**broken).clone()),
-        (_, Some(server_ms)) if device.sign_type == SignType::PasswordAndTime => clock_hint(error, server_ms, unix_ms),
+    // Whatever became of an authentication, no report has arrived by it.
+    let answer =
+        session.post(&post, &bounds, Count::Authentications).map_err(|error| Error::from(error).with_arrival(false))?;
+    let sent = [password.as_bytes(), &device.identity.secret];
+    let issued = classify::issued(&answer, device.id(), &sent).map_err(|error| match answer.server_time_ms {
+        Some(server_ms) if device.sign_type == SignType::PasswordAndTime => clock_hint(error, server_ms, unix_ms),
         _ => error,
     })?;
-    Ok(Token::new(issued.token, asked, issued.lifetime, random_fraction()))
+    // Without a lifetime it serves until it is refused.
+    Ok(Token::new(issued.token, asked, issued.lifetime.unwrap_or(Duration::MAX), random_fraction()))
 }
 
 /// The body of an authentication (HTTPS access page, "Device Authentication API").
-fn body(device: &Device, unix_ms: i64) -> Zeroizing<Vec<u8>> {
-    let timestamp = calendar::hour_stamp(unix_ms);
-    let password = password::password(&device.identity.secret, &timestamp);
+fn body(device: &Device, timestamp: &[u8], password: &str) -> Zeroizing<Vec<u8>> {
     // The capacity is more than enough: growing would leave a copy behind.
     let mut body = Zeroizing::new(Vec::with_capacity(160 + device.identity.device_id.len()));
     body.extend_from_slice(b"{\"device_id\":");
@@ -88,7 +91,7 @@ fn body(device: &Device, unix_ms: i64) -> Zeroizing<Vec<u8>> {
     body.extend_from_slice(b",\"sign_type\":");
     write::integer(&mut body, i64::from(device.sign_type.number()));
     body.extend_from_slice(b",\"timestamp\":\"");
-    body.extend_from_slice(&timestamp);
+    body.extend_from_slice(timestamp);
     body.extend_from_slice(b"\",\"password\":\"");
     body.extend_from_slice(password.as_bytes());
     body.extend_from_slice(b"\"}");
@@ -102,8 +105,8 @@ fn clock_hint(error: Error, server_ms: i64, our_ms: i64) -> Error {
         return error;
     }
     let where_to = if apart_s > 0 { "ahead of" } else { "behind" };
-    error.and_add(&format!(
-        "the platform's clock is {} s {where_to} this machine's: set the clock, or use sign type 0",
+    error.advising(&format!(
+        "set the clock, or use sign type 0: the platform's is {} s {where_to} this machine's",
         apart_s.abs()
     ))
 }
@@ -117,8 +120,9 @@ mod tests {
     fn an_authentication_as_the_page_has_it() {
         // 2019-12-02T19:30:00Z; the password is the protocol notes' second vector.
         let device = Device::new(Identity::new("d-1", b"secret").unwrap().into(), SignType::PasswordAndTime, None);
+        let timestamp = calendar::hour_stamp(1_575_315_000_000);
         assert_eq!(
-            String::from_utf8(body(&device, 1_575_315_000_000).to_vec()).unwrap(),
+            String::from_utf8(body(&device, &timestamp, &password::password(b"secret", &timestamp)).to_vec()).unwrap(),
             r#"{"device_id":"d-1","sign_type":1,"timestamp":"2019120219","password":"2ae5449ce83be6d2738177a27a5558cf1e624f6fd79574a0b8603b959d8b5860"}"#
         );
     }

@@ -122,7 +122,7 @@ fn deliver_all(session: &Session, device: &Device, source: &dyn Source, options:
     let delivery = Delivery { http_status: batch.http_status, attempts: call.attempts };
     let result = match batch.failure(&outcomes, &learned(session, device)) {
         None => Ok(delivery),
-        Some(error) => Err(error.with_attempts(delivery.attempts)),
+        Some(error) => Err(error.with_attempts(delivery.attempts).with_arrival(call.may_have_arrived)),
     };
     BatchReport { children: outcomes, result }
 }

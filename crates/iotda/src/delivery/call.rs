@@ -39,6 +39,8 @@ pub(crate) struct Call {
     pub(crate) cancel: Option<CancelToken>,
     /// Requests sent, authentications not counted.
     pub(crate) attempts: u32,
+    /// Something that was not delivered may have arrived all the same.
+    pub(crate) may_have_arrived: bool,
 }
 
 /// One body on its way to being accepted, or one authentication.
@@ -46,6 +48,8 @@ pub(crate) struct Call {
 pub(crate) struct Request {
     /// It has authenticated: a token that is refused now will not be better the next time.
     pub(crate) authenticated: bool,
+    /// An attempt failed that may have arrived all the same.
+    pub(crate) may_have_arrived: bool,
     /// A token was refused and has been replaced.
     pub(crate) token_replaced: bool,
     /// Use a new connection: a kept one turned out to be dead.
@@ -66,7 +70,7 @@ impl Call {
     pub(crate) fn start(options: CallOptions, rules: &Rules) -> Result<Self> {
         let now = Instant::now();
         let deadline = now.checked_add(options.timeout.unwrap_or(rules.timeout));
-        let call = Call { deadline, cancel: options.cancel, attempts: 0 };
+        let call = Call { deadline, cancel: options.cancel, attempts: 0, may_have_arrived: false };
         call.check(now)?;
         Ok(call)
     }
@@ -96,7 +100,7 @@ impl Call {
     /// After a failed attempt: waits until it is time for the next, or gives the error back if there is
     /// none, with the pause that would have been right in it.
     pub(crate) fn pause_before_retry(&self, session: &Session, request: &mut Request, error: Error) -> Result<()> {
-        if !retry::is_transient(error.kind()) {
+        if !retry::is_worth_retrying(error.kind()) {
             return Err(error);
         }
         let policy = session.rules.retry;

@@ -9,7 +9,7 @@ use iotda_http::Post;
 
 use crate::delivery::authorize;
 use crate::delivery::call::{Call, Request};
-use crate::delivery::classify;
+use crate::delivery::classify::{self, Asked};
 use crate::delivery::pace::{self, Limited, Pace, Place};
 use crate::delivery::session::{Device, Session};
 use crate::error::{Answered, Error, ErrorKind, Refusal, Result};
@@ -57,14 +57,30 @@ enum Attempt {
 /// status of the success.
 pub(crate) fn deliver(session: &Session, device: &Device, target: Target, body: &[u8], call: &mut Call) -> Result<u16> {
     let mut request = Request::default();
+    insist(session, device, target, body, call, &mut request).map_err(|error| {
+        // Whatever ended the request, an attempt before it may have arrived.
+        let may_have_arrived = request.may_have_arrived || error.may_have_arrived();
+        call.may_have_arrived |= may_have_arrived;
+        error.with_arrival(may_have_arrived)
+    })
+}
+
+fn insist(
+    session: &Session,
+    device: &Device,
+    target: Target,
+    body: &[u8],
+    call: &mut Call,
+    request: &mut Request,
+) -> Result<u16> {
     let mut last = Answered::default();
     loop {
-        match attempt(session, device, target, body, call, &mut request, &last)? {
+        match attempt(session, device, target, body, call, request, &last)? {
             Attempt::Delivered(status) => return Ok(status),
             Attempt::WithNewToken => {}
             Attempt::Failed(error) => {
                 last.clone_from(error.answer());
-                call.pause_before_retry(session, &mut request, error)
+                call.pause_before_retry(session, request, error)
                     .map_err(|error| with_true_wait(session, device, error))?;
             }
         }
@@ -92,16 +108,18 @@ fn attempt(
     let post = Post { path: path(device, target), token: Some(token.text()), body };
     let answer = session.post(&post, &bounds, Count::Requests);
     call.attempts += u32::from(answer.as_ref().map_or_else(|error| error.sent, |_| true));
-    let accepted = answer
-        .map_err(Error::from)
-        .and_then(|answer| classify::accepted(&answer, target.what()).map(|()| answer.status));
+    let accepted = answer.map_err(Error::from).and_then(|answer| {
+        let (asked, sent) = (Asked::Report(target.what()), [token.text().as_bytes()]);
+        classify::accepted(&answer, asked, &sent).map(|()| answer.status)
+    });
     let error = match accepted {
         Ok(status) => {
             place.accepted();
             return Ok(Attempt::Delivered(status));
         }
-        Err(error) => error.without(token.text()),
+        Err(error) => error,
     };
+    request.may_have_arrived |= error.may_have_arrived();
     match error.kind() {
         ErrorKind::TokenRejected => {
             device.token.refused(&token);

@@ -6,7 +6,8 @@
 //!   gateway's batches teach for those that follow; `verdict`: what a batch amounts to.
 //! - `authorize`: gets a token for a request. `token`: keeps it. `saved_token`: a token that outlives the process.
 //!   `password`: what an authentication is signed with.
-//! - `pace`: when the next report is due. `retry`: whether and when to send again. `classify`: what an answer means.
+//! - `pace`: when the next report is due. `retry`: whether and when to send again. `classify`: what an answer means; it
+//!   finds members of damaged bodies by `members`, and hides secrets by `redact`.
 
 pub(crate) mod authorize;
 pub(crate) mod batch;
@@ -16,8 +17,10 @@ pub(crate) mod deliver;
 #[cfg(test)]
 mod fixtures;
 pub(crate) mod learned;
+mod members;
 pub(crate) mod pace;
 mod password;
+mod redact;
 pub(crate) mod retry;
 pub(crate) mod saved_token;
 pub(crate) mod session;

@@ -33,8 +33,9 @@ impl RetryPolicy {
     }
 }
 
-/// Whether the same request may succeed later.
-pub(crate) fn is_transient(kind: ErrorKind) -> bool {
+/// Whether the same request may succeed within the same call. Whether its data is worth keeping is another question:
+/// [`ErrorKind::is_transient`].
+pub(crate) fn is_worth_retrying(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::Dns | ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::Server | ErrorKind::RateLimited
@@ -68,13 +69,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_transient() {
+    fn what_is_worth_retrying() {
         for kind in
             [ErrorKind::AuthFailed, ErrorKind::Tls, ErrorKind::Rejected, ErrorKind::Cancelled, ErrorKind::TooLarge]
         {
-            assert!(!is_transient(kind), "{kind:?}");
+            assert!(!is_worth_retrying(kind), "{kind:?}");
         }
-        assert!(is_transient(ErrorKind::RateLimited) && is_transient(ErrorKind::Dns));
+        assert!(is_worth_retrying(ErrorKind::RateLimited) && is_worth_retrying(ErrorKind::Dns));
     }
 
     #[test]

@@ -21,7 +21,9 @@ fn successes_in_every_form_of_http() {
         &b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"[..],
         b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\n{}",
         b"HTTP/1.0 200 OK\r\n\r\n",
-        b"HTTP/1.0 200 OK\r\n\r\nsome text until the end",
+        b"HTTP/1.0 200 OK\r\n\r\n{\"some\":\"object until the end\"}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"cut\":\"of",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 204 No Content\r\n\r\n",
@@ -49,10 +51,23 @@ fn failures_in_every_form() {
         ),
         (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 25\r\n\r\n<html>Bad Gateway</html>\n", ErrorKind::Server),
         (b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", ErrorKind::Server),
-        (b"HTTP/1.1 403 Forbidden\r\n\r\n<html>", ErrorKind::Rejected),
-        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n{\"error_code\":\"IOTDA.0211", ErrorKind::Rejected),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n<html>", ErrorKind::Protocol),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", ErrorKind::Protocol),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", ErrorKind::Protocol),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n<html>Login</html>", ErrorKind::Protocol),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n<html>Login</html>", ErrorKind::Protocol),
+        (b"HTTP/1.0 200 OK\r\n\r\nsome text until the end", ErrorKind::Protocol),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n{\"error_code\":\"IOTDA.0211", ErrorKind::Connect),
+        (
+            b"HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n{\"error_code\":\"IOTDA.021101\",\"error_m",
+            ErrorKind::RateLimited,
+        ),
+        (
+            b"HTTP/1.1 403 Forbidden\r\nContent-Length: 55\r\n\r\n\xef\xbb\xbf{\"error_msg\":\"\xd5\x5c\",\"error_code\":\"IOTDA.021105\"}\0",
+            ErrorKind::TooLarge,
+        ),
         (b"HTTP/1.1 403 Forbidden\r\n\r\n{\"error_code\":\"IOTDA.021101\"}", ErrorKind::RateLimited),
-        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", ErrorKind::AuthFailed),
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", ErrorKind::TokenRejected),
         (b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", ErrorKind::TooLarge),
     ] {
         let error = outcome(bytes).expect_err(&String::from_utf8_lossy(bytes));
@@ -115,7 +130,7 @@ fn a_body_without_end_is_not_read_to_its_end() {
         bytes.extend(b"1000\r\n".iter().chain(&[b' '; 0x1000]).chain(b"\r\n").copied().collect::<Vec<_>>().repeat(100));
         Reply::Send(bytes)
     });
-    assert_eq!(server.client().report_message(b"x", OPTIONS).unwrap_err().kind(), ErrorKind::Rejected);
+    assert_eq!(server.client().report_message(b"x", OPTIONS).unwrap_err().kind(), ErrorKind::Protocol);
 }
 
 #[test]
@@ -123,8 +138,9 @@ fn a_server_that_answers_no_authentication_is_told_apart() {
     for (bytes, kind) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", ErrorKind::Protocol),
         ("HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"access_token\":\"abc\"", ErrorKind::Connect),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n{\"access_token\":\"abc\"", ErrorKind::Protocol),
-        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", ErrorKind::Rejected),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"access_token\":\"abc", ErrorKind::Protocol),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", ErrorKind::Protocol),
+        ("HTTP/1.1 400 Bad Request\r\n\r\n{\"error_code\":\"IOTDA.000006\"}", ErrorKind::AuthFailed),
         (
             "HTTP/1.1 403 Forbidden\r\n\r\n{\"error_code\":\"IOTDA.021102\",\"error_msg\":\"limit 10.\"}",
             ErrorKind::RateLimited,
@@ -135,6 +151,34 @@ fn a_server_that_answers_no_authentication_is_told_apart() {
         assert_eq!((error.kind(), error.attempts()), (kind, 0), "{bytes}");
         assert_eq!(server.requests().len(), 1, "no loop");
     }
+}
+
+#[test]
+fn what_failed_says_whether_it_may_have_arrived() {
+    for (bytes, may_have_arrived) in [
+        (&b""[..], true),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", true),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", true),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n<html>Login</html>", true),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n{\"error_code\":\"IOTDA.021101\"}", false),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n{\"error_code\":\"IOTDA.000006\"}", false),
+        (b"HTTP/1.1 429 Slow Down\r\nContent-Length: 0\r\n\r\n", false),
+    ] {
+        let error = outcome(bytes).unwrap_err();
+        assert_eq!(error.may_have_arrived(), may_have_arrived, "{}: {error}", String::from_utf8_lossy(bytes));
+    }
+    // An attempt before the one that was refused counts as well.
+    let server = authenticated(|request| match request.number {
+        1 => Reply::SendAndClose(Vec::new()),
+        _ => answer(400, r#"{"error_code":"IOTDA.000006"}"#),
+    });
+    let client = Client::new(server.config().retry(at_once(2)).unwrap()).unwrap();
+    let error = client.report_message(b"x", OPTIONS).unwrap_err();
+    assert_eq!((error.kind(), error.attempts(), error.may_have_arrived()), (ErrorKind::Rejected, 2, true));
+    // An authentication is no report.
+    let server = Scripted::start(|_| Reply::SendAndClose(Vec::new()));
+    let error = server.client().report_message(b"x", OPTIONS).unwrap_err();
+    assert_eq!((error.kind(), error.attempts(), error.may_have_arrived()), (ErrorKind::Connect, 0, false));
 }
 
 #[test]
