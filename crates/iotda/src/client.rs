@@ -58,8 +58,7 @@ impl Client {
         };
         let device = Device::new(identity, config.sign_type, config.rates.device);
         if let Some(saved) = &config.token {
-            let saved = SavedToken::parse(saved, device.id())?;
-            saved_token::restore(&device.token, saved, session.clock.unix_ms(), session.clock.monotonic());
+            restore(&session, &device, saved);
         }
         Ok(Client { session: Arc::new(session), device: Arc::new(device), origin: origin.into() })
     }
@@ -77,12 +76,13 @@ impl Client {
         self.device.id()
     }
 
-    /// Authenticates, unless a valid token is cached. Reports do it when they need to; this shows early
-    /// whether endpoint, certificates, device id and secret are right.
+    /// Authenticates, unless a valid token is cached: then [`Delivery::http_status`] is 0. Reports do it when they need
+    /// to; this shows early whether endpoint, certificates, device id and secret are right.
     pub fn authenticate(&self, options: CallOptions) -> Result<Delivery> {
         let call = self.start(options)?;
-        authorize::token(&self.session, &self.device, &call, &mut Request::default())
-            .map(|_| Delivery { http_status: 200, attempts: 0 })
+        let mut request = Request::default();
+        authorize::token(&self.session, &self.device, &call, &mut request)?;
+        Ok(Delivery { http_status: request.authenticated.unwrap_or(0), attempts: 0 })
     }
 
     /// Reports properties of the device itself.
@@ -133,8 +133,13 @@ impl Client {
     /// The token, to be kept over a restart: a device that wakes, reports and sleeps then authenticates once
     /// a day. Give it to [`Config::token`]. It is as secret as the device's secret. `None`: there is none.
     pub fn export_token(&self) -> Option<String> {
-        let clock = &self.session.clock;
-        saved_token::save(&self.device.token, self.device_id(), clock.unix_ms(), clock.monotonic())
+        saved_token::save(&self.device.token, self.device_id(), self.session.clock.monotonic())
+    }
+
+    /// How many tokens this device was issued since its client was made: when it has changed after a call, there is a
+    /// new token to be kept.
+    pub fn tokens_issued(&self) -> u64 {
+        self.device.token.issued()
     }
 
     /// The platform's time in Unix milliseconds, from its last answer; `None`: no answer had it yet.
@@ -178,8 +183,20 @@ impl Client {
 
     /// Notes that a call fails.
     fn failed(&self, error: Error) -> Error {
-        self.session.monitor.log(Level::Error, || format!("device \"{}\": {error}", self.device_id()));
+        self.session.monitor.log(Level::Error, || self.device.line(&error));
         error
+    }
+}
+
+/// Puts a saved token to use, if it is one of this device; it is never worth failing for.
+fn restore(session: &Session, device: &Device, saved: &str) {
+    match SavedToken::parse(saved, device.id()) {
+        Ok(saved) => {
+            saved_token::restore(&device.token, saved, session.clock.unix_ms(), session.clock.monotonic());
+        }
+        Err(why) => session
+            .monitor
+            .log(Level::Warning, || format!("device \"{}\" will authenticate: its saved token {why}", device.id())),
     }
 }
 

@@ -4,9 +4,9 @@
 //! [`crate::delivery::classify`].
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use iotda_http::Post;
+use iotda_http::{Bounds, Post};
 use zeroize::Zeroizing;
 
 use crate::config::SignType;
@@ -15,7 +15,7 @@ use crate::delivery::classify;
 use crate::delivery::password;
 use crate::delivery::retry::random_fraction;
 use crate::delivery::session::{Device, Session};
-use crate::delivery::token::{Flight, Lease, Token};
+use crate::delivery::token::{Flight, Issue, Lease, Token};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Count, Level};
 use crate::report::calendar;
@@ -23,6 +23,11 @@ use crate::report::json::write;
 
 /// Where a device authenticates.
 const AUTHENTICATION: [&str; 3] = ["/v5/device-auth", "", ""];
+
+/// The most that renewing a token ahead of its expiry may hold a call up, which has a valid one; and never more than
+/// one part in [`REFRESH_SHARE`] of the time that the call has left.
+const REFRESH_MOST: Duration = Duration::from_secs(2);
+const REFRESH_SHARE: u32 = 10;
 
 /// A token that is valid now, from memory or by an authentication, this call's or another's.
 pub(crate) fn token(session: &Session, device: &Device, call: &Call, request: &mut Request) -> Result<Arc<Token>> {
@@ -33,53 +38,79 @@ pub(crate) fn token(session: &Session, device: &Device, call: &Call, request: &m
     }
 }
 
-/// Authenticates for everyone who waits; retries transient failures.
+/// Authenticates for everyone who waits.
 fn authenticate(
     session: &Session,
     device: &Device,
-    flight: Flight<'_>,
+    mut flight: Flight<'_>,
     call: &Call,
     request: &mut Request,
 ) -> Result<Arc<Token>> {
-    let issued = loop {
-        match authenticate_once(session, device, call, request) {
-            // The old token serves for now; the next refresh can wait.
-            Err(error) if flight.is_refresh() => break Err(error),
-            Err(error) => match call.pause_before_retry(session, request, error) {
-                Ok(()) => {}
-                Err(error) => break Err(error),
-            },
-            Ok(token) => {
-                request.authenticated = true;
-                break Ok(token);
-            }
+    let issued = if flight.is_refresh() {
+        refresh(session, device, call, request)
+    } else {
+        match flight.shared_failure() {
+            // It says something about the platform, to this call as well.
+            Some(failure) => call.pause_after_shared(session, failure),
+            None => Ok(()),
         }
+        .and_then(|()| insist(session, device, call, request))
     };
-    match &issued {
-        Ok(_) => session.monitor.log(Level::Info, || format!("device \"{}\" authenticated", device.id())),
-        Err(error) => session.monitor.log(Level::Warning, || format!("device \"{}\": {error}", device.id())),
+    if issued.is_ok() {
+        session.monitor.log(Level::Info, || format!("device \"{}\" authenticated", device.id()));
     }
     flight.end(issued)
 }
 
-fn authenticate_once(session: &Session, device: &Device, call: &Call, request: &Request) -> Result<Token> {
-    let asked = session.clock.monotonic();
-    let unix_ms = session.clock.unix_ms();
+/// Authenticates, and retries transient failures.
+fn insist(session: &Session, device: &Device, call: &Call, request: &mut Request) -> Result<Token> {
+    loop {
+        let bounds = call.bounds(request, &session.rules)?;
+        match authenticate_once(session, device, &bounds) {
+            Ok((token, http_status)) => {
+                request.authenticated = Some(http_status);
+                return Ok(token);
+            }
+            Err(error) => call.pause_before_retry(session, request, error)?,
+        }
+    }
+}
+
+/// Authenticates once, within a small share of the call's time: there is a valid token, and the next refresh can wait.
+fn refresh(session: &Session, device: &Device, call: &Call, request: &mut Request) -> Result<Token> {
+    let most = REFRESH_MOST.min(call.time_left() / REFRESH_SHARE);
+    let bounds = Bounds { deadline: Instant::now().checked_add(most), ..call.bounds(request, &session.rules)? };
+    match authenticate_once(session, device, &bounds) {
+        Ok((token, http_status)) => {
+            request.authenticated = Some(http_status);
+            Ok(token)
+        }
+        Err(error) => {
+            session.monitor.log(Level::Warning, || {
+                format!("device \"{}\" goes on with its token, which was to be renewed: {error}", device.id())
+            });
+            Err(error)
+        }
+    }
+}
+
+/// Authenticates once; returns the token and the HTTP status.
+fn authenticate_once(session: &Session, device: &Device, bounds: &Bounds<'_>) -> Result<(Token, u16)> {
+    let (asked, unix_ms) = (session.clock.monotonic(), session.clock.unix_ms());
     let timestamp = calendar::hour_stamp(unix_ms);
     let password = password::password(&device.identity.secret, &timestamp);
     let body = body(device, &timestamp, &password);
-    let bounds = call.bounds(request, &session.rules)?;
     let post = Post { path: AUTHENTICATION, token: None, body: &body };
     // Whatever became of an authentication, no report has arrived by it.
     let answer =
-        session.post(&post, &bounds, Count::Authentications).map_err(|error| Error::from(error).with_arrival(false))?;
+        session.post(&post, bounds, Count::Authentications).map_err(|error| Error::from(error).with_arrival(false))?;
     let sent = [password.as_bytes(), &device.identity.secret];
     let issued = classify::issued(&answer, device.id(), &sent).map_err(|error| match answer.server_time_ms {
         Some(server_ms) if device.sign_type == SignType::PasswordAndTime => clock_hint(error, server_ms, unix_ms),
         _ => error,
     })?;
-    // Without a lifetime it serves until it is refused.
-    Ok(Token::new(issued.token, asked, issued.lifetime.unwrap_or(Duration::MAX), random_fraction()))
+    let issue = Issue { asked, unix_ms, lifetime: issued.lifetime, jitter: random_fraction() };
+    Ok((Token::issued(issued.token, issue), answer.status))
 }
 
 /// The body of an authentication (HTTPS access page, "Device Authentication API").
@@ -112,28 +143,4 @@ fn clock_hint(error: Error, server_ms: i64, our_ms: i64) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Identity;
-
-    #[test]
-    fn an_authentication_as_the_page_has_it() {
-        // 2019-12-02T19:30:00Z; the password is the protocol notes' second vector.
-        let device = Device::new(Identity::new("d-1", b"secret").unwrap().into(), SignType::PasswordAndTime, None);
-        let timestamp = calendar::hour_stamp(1_575_315_000_000);
-        assert_eq!(
-            String::from_utf8(body(&device, &timestamp, &password::password(b"secret", &timestamp)).to_vec()).unwrap(),
-            r#"{"device_id":"d-1","sign_type":1,"timestamp":"2019120219","password":"2ae5449ce83be6d2738177a27a5558cf1e624f6fd79574a0b8603b959d8b5860"}"#
-        );
-    }
-
-    #[test]
-    fn a_clock_that_is_far_off_is_pointed_to() {
-        let refused = || Error::new(ErrorKind::AuthFailed, "refused");
-        assert_eq!(clock_hint(refused(), 1_000_000, 0).message(), "refused");
-        let hint = clock_hint(refused(), 7_200_000, 0).to_string();
-        assert!(hint.contains("is 7200 s ahead of this machine's"), "{hint}");
-        let hint = clock_hint(refused(), 0, 7_200_000).to_string();
-        assert!(hint.contains("is 7200 s behind this machine's"), "{hint}");
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use crate::delivery::session::Session;
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Count, Level};
 
-/// What one call may be told.
+/// What a caller may set for one call.
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
     /// The most that the whole call may take; `None`: the client's.
@@ -25,9 +25,10 @@ pub struct CallOptions {
 /// What is known about a call that succeeded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// The HTTP status of the last answer.
+    /// The HTTP status of the last answer; 0: nothing was sent, because a token was in memory.
     pub http_status: u16,
-    /// Requests sent for this call, authentications not counted.
+    /// Requests sent for this call, authentications not counted. One counts once a byte of it was handed to a
+    /// connection: a look-up, a connection or a handshake that fails counts nothing.
     pub attempts: u32,
 }
 
@@ -46,8 +47,8 @@ pub(crate) struct Call {
 /// One body on its way to being accepted, or one authentication.
 #[derive(Debug, Default)]
 pub(crate) struct Request {
-    /// It has authenticated: a token that is refused now will not be better the next time.
-    pub(crate) authenticated: bool,
+    /// It has authenticated, with this HTTP status: a token that is refused now will not be better the next time.
+    pub(crate) authenticated: Option<u16>,
     /// An attempt failed that may have arrived all the same.
     pub(crate) may_have_arrived: bool,
     /// A token was refused and has been replaced.
@@ -123,15 +124,31 @@ impl Call {
         self.pause(delay)
     }
 
+    /// After another call's failure that says something about the platform: waits as after a failure of its own, which
+    /// it is not, or gives the error back if there is no time for that.
+    pub(crate) fn pause_after_shared(&self, session: &Session, error: Error) -> Result<()> {
+        let policy = session.rules.retry;
+        let delay = policy.delay(1, retry::random_fraction(), error.retry_after());
+        if delay >= self.time_left() {
+            return Err(error.with_retry_after(delay.max(policy.base_delay)));
+        }
+        self.pause(delay)
+    }
+
     fn check(&self, now: Instant) -> Result<()> {
         if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
-            return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled before a request was sent"));
+            let message = match self.attempts {
+                0 => "the call was cancelled before a request was sent",
+                _ => "the call was cancelled before the next request was sent",
+            };
+            return Err(Error::new(ErrorKind::Cancelled, message));
         }
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            return Err(Error::new(
-                ErrorKind::Timeout,
-                "allow more time: the call's was over before a request could be sent",
-            ));
+            let message = match self.attempts {
+                0 => "allow more time: the call's was over before a request could be sent",
+                _ => "allow more time: the call's was over before the next request could be sent",
+            };
+            return Err(Error::new(ErrorKind::Timeout, message));
         }
         Ok(())
     }
@@ -184,6 +201,32 @@ mod tests {
             )
             .unwrap_err();
         assert_eq!(error.retry_after(), Some(Duration::from_secs(51)));
+    }
+
+    #[test]
+    fn pauses_are_spread_over_the_whole_range() {
+        let (mut session, call) = (any_session(), call(None));
+        session.rules.retry =
+            RetryPolicy { max_attempts: 10, base_delay: Duration::from_secs(1), max_delay: Duration::from_secs(100) };
+        let pauses: Vec<_> = (0..100)
+            .map(|_| {
+                let mut request = Request { failures: 9, ..Request::default() };
+                call.pause_before_retry(&session, &mut request, limited()).unwrap_err().retry_after().unwrap().as_secs()
+            })
+            .collect();
+        // With one in a hundred alike, the chance of a wrong alarm is below 10^-12.
+        assert!(pauses.iter().any(|pause| *pause < 50) && pauses.iter().any(|pause| *pause >= 50), "{pauses:?}");
+    }
+
+    #[test]
+    fn after_anothers_failure_a_call_waits_in_its_own_time_or_gives_up() {
+        let session = any_session();
+        let asked = || limited().with_retry_after(Duration::from_secs(100));
+        let short = call(Some(Duration::from_secs(50)));
+        let error = short.pause_after_shared(&session, asked()).unwrap_err();
+        assert_eq!((error.kind(), error.retry_after()), (ErrorKind::RateLimited, Some(Duration::from_secs(100))));
+        short.pause_after_shared(&session, limited()).unwrap();
+        assert_eq!(session.monitor.stats().retries, 0);
     }
 
     #[test]

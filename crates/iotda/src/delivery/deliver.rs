@@ -12,6 +12,7 @@ use crate::delivery::call::{Call, Request};
 use crate::delivery::classify::{self, Asked};
 use crate::delivery::pace::{self, Limited, Pace, Place};
 use crate::delivery::session::{Device, Session};
+use crate::delivery::token::REPLACE_PAUSE;
 use crate::error::{Answered, Error, ErrorKind, Refusal, Result};
 use crate::monitor::Count;
 
@@ -122,9 +123,10 @@ fn attempt(
     request.may_have_arrived |= error.may_have_arrived();
     match error.kind() {
         ErrorKind::TokenRejected => {
-            device.token.refused(&token);
-            if request.authenticated || request.token_replaced {
-                return Err(error);
+            let own = request.authenticated.is_some();
+            let is_replaceable = device.token.refused(&token, session.clock.monotonic(), own);
+            if request.token_replaced || !is_replaceable {
+                return Err(error.with_retry_after(REPLACE_PAUSE));
             }
             request.token_replaced = true;
             Ok(Attempt::WithNewToken)
@@ -204,20 +206,4 @@ fn path(device: &Device, target: Target) -> [&str; 3] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Identity, SignType};
-
-    #[test]
-    fn the_paths_of_the_three_reports() {
-        let device =
-            Device::new(Identity::new("deviceId_0001", b"secret").unwrap().into(), SignType::PasswordOnly, None);
-        for (target, expected) in [
-            (Target::Properties, "/v5/devices/deviceId_0001/sys/properties/report"),
-            (Target::Message, "/v5/devices/deviceId_0001/sys/messages/up"),
-            (Target::Batch, "/v5/devices/deviceId_0001/sys/gateway/sub-devices/properties/report"),
-        ] {
-            assert_eq!(path(&device, target).concat(), expected);
-        }
-    }
-}
+mod tests;

@@ -88,6 +88,12 @@ impl Device {
     pub(crate) fn id(&self) -> &str {
         &self.identity.device_id
     }
+
+    /// An error as the log has it: it names the device, once.
+    pub(crate) fn line(&self, error: &Error) -> String {
+        let name = format!("device \"{}\"", self.id());
+        if error.message().contains(&name) { error.to_string() } else { format!("{name}: {error}") }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The access token of one device: cached, invalidated, and refreshed by one caller at a time.
 //!
-//! Times are on the client's monotonic clock. Nothing here sends anything: [`TokenCell::acquire`] tells
-//! one caller to authenticate ([`Lease::Authenticate`]) and lets the others wait for it (single flight).
+//! Times are on the client's monotonic clock. Nothing here sends anything: [`TokenCell::acquire`] has one caller
+//! authenticate ([`Lease::Authenticate`]) and lets the others wait for it (single flight).
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use iotda_http::{CancelToken, Condition};
 use zeroize::Zeroizing;
 
+use crate::delivery::retry;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A token is asked for anew this long before it expires, or a tenth of its lifetime if that is less; and
@@ -19,23 +20,72 @@ const REFRESH_AHEAD: Duration = Duration::from_secs(300);
 /// After a refresh that failed, the old token serves this long before the next is tried, while it lasts.
 const REFRESH_PAUSE: Duration = Duration::from_secs(30);
 
+/// A device whose new token is refused does not authenticate again before this is over, however many requests ask for
+/// a token meanwhile: the next would be refused as well.
+pub(crate) const REPLACE_PAUSE: Duration = Duration::from_secs(5);
+
 /// A token and how long it lasts. `Debug` shows nothing of its text, which is wiped when it is dropped.
 pub(crate) struct Token {
     text: Zeroizing<String>,
+    /// [`Duration::MAX`]: not known, so it serves until it is refused, and is not refreshed ahead of time.
     expires: Duration,
     refresh: Duration,
+    /// The expiry in Unix milliseconds, for a process that will have another monotonic clock; `None`: not known.
+    expires_unix_ms: Option<i64>,
+}
+
+/// When and how a token was issued.
+pub(crate) struct Issue {
+    /// When it was asked for, monotonic.
+    pub(crate) asked: Duration,
+    /// The same moment in Unix milliseconds.
+    pub(crate) unix_ms: i64,
+    /// `None`: not known.
+    pub(crate) lifetime: Option<Duration>,
+    /// Random, from 0 up to 1.
+    pub(crate) jitter: f64,
 }
 
 impl Token {
-    /// A token that was asked for at `asked` and is valid for `lifetime`; `jitter` is random, from 0 up to 1.
-    pub(crate) fn new(text: Zeroizing<String>, asked: Duration, lifetime: Duration, jitter: f64) -> Self {
+    pub(crate) fn issued(text: Zeroizing<String>, issue: Issue) -> Self {
+        let Issue { asked, unix_ms, lifetime, jitter } = issue;
+        let Some(lifetime) = lifetime else {
+            return Token { text, expires: Duration::MAX, refresh: Duration::MAX, expires_unix_ms: None };
+        };
         let ahead = REFRESH_AHEAD.min(lifetime / 10).mul_f64(1.0 + jitter.clamp(0.0, 1.0));
-        Token { text, expires: asked.saturating_add(lifetime), refresh: asked.saturating_add(lifetime - ahead) }
+        Token {
+            text,
+            expires: asked.saturating_add(lifetime),
+            refresh: asked.saturating_add(lifetime.saturating_sub(ahead)),
+            expires_unix_ms: i64::try_from(lifetime.as_millis()).ok().and_then(|ms| unix_ms.checked_add(ms)),
+        }
+    }
+
+    /// A token of an earlier process, if it is still valid at `now`, which is `unix_ms`.
+    pub(crate) fn saved(
+        text: Zeroizing<String>,
+        expires_unix_ms: Option<i64>,
+        unix_ms: i64,
+        now: Duration,
+    ) -> Option<Self> {
+        let left = match expires_unix_ms {
+            Some(expires) => {
+                let left = u64::try_from(expires.saturating_sub(unix_ms)).ok().filter(|left| *left > 0)?;
+                Some(Duration::from_millis(left))
+            }
+            None => None,
+        };
+        let issue = Issue { asked: now, unix_ms, lifetime: left, jitter: 0.0 };
+        Some(Token { expires_unix_ms, ..Token::issued(text, issue) })
     }
 
     /// As requests carry it.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    pub(crate) fn expires_unix_ms(&self) -> Option<i64> {
+        self.expires_unix_ms
     }
 }
 
@@ -55,6 +105,9 @@ pub(crate) fn is_token(text: &str) -> bool {
 pub(crate) struct TokenCell {
     state: Mutex<State>,
     landed: Condition,
+    /// Callers that wait, or are about to.
+    #[cfg(test)]
+    pub(crate) waiting: std::sync::atomic::AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -64,8 +117,14 @@ struct State {
     in_flight: bool,
     /// After a failed refresh, none is tried before this.
     no_refresh_before: Duration,
+    /// When a refused token was last given up for a new one.
+    replaced: Option<Duration>,
+    /// A new token was refused: nobody authenticates before this.
+    barred_until: Duration,
     /// Counts flights that ended, so that a waiter knows its own from an earlier one.
     flights: u64,
+    /// Counts tokens that were issued.
+    issued: u64,
     /// Why the last flight failed. In a box, since most devices have none.
     failure: Option<Box<Error>>,
 }
@@ -74,7 +133,7 @@ struct State {
 pub(crate) enum Lease<'a> {
     /// Nothing: here it is.
     Token(Arc<Token>),
-    /// Authenticate, and tell the flight how it went.
+    /// Authenticate, and end the flight with the result.
     Authenticate(Flight<'a>),
 }
 
@@ -85,12 +144,17 @@ pub(crate) struct Flight<'a> {
     started: Duration,
     /// The old token, if it is still valid while a new one is asked for ahead of time.
     still_valid: Option<Arc<Token>>,
+    /// How the flight failed that this caller has waited for.
+    shared_failure: Option<Box<Error>>,
     ended: bool,
 }
 
 impl TokenCell {
     /// A token that is valid `now`, or the duty to get one. Waits for another caller's authentication,
     /// but not past `deadline`, nor after `cancel` is cancelled.
+    ///
+    /// A failure that is permanent is shared by all who waited. After any other, the next of them takes over, one at a
+    /// time: another caller's deadline or bad luck is no reason for this one to give up.
     pub(crate) fn acquire(
         &self,
         now: Duration,
@@ -98,6 +162,7 @@ impl TokenCell {
         cancel: Option<&CancelToken>,
     ) -> Result<Lease<'_>> {
         let mut state = self.lock();
+        let mut shared_failure = None;
         loop {
             if let Some(token) = &state.token {
                 // While one caller refreshes ahead of the expiry, the others go on with what they have.
@@ -106,12 +171,18 @@ impl TokenCell {
                     return Ok(Lease::Token(Arc::clone(token)));
                 }
             }
+            if now < state.barred_until {
+                return Err(refused_lately(state.barred_until - now));
+            }
             if !state.in_flight {
                 state.in_flight = true;
                 let still_valid = state.token.clone().filter(|token| now < token.expires);
-                return Ok(Lease::Authenticate(Flight { cell: self, started: now, still_valid, ended: false }));
+                let flight = Flight { cell: self, started: now, still_valid, shared_failure, ended: false };
+                return Ok(Lease::Authenticate(flight));
             }
             let awaited = state.flights + 1;
+            #[cfg(test)]
+            self.waiting.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             while state.flights < awaited {
                 if cancel.is_some_and(CancelToken::is_cancelled) {
                     return Err(Error::new(
@@ -127,33 +198,48 @@ impl TokenCell {
                 }
                 state = self.landed.wait(&self.state, state, deadline, cancel);
             }
-            if let Some(failure) = &state.failure {
-                // Another caller's deadline is no reason for this one to give up.
-                if !matches!(failure.kind(), ErrorKind::Timeout | ErrorKind::Cancelled) {
+            shared_failure = match &state.failure {
+                Some(failure)
+                    if !retry::is_worth_retrying(failure.kind()) && failure.kind() != ErrorKind::Cancelled =>
+                {
                     return Err(Error::clone(failure));
                 }
-            }
+                failure => failure.clone(),
+            };
         }
     }
 
-    /// The platform refused `token`. If it has been replaced meanwhile, nothing changes.
-    pub(crate) fn refused(&self, token: &Arc<Token>) {
+    /// The platform refused `token` at `now`; `own`: to the request that had authenticated for it. Whether the request
+    /// may be sent once more with another: false if another would be no better.
+    pub(crate) fn refused(&self, token: &Arc<Token>, now: Duration, own: bool) -> bool {
         let mut state = self.lock();
-        if state.token.as_ref().is_some_and(|current| Arc::ptr_eq(current, token)) {
-            state.token = None;
+        if state.token.as_ref().is_none_or(|current| !Arc::ptr_eq(current, token)) {
+            // It has been given up already, or replaced.
+            return true;
         }
+        state.token = None;
+        let is_new = own || state.replaced.is_some_and(|replaced| now.saturating_sub(replaced) < REPLACE_PAUSE);
+        if is_new {
+            state.barred_until = now.saturating_add(REPLACE_PAUSE);
+        } else {
+            state.replaced = Some(now);
+        }
+        !is_new
     }
 
-    /// Takes over a token, in the place of any other.
+    /// Takes over a token, instead of any other.
     pub(crate) fn set(&self, token: Token) {
         self.lock().token = Some(Arc::new(token));
     }
 
-    /// The token that is valid `now`, and how long it still is.
-    pub(crate) fn valid(&self, now: Duration) -> Option<(Arc<Token>, Duration)> {
-        let token = self.lock().token.clone()?;
-        let left = token.expires.checked_sub(now).filter(|left| !left.is_zero())?;
-        Some((token, left))
+    /// The token that is valid `now`.
+    pub(crate) fn valid(&self, now: Duration) -> Option<Arc<Token>> {
+        self.lock().token.clone().filter(|token| now < token.expires)
+    }
+
+    /// How many tokens were issued.
+    pub(crate) fn issued(&self) -> u64 {
+        self.lock().issued
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -167,6 +253,7 @@ impl TokenCell {
         match result {
             Ok(token) => {
                 state.token = Some(token);
+                state.issued += 1;
                 state.failure = None;
             }
             Err(error) => {
@@ -179,10 +266,28 @@ impl TokenCell {
     }
 }
 
+fn refused_lately(wait: Duration) -> Error {
+    Error::new(
+        ErrorKind::TokenRejected,
+        format!(
+            "look for a proxy that drops the header access_token for its underscore: a new token was refused just now; \
+             the device authenticates again in {} ms at the earliest",
+            wait.as_millis()
+        ),
+    )
+    .with_retry_after(wait)
+}
+
 impl Flight<'_> {
     /// Whether the old token would do for now: then a failure can wait.
     pub(crate) fn is_refresh(&self) -> bool {
         self.still_valid.is_some()
+    }
+
+    /// How the flight failed that this caller has waited for, if that says anything about the platform.
+    pub(crate) fn shared_failure(&mut self) -> Option<Error> {
+        let of_the_call = |error: &Error| matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Cancelled);
+        self.shared_failure.take().map(|error| *error).filter(|error| !of_the_call(error))
     }
 
     /// Ends the flight and returns the token to use: the new one, or the old one while it lasts.
@@ -206,166 +311,4 @@ impl Drop for Flight<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Barrier;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::thread;
-
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    fn token(asked: Duration, lifetime: Duration) -> Token {
-        Token::new("t0k3n".to_owned().into(), asked, lifetime, 0.0)
-    }
-
-    fn flight(cell: &TokenCell, now: Duration) -> Flight<'_> {
-        match cell.acquire(now, None, None).unwrap() {
-            Lease::Authenticate(flight) => flight,
-            Lease::Token(token) => panic!("{token:?}"),
-        }
-    }
-
-    fn held(cell: &TokenCell, now: Duration) -> Arc<Token> {
-        match cell.acquire(now, None, None).unwrap() {
-            Lease::Token(token) => token,
-            Lease::Authenticate(_) => panic!("a token was expected"),
-        }
-    }
-
-    #[test]
-    fn a_token_serves_until_it_is_refreshed_ahead_of_its_expiry() {
-        let cell = TokenCell::default();
-        flight(&cell, Duration::ZERO).end(Ok(token(Duration::ZERO, 24 * HOUR))).unwrap();
-        held(&cell, 23 * HOUR);
-        let refresh = flight(&cell, 24 * HOUR - REFRESH_AHEAD);
-        // Others do not wait while the old one is valid.
-        held(&cell, 24 * HOUR - Duration::from_secs(1));
-        refresh.end(Ok(token(24 * HOUR, 24 * HOUR))).unwrap();
-        held(&cell, 25 * HOUR);
-    }
-
-    #[test]
-    fn a_refresh_that_fails_ahead_of_time_loses_nothing() {
-        let cell = TokenCell::default();
-        let old = flight(&cell, Duration::ZERO).end(Ok(token(Duration::ZERO, HOUR))).unwrap();
-        let failed = || Err(Error::new(ErrorKind::RateLimited, "later"));
-        let used = flight(&cell, HOUR - Duration::from_secs(1)).end(failed()).unwrap();
-        assert!(Arc::ptr_eq(&used, &old));
-        held(&cell, HOUR - Duration::from_millis(1));
-        assert_eq!(flight(&cell, HOUR).end(failed()).unwrap_err().kind(), ErrorKind::RateLimited);
-    }
-
-    #[test]
-    fn a_failed_refresh_is_tried_again_after_a_pause() {
-        let cell = TokenCell::default();
-        flight(&cell, Duration::ZERO).end(Ok(token(Duration::ZERO, 24 * HOUR))).unwrap();
-        let due = 24 * HOUR - REFRESH_AHEAD;
-        flight(&cell, due).end(Err(Error::new(ErrorKind::Connect, "later"))).unwrap();
-        held(&cell, due + REFRESH_PAUSE - Duration::from_millis(1));
-        drop(flight(&cell, due + REFRESH_PAUSE));
-    }
-
-    #[test]
-    fn jitter_spreads_refreshes() {
-        let refresh = |jitter| Token::new("t".to_owned().into(), Duration::ZERO, 24 * HOUR, jitter).refresh;
-        assert_eq!(refresh(0.0), 24 * HOUR - REFRESH_AHEAD);
-        assert_eq!(refresh(1.0), 24 * HOUR - 2 * REFRESH_AHEAD);
-    }
-
-    #[test]
-    fn a_waiter_can_be_cancelled() {
-        let (cell, cancel) = (Arc::new(TokenCell::default()), CancelToken::new());
-        let _first = flight(&cell, Duration::ZERO);
-        thread::scope(|scope| {
-            let waiter = scope.spawn(|| cell.acquire(Duration::ZERO, None, Some(&cancel)).map(drop));
-            cancel.cancel();
-            assert_eq!(waiter.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
-        });
-    }
-
-    #[test]
-    fn a_short_lived_token_is_used_for_most_of_its_life() {
-        let cell = TokenCell::default();
-        flight(&cell, Duration::ZERO).end(Ok(token(Duration::ZERO, Duration::from_secs(10)))).unwrap();
-        held(&cell, Duration::from_millis(8_999));
-        drop(flight(&cell, Duration::from_secs(9)));
-    }
-
-    #[test]
-    fn a_refused_token_is_dropped_but_not_its_successor() {
-        let cell = TokenCell::default();
-        let first = flight(&cell, Duration::ZERO).end(Ok(token(Duration::ZERO, HOUR))).unwrap();
-        cell.refused(&first);
-        let second = flight(&cell, Duration::ZERO).end(Ok(token(Duration::ZERO, HOUR))).unwrap();
-        cell.refused(&first);
-        assert!(Arc::ptr_eq(&held(&cell, Duration::ZERO), &second));
-    }
-
-    #[test]
-    fn many_threads_one_flight() {
-        let cell = TokenCell::default();
-        let (flights, together) = (AtomicUsize::new(0), Barrier::new(50));
-        thread::scope(|scope| {
-            for _ in 0..50 {
-                scope.spawn(|| {
-                    together.wait();
-                    match cell.acquire(Duration::ZERO, None, None).unwrap() {
-                        Lease::Token(_) => {}
-                        Lease::Authenticate(flight) => {
-                            flights.fetch_add(1, Ordering::SeqCst);
-                            flight.end(Ok(token(Duration::ZERO, HOUR))).unwrap();
-                        }
-                    }
-                });
-            }
-        });
-        assert_eq!(flights.load(Ordering::SeqCst), 1);
-    }
-
-    /// What a second caller gets while the first one's flight ends with `result`.
-    fn waiter_gets(result: Option<Result<Token>>) -> Result<Option<Arc<Token>>> {
-        let cell = TokenCell::default();
-        let first = flight(&cell, Duration::ZERO);
-        thread::scope(|scope| {
-            let waiter = scope.spawn(|| match cell.acquire(Duration::ZERO, None, None) {
-                Ok(Lease::Token(token)) => Ok(Some(token)),
-                Ok(Lease::Authenticate(flight)) => {
-                    let _ = flight.end(Err(Error::new(ErrorKind::Connect, "again")));
-                    Ok(None)
-                }
-                Err(error) => Err(error),
-            });
-            match result {
-                Some(result) => drop(first.end(result)),
-                None => drop(first),
-            }
-            waiter.join().unwrap()
-        })
-    }
-
-    #[test]
-    fn waiters_share_what_the_flight_brings_and_take_over_when_its_time_was_up() {
-        // The waiter may also come after the flight has ended and then has one of its own: both are right.
-        assert!(waiter_gets(Some(Ok(token(Duration::ZERO, HOUR)))).unwrap().is_some());
-        for failure in [Some(Err(Error::new(ErrorKind::AuthFailed, "no"))), None] {
-            match waiter_gets(failure) {
-                Ok(own_flight) => assert!(own_flight.is_none()),
-                Err(error) => assert!(matches!(error.kind(), ErrorKind::AuthFailed | ErrorKind::Internal)),
-            }
-        }
-        assert!(waiter_gets(Some(Err(Error::new(ErrorKind::Timeout, "late")))).unwrap().is_none());
-    }
-
-    #[test]
-    fn a_waiter_keeps_its_deadline() {
-        let cell = TokenCell::default();
-        let _first = flight(&cell, Duration::ZERO);
-        let error = cell.acquire(Duration::ZERO, Some(Instant::now()), None).map(drop).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout);
-    }
-
-    #[test]
-    fn debug_shows_no_token() {
-        assert!(!format!("{:?}", token(Duration::ZERO, HOUR)).contains("t0k3n"));
-    }
-}
+mod tests;

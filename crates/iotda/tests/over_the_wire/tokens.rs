@@ -127,3 +127,44 @@ fn a_platform_that_refuses_every_token_ends_the_call() {
         ["/v5/device-auth", "messages/up", "/v5/device-auth", "messages/up", "/v5/device-auth", "messages/up"]
     );
 }
+
+#[test]
+fn every_refusal_of_a_token_is_answered_by_one_authentication_and_one_more_report() {
+    // As the page has it for messages and batches, from another server, and without a word.
+    for (status, body) in [
+        (401, r#"{"error_code":"IOTDA.000002","error_msg":"Authentication failed."}"#),
+        (401, "<html>Unauthorized</html>"),
+        (401, ""),
+        (403, r#"{"error_code":"IOTDA.000004","error_msg":"Invalid access token."}"#),
+    ] {
+        let server = crate::scripted::authenticated(move |request| match request.number {
+            2 => crate::scripted::answer(status, body),
+            _ => crate::scripted::answer(200, ""),
+        });
+        let client = server.client();
+        client.report_message(b"1", OPTIONS).unwrap();
+        assert_eq!(client.report_message(b"2", OPTIONS).unwrap().attempts, 2, "{status} {body}");
+        assert_eq!(
+            server.targets(),
+            ["/v5/device-auth", "messages/up", "messages/up", "/v5/device-auth", "messages/up"],
+            "{status} {body}"
+        );
+    }
+}
+
+#[test]
+fn a_platform_that_refuses_every_token_is_not_asked_for_one_by_every_report() {
+    let server = crate::scripted::authenticated(|_| crate::scripted::answer(401, ""));
+    let clock = Arc::new(TestClock { monotonic_s: AtomicI64::new(0) });
+    let client = Client::new(server.config().clock(Arc::clone(&clock) as Arc<dyn Clock>)).unwrap();
+    for second in 0..20 {
+        clock.monotonic_s.store(second, Ordering::SeqCst);
+        for _ in 0..10 {
+            let error = client.report_message(b"x", OPTIONS).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TokenRejected);
+            assert!(error.retry_after().is_some_and(|wait| !wait.is_zero()), "{error}");
+        }
+    }
+    let authentications = server.targets().iter().filter(|target| *target == "/v5/device-auth").count();
+    assert_eq!(authentications, 4, "one in five seconds");
+}
