@@ -37,7 +37,15 @@ pub struct Client {
 
 impl Client {
     /// Makes a client. Reads nothing and contacts nobody.
+    ///
+    /// A saved token ([`Config::token`]) that is damaged, or another device's, is left out with a warning in the log: the
+    /// device then authenticates.
     pub fn new(config: &Config) -> Result<Self> {
+        let watch = Arc::new(Watch::new(config.log.clone()));
+        Self::with_watch(config, &watch).inspect_err(|error| watch.log(Level::Error, || error.to_string()))
+    }
+
+    fn with_watch(config: &Config, watch: &Arc<Watch>) -> Result<Self> {
         let endpoint = config.endpoint.clone().ok_or_else(|| {
             Error::config("set the platform's address, https://host[:port]: no endpoint is configured")
         })?;
@@ -46,11 +54,10 @@ impl Client {
             .clone()
             .ok_or_else(|| Error::config("set the device's id and secret: no device is configured"))?;
         let origin = format!("https://{}", endpoint.authority());
-        let watch = Arc::new(Watch::new(config.log.clone()));
         let session = Session {
-            exchange: config.exchange(endpoint, Arc::clone(&watch))?,
+            exchange: config.exchange(endpoint, Arc::clone(watch))?,
             clock: Arc::clone(&config.clock),
-            monitor: Monitor::new(watch),
+            monitor: Monitor::new(Arc::clone(watch)),
             rules: Rules { timeout: config.timeout, patience: config.timing.patience, retry: config.retry },
             pace: Pace::new(config.rates.tenant),
             device_rate: config.rates.device,
@@ -65,10 +72,21 @@ impl Client {
 
     /// A client for another device that shares connections, TLS sessions and addresses with this one.
     pub fn open_device(&self, device_id: &str, secret: &[u8]) -> Result<Client> {
-        self.session.check_process()?;
-        let identity = Arc::new(Identity::new(device_id, secret)?);
-        let device = Device::new(identity, self.device.sign_type, self.session.device_rate);
-        Ok(Client { device: Arc::new(device), ..self.clone() })
+        self.open_device_with_token(device_id, secret, "")
+    }
+
+    /// The same, with a token that [`export_token`](Self::export_token) of such a client gave, used while it is valid; as
+    /// with [`Config::token`], a damaged one is left out. Empty: none.
+    pub fn open_device_with_token(&self, device_id: &str, secret: &[u8], saved: &str) -> Result<Client> {
+        self.noting(|| {
+            self.session.check_process()?;
+            let identity = Arc::new(Identity::new(device_id, secret)?);
+            let device = Device::new(identity, self.device.sign_type, self.session.device_rate);
+            if !saved.is_empty() {
+                restore(&self.session, &device, saved);
+            }
+            Ok(Client { device: Arc::new(device), ..self.clone() })
+        })
     }
 
     /// The id of the device that this client reports for.
@@ -79,29 +97,52 @@ impl Client {
     /// Authenticates, unless a valid token is cached: then [`Delivery::http_status`] is 0. Reports do it when they need
     /// to; this shows early whether endpoint, certificates, device id and secret are right.
     pub fn authenticate(&self, options: CallOptions) -> Result<Delivery> {
-        let call = self.start(options)?;
-        let mut request = Request::default();
-        authorize::token(&self.session, &self.device, &call, &mut request)?;
-        Ok(Delivery { http_status: request.authenticated.unwrap_or(0), attempts: 0 })
+        self.noting(|| {
+            let call = self.start(options)?;
+            let mut request = Request::default();
+            authorize::token(&self.session, &self.device, &call, &mut request)?;
+            Ok(Delivery { http_status: request.authenticated.unwrap_or(0), attempts: 0 })
+        })
     }
 
     /// Reports properties of the device itself.
     pub fn report_properties(&self, services: &[Service<'_>], options: CallOptions) -> Result<Delivery> {
-        self.session.check_process()?;
-        self.report(Target::Properties, &encode::properties_body(services)?, options)
+        self.noting(|| {
+            self.session.check_process()?;
+            self.report(Target::Properties, &encode::properties_body(services)?, options)
+        })
     }
 
     /// Reports properties by a request body that the caller wrote, `{"services":[…]}`. It is checked and
     /// sent as it is.
     pub fn report_properties_json(&self, json: &str, options: CallOptions) -> Result<Delivery> {
-        self.session.check_process()?;
-        validate::check_properties(json)?;
-        self.report(Target::Properties, json.as_bytes(), options)
+        self.noting(|| {
+            self.session.check_process()?;
+            validate::check_properties(json)?;
+            self.report(Target::Properties, json.as_bytes(), options)
+        })
     }
 
     /// Reports a message: any bytes, also none.
     pub fn report_message(&self, data: &[u8], options: CallOptions) -> Result<Delivery> {
-        self.report(Target::Message, data, options)
+        self.noting(|| self.report(Target::Message, data, options))
+    }
+
+    /// What [`report_properties`](Self::report_properties) would refuse without sending anything: for a program that
+    /// keeps reports to send them later. It contacts nobody and needs no client.
+    pub fn check_properties(services: &[Service<'_>]) -> Result<()> {
+        check_size(Target::Properties, &encode::properties_body(services)?)
+    }
+
+    /// The same for [`report_properties_json`](Self::report_properties_json).
+    pub fn check_properties_json(json: &str) -> Result<()> {
+        validate::check_properties(json)?;
+        check_size(Target::Properties, json.as_bytes())
+    }
+
+    /// The same for [`report_message`](Self::report_message).
+    pub fn check_message(data: &[u8]) -> Result<()> {
+        check_size(Target::Message, data)
     }
 
     /// Reports properties of child devices of this gateway, any number in one call.
@@ -131,7 +172,10 @@ impl Client {
     }
 
     /// The token, to be kept over a restart: a device that wakes, reports and sleeps then authenticates once
-    /// a day. Give it to [`Config::token`]. It is as secret as the device's secret. `None`: there is none.
+    /// a day. Give it to [`Config::token`] or [`open_device_with_token`](Self::open_device_with_token). It is as secret
+    /// as the device's secret, and not wiped when it is dropped. `None`: there is none.
+    ///
+    /// The text of one token is always the same; [`tokens_issued`](Self::tokens_issued) says when there is another.
     pub fn export_token(&self) -> Option<String> {
         saved_token::save(&self.device.token, self.device_id(), self.session.clock.monotonic())
     }
@@ -160,21 +204,15 @@ impl Client {
 
     fn report(&self, target: Target, body: &[u8], options: CallOptions) -> Result<Delivery> {
         let mut call = self.start(options)?;
-        if body.len() >= BODY_LIMIT {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!(
-                    "send less at a time: {} has {} bytes, and the platform takes less than {BODY_LIMIT} (1 MB)",
-                    target.what(),
-                    body.len()
-                ),
-            ));
-        }
+        check_size(target, body)?;
         let result = deliver(&self.session, &self.device, target, body, &mut call);
         let attempts = call.attempts;
-        result
-            .map(|http_status| Delivery { http_status, attempts })
-            .map_err(|error| self.failed(error.with_attempts(attempts)))
+        result.map(|http_status| Delivery { http_status, attempts }).map_err(|error| error.with_attempts(attempts))
+    }
+
+    /// Makes a call, and notes it if it fails, whatever for.
+    fn noting<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
+        call().map_err(|error| self.failed(error))
     }
 
     fn note(&self, report: BatchReport) -> BatchReport {
@@ -198,6 +236,21 @@ fn restore(session: &Session, device: &Device, saved: &str) {
             .monitor
             .log(Level::Warning, || format!("device \"{}\" will authenticate: its saved token {why}", device.id())),
     }
+}
+
+/// Whether the platform takes a body of this size.
+fn check_size(target: Target, body: &[u8]) -> Result<()> {
+    if body.len() < BODY_LIMIT {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::TooLarge,
+        format!(
+            "send less at a time: {} has {} bytes, and the platform takes less than {BODY_LIMIT} (1 MB)",
+            target.what(),
+            body.len()
+        ),
+    ))
 }
 
 impl fmt::Debug for Client {

@@ -2,6 +2,7 @@
 //! sockets on the loopback.
 
 mod batches;
+mod bookkeeping;
 mod by_ureq;
 mod connections;
 mod device;

@@ -1,0 +1,153 @@
+//! What a client keeps, counts and logs: saved tokens, counters, one line for each failure.
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use iotda::{CallOptions, Client, Config, ErrorKind};
+
+use crate::device::{self, ID, SECRET, at_once, authentications, config, platform};
+
+const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+
+/// Keeps every line.
+#[derive(Debug, Default)]
+struct Lines(Mutex<Vec<String>>);
+
+impl iotda::Log for Lines {
+    fn log(&self, _level: iotda::Level, message: &str) {
+        self.0.lock().unwrap().push(message.to_owned());
+    }
+}
+
+/// Accepts connections and never says a word.
+fn silent() -> (Config, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = Config::new();
+    config.endpoint(&format!("https://{}", listener.local_addr().unwrap())).unwrap();
+    config.device(ID, SECRET).unwrap().ca_pem(platform().ca_pem().as_bytes()).unwrap();
+    (config, listener)
+}
+
+#[test]
+fn a_saved_token_that_is_damaged_is_a_warning_and_an_authentication() {
+    let platform = platform();
+    let client = device::client(&platform);
+    client.report_message(b"x", OPTIONS).unwrap();
+    let saved = client.export_token().unwrap();
+    let cut = &saved[..saved.len() - 3];
+    let other = saved.replace(ID, "other");
+    for (text, warnings, expected) in [
+        (format!("{saved}\n"), 0, 0),
+        (cut.to_owned(), 1, 1),
+        (saved.replace(' ', "  "), 1, 1),
+        (other, 1, 1),
+        ("iotda-token-1 gateway_1 99999999999999 t0k3n".to_owned(), 1, 1),
+        ("\u{1F600}".to_owned(), 1, 1),
+    ] {
+        let lines = Arc::new(Lines::default());
+        let mut config = config(&platform);
+        config.token(&text).log(iotda::Level::Warning, Arc::clone(&lines) as Arc<dyn iotda::Log>);
+        let before = authentications(&platform);
+        let restarted = Client::new(&config).unwrap();
+        restarted.report_message(b"y", OPTIONS).unwrap();
+        assert_eq!(authentications(&platform) - before, expected, "{text}");
+        let lines = lines.0.lock().unwrap();
+        assert_eq!(lines.len(), warnings, "{lines:?}");
+        assert!(lines.iter().all(|line| line.contains("saved token") && !line.contains(text.trim())), "{lines:?}");
+        // The same for a device that is opened.
+        let opened = client.open_device_with_token(ID, SECRET, &text).unwrap();
+        opened.report_message(b"z", OPTIONS).unwrap();
+        assert_eq!(authentications(&platform) - before, 2 * expected, "{text}");
+        assert_eq!(opened.tokens_issued(), expected as u64);
+    }
+}
+
+#[test]
+fn nothing_is_counted_that_was_not_sent() {
+    // In the handshake, and where nothing listens.
+    let (silent, _listener) = silent();
+    let mut refusing = silent.clone();
+    refusing.endpoint(&format!("https://{}", iotda_http::fixtures::closed_port())).unwrap();
+    for (mut config, kind) in [(silent, ErrorKind::Timeout), (refusing, ErrorKind::Connect)] {
+        // With a token, so that it is the report that meets it.
+        config.token(&saved_token()).retry(at_once(2)).unwrap().timeout(Duration::from_millis(300)).unwrap();
+        let client = Client::new(&config).unwrap();
+        let error = client.report_message(b"x", OPTIONS).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        let stats = client.stats();
+        assert_eq!((error.attempts(), stats.requests, stats.authentications, stats.body_bytes_sent), (0, 0, 0, 0));
+        assert!(!error.may_have_arrived(), "{error}");
+    }
+}
+
+/// A token of [`ID`] that a platform issued.
+fn saved_token() -> String {
+    let platform = platform();
+    let client = device::client(&platform);
+    client.authenticate(OPTIONS).unwrap();
+    client.export_token().unwrap()
+}
+
+#[test]
+fn an_authentication_from_memory_has_no_status_and_every_new_token_is_counted() {
+    let platform = platform();
+    let client = device::client(&platform);
+    assert_eq!((client.tokens_issued(), client.export_token()), (0, None));
+    assert_eq!(client.authenticate(OPTIONS).unwrap(), iotda::Delivery { http_status: 200, attempts: 0 });
+    assert_eq!(client.authenticate(OPTIONS).unwrap(), iotda::Delivery::default());
+    let saved = client.export_token();
+    client.report_message(b"x", OPTIONS).unwrap();
+    assert_eq!((client.tokens_issued(), client.export_token()), (1, saved));
+    platform.expire_tokens();
+    client.report_message(b"x", OPTIONS).unwrap();
+    assert_eq!(client.tokens_issued(), 2);
+}
+
+#[test]
+fn every_failure_is_logged_once_and_names_its_device_once() {
+    let platform = platform();
+    let lines = Arc::new(Lines::default());
+    let mut config = config(&platform);
+    config.log(iotda::Level::Error, Arc::clone(&lines) as Arc<dyn iotda::Log>);
+    let client = Client::new(&config).unwrap();
+    let wrong = client.open_device("device_2", b"not the secret").unwrap();
+    let bad = iotda::Service { service_id: "s", properties: "{", event_time_ms: None };
+    let errors = [
+        client.report_properties(&[bad], OPTIONS).unwrap_err(),
+        client.report_properties_json("[]", OPTIONS).unwrap_err(),
+        client.report_message(&vec![0; 2_000_000], OPTIONS).unwrap_err(),
+        client.report_batch(&[], OPTIONS).result.unwrap_err(),
+        client.report_batch_json("", OPTIONS).result.unwrap_err(),
+        client.open_device("no id", b"x").map(drop).unwrap_err(),
+        client.open_device("device_3", b"").map(drop).unwrap_err(),
+        wrong.authenticate(OPTIONS).unwrap_err(),
+        wrong.report_message(b"x", OPTIONS).unwrap_err(),
+    ];
+    let mut incomplete = Config::new();
+    incomplete.log(iotda::Level::Error, Arc::clone(&lines) as Arc<dyn iotda::Log>);
+    let no_endpoint = Client::new(&incomplete).unwrap_err();
+    let lines = lines.0.lock().unwrap();
+    assert_eq!(lines.len(), errors.len() + 1, "{lines:#?}");
+    for (line, error) in lines.iter().zip(errors.iter().chain([&no_endpoint])) {
+        assert!(line.ends_with(error.message()), "{line} of {error}");
+        for device in [ID, "device_2", "device_3"] {
+            assert!(line.matches(&format!("device \"{device}\"")).count() <= 1, "{line}");
+        }
+        assert!(error.message().len() < 256, "{error}");
+    }
+    assert!(errors[7].message().starts_with("check the device's id and secret"), "{}", errors[7]);
+}
+
+#[test]
+fn reports_can_be_checked_without_sending_them() {
+    let service = |properties| iotda::Service { service_id: "s", properties, event_time_ms: None };
+    Client::check_properties(&[service(r#"{"a":1}"#)]).unwrap();
+    assert_eq!(Client::check_properties(&[service("{")]).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(iotda::limits::BODY_LIMIT));
+    assert_eq!(Client::check_properties(&[service(&large)]).unwrap_err().kind(), ErrorKind::TooLarge);
+    Client::check_properties_json(r#"{"services":[{"service_id":"s","properties":{}}]}"#).unwrap();
+    assert_eq!(Client::check_properties_json("{}").unwrap_err().kind(), ErrorKind::InvalidArgument);
+    Client::check_message(b"").unwrap();
+    assert_eq!(Client::check_message(&vec![0; 2_000_000]).unwrap_err().kind(), ErrorKind::TooLarge);
+}
