@@ -77,8 +77,11 @@ fn time_faults_end_with_the_call() {
         let outcome = client.report_message(&vec![0; 1_000_000], OPTIONS).map(drop);
         platform.clear_faults();
         match outcome {
-            // A text without an end is no answer of the platform's, whatever its status.
-            Err(error) if shown.contains("ndless") => assert_eq!(error.kind(), ErrorKind::Protocol, "{shown}: {error}"),
+            // A text without an end is no answer of the platform's, whatever its status; on a machine that is busy, so
+            // much of it does not come in time.
+            Err(error) if shown.contains("ndless") => {
+                assert!(matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Timeout), "{shown}: {error}");
+            }
             Err(error) => assert_eq!(error.kind(), ErrorKind::Timeout, "{shown}: {error}"),
             // The status of a success had come; only its body, which says nothing, never ended.
             Ok(()) => assert!(shown.contains("Body") || shown.contains("ndless"), "{shown}"),
