@@ -1,5 +1,23 @@
 //! Times as HTTP writes them (RFC 9110 section 5.6.7), and days as messages do.
 
+/// The last time that was read: the answers of one second have the same, and reading it takes longer than comparing.
+#[derive(Default)]
+pub(crate) struct Dates {
+    text: [u8; 29],
+    unix_ms: Option<i64>,
+}
+
+impl Dates {
+    /// As [`unix_ms`].
+    pub(crate) fn unix_ms(&mut self, text: &[u8]) -> Option<i64> {
+        if text != self.text {
+            let text = text.try_into().ok()?;
+            *self = Dates { text, unix_ms: unix_ms(&text) };
+        }
+        self.unix_ms
+    }
+}
+
 /// The time of a `Date` header in its one preferred form, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section
 /// 5.6.7); the obsolete forms are not worth their trouble.
 pub(crate) fn unix_ms(text: &[u8]) -> Option<i64> {
@@ -74,6 +92,22 @@ mod tests {
             "Sun, +6 Nov 1994 08:49:37 GMT",
         ] {
             assert_eq!(unix_ms(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_date_is_remembered_and_no_other() {
+        let mut dates = Dates::default();
+        let (one, two) = (b"Sun, 06 Nov 1994 08:49:37 GMT", b"Sun, 06 Nov 1994 08:49:38 GMT");
+        for (text, expected) in [
+            (&one[..], Some(784_111_777_000)),
+            (one, Some(784_111_777_000)),
+            (two, Some(784_111_778_000)),
+            (b"Sun, 06 Nov 1994 08:49:38 UTC", None),
+            (b"", None),
+            (one, Some(784_111_777_000)),
+        ] {
+            assert_eq!(dates.unix_ms(text), expected);
         }
     }
 

@@ -10,7 +10,8 @@ use httparse::{ParserConfig, Status};
 
 use crate::body::Framing;
 use crate::clock::Clock;
-use crate::{date, lenient};
+use crate::date::{self, Dates};
+use crate::lenient;
 
 /// The fields of an ordinary head; one with more is read by `lenient`.
 const FIELDS_MAX: usize = 128;
@@ -104,10 +105,10 @@ struct Fields {
 }
 
 impl Fields {
-    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
+    fn take(&mut self, name: &[u8], value: &[u8], dates: &mut Dates) -> Result<(), &'static str> {
         match Field::named(name) {
             Some(Field::ContentLength) => self.content_length(value)?,
-            Some(Field::Date) => self.server_time_ms = date::unix_ms(value),
+            Some(Field::Date) => self.server_time_ms = dates.unix_ms(value),
             Some(Field::Connection) => {
                 self.close |= has_token(value, "close");
                 self.keep_alive |= has_token(value, "keep-alive");
@@ -165,18 +166,18 @@ impl Fields {
 }
 
 /// Reads a head, if `input` holds the whole of it, and returns how long it is. `Err` says why it is none.
-pub(crate) fn parse(input: &[u8]) -> Result<Option<(usize, Head)>, &'static str> {
+pub(crate) fn parse(input: &[u8], dates: &mut Dates) -> Result<Option<(usize, Head)>, &'static str> {
     let mut headers = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);
     let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, input, &mut headers);
     let length = match parsed {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) => return Ok(None),
-        Err(_) => return parse_leniently(input),
+        Err(_) => return parse_leniently(input, dates),
     };
     let mut fields = Fields::default();
     for field in response.headers.iter() {
-        fields.take(field.name.as_bytes(), field.value)?;
+        fields.take(field.name.as_bytes(), field.value, dates)?;
     }
     match response.code {
         Some(status @ 100..) => {
@@ -187,11 +188,11 @@ pub(crate) fn parse(input: &[u8]) -> Result<Option<(usize, Head)>, &'static str>
 }
 
 #[cold]
-fn parse_leniently(input: &[u8]) -> Result<Option<(usize, Head)>, &'static str> {
+fn parse_leniently(input: &[u8], dates: &mut Dates) -> Result<Option<(usize, Head)>, &'static str> {
     let Some(head) = lenient::parse(input)? else { return Ok(None) };
     let mut fields = Fields::default();
     for (name, value) in &head.fields {
-        fields.take(name, value)?;
+        fields.take(name, value, dates)?;
     }
     Ok(Some((head.length, fields.head(head.status, head.is_1_0, true))))
 }
@@ -232,8 +233,12 @@ fn has_token(value: &[u8], token: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn read(input: &[u8]) -> Result<Option<(usize, Head)>, &'static str> {
+        parse(input, &mut Dates::default())
+    }
+
     fn head(text: &str) -> Head {
-        let (length, head) = parse(text.as_bytes()).unwrap().unwrap();
+        let (length, head) = read(text.as_bytes()).unwrap().unwrap();
         assert_eq!(length, text.find("\r\n\r\n").unwrap() + 4);
         head
     }
@@ -293,7 +298,7 @@ mod tests {
     fn a_head_that_is_not_there_yet_or_is_none() {
         let whole = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
         for end in 0..whole.len() {
-            assert_eq!(parse(&whole.as_bytes()[..end]), Ok(None), "{end}");
+            assert_eq!(read(&whole.as_bytes()[..end]), Ok(None), "{end}");
         }
         for text in [
             "SSH-2.0-OpenSSH_9.2\r\n\r\n",
@@ -305,7 +310,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
             "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         ] {
-            assert!(parse(text.as_bytes()).is_err(), "{text}");
+            assert!(read(text.as_bytes()).is_err(), "{text}");
         }
     }
 

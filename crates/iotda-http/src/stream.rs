@@ -14,6 +14,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::body::Framing;
 use crate::bounds::Bounds;
 use crate::clock::Clock;
+use crate::date::Dates;
 use crate::error::{Arrived, Error, Kind, Result, io_error};
 use crate::exchange::Answer;
 use crate::explain::explain_open;
@@ -40,6 +41,7 @@ pub(crate) struct Stream {
     opened: Instant,
     input: Input,
     records: Records,
+    dates: Dates,
     /// Plaintext that TLS holds and has not handed out.
     decrypted: usize,
     /// Answers that this connection has brought before the present request.
@@ -77,6 +79,7 @@ impl Stream {
             opened,
             input: Input::default(),
             records,
+            dates: Dates::default(),
             decrypted: 0,
             answered: 0,
             request: Request::default(),
@@ -216,7 +219,7 @@ impl Stream {
     fn read_head(&mut self, bounds: &Bounds<'_>) -> Result<Head> {
         loop {
             if !self.input.is_empty() {
-                let parsed = response::parse(self.input.bytes()).map_err(|why| {
+                let parsed = response::parse(self.input.bytes(), &mut self.dates).map_err(|why| {
                     Error::new(Kind::Protocol, format!("{} did not answer in HTTP: {why}", self.peer))
                 })?;
                 match parsed {

@@ -31,7 +31,17 @@ const REFRESH_SHARE: u32 = 10;
 
 /// A token that is valid now, from memory or by an authentication, this call's or another's.
 pub(crate) fn token(session: &Session, device: &Device, call: &Call, request: &mut Request) -> Result<Arc<Token>> {
-    let now = session.clock.monotonic();
+    token_at(session.clock.monotonic(), session, device, call, request)
+}
+
+/// The same, for whoever knows the time.
+pub(crate) fn token_at(
+    now: Duration,
+    session: &Session,
+    device: &Device,
+    call: &Call,
+    request: &mut Request,
+) -> Result<Arc<Token>> {
     match device.token.acquire(now, call.deadline, call.cancel.as_ref())? {
         Lease::Token(token) => Ok(token),
         Lease::Authenticate(flight) => authenticate(session, device, flight, call, request),

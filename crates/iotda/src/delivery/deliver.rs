@@ -98,8 +98,11 @@ fn attempt(
     request: &mut Request,
     last: &Answered,
 ) -> Result<Attempt> {
-    let mut token = authorize::token(session, device, call, request)?;
-    let (mut place, waited) = keep_pace(session, device, pace::units(body.len()), call, last)?;
+    // One look at the clock serves both: a token from memory takes no time, and after an authentication the pace is at
+    // most asked a little early.
+    let now = session.clock.monotonic();
+    let mut token = authorize::token_at(now, session, device, call, request)?;
+    let (mut place, waited) = keep_pace(session, device, pace::units(body.len()), call, last, now)?;
     if waited {
         // The token may have expired meanwhile.
         token = authorize::token(session, device, call, request)?;
@@ -149,8 +152,8 @@ fn keep_pace<'a>(
     units: f64,
     call: &Call,
     last: &Answered,
+    mut now: Duration,
 ) -> Result<(Place<'a, 2>, bool)> {
-    let mut now = session.clock.monotonic();
     let mut place =
         pace::reserve(paces(session, device), now, units, || call.time_left()).map_err(|wait| too_late(wait, last))?;
     let mut waited = false;
