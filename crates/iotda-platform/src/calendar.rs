@@ -23,7 +23,7 @@ pub(crate) fn hour_of(unix_ms: i64) -> i64 {
 }
 
 /// Unix milliseconds of an event time, `yyyy-MM-dd'T'HH:mm:ss.SSS'Z'`. `None` for anything else, be it ever so close:
-/// the platform puts its own time in the place of those.
+/// the platform uses its own time instead.
 pub(crate) fn parse_event_time(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     if bytes.len() != 24 {

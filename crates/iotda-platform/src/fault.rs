@@ -1,5 +1,5 @@
 //! Faults as values: what the platform does wrong, to whom and how often. The kinds and their parameters are in
-//! `kind`, the answers that can be put in the place of the platform's own in `answer`, the text forms in `grammar`, and
+//! `kind`, the answers that can be given instead of the platform's own in `answer`, the text forms in `grammar`, and
 //! which request meets which fault is for `armed` to say. How one is carried out is left to `server`.
 
 mod answer;
@@ -137,7 +137,7 @@ impl Fault {
         Kind::OldTls { version, reply }.into()
     }
 
-    /// The server speaks plain HTTP in the place of TLS.
+    /// The server speaks plain HTTP instead of TLS.
     pub fn plain_http() -> Self {
         Kind::PlainHttp {}.into()
     }
@@ -190,7 +190,7 @@ impl Fault {
 
 /// Faults of answers.
 impl Fault {
-    /// This answer is given in the place of the platform's own. The request is not looked at.
+    /// This answer is given instead of the platform's own. The request is not looked at.
     pub fn answer(answer: InjectedAnswer) -> Self {
         Kind::Answer(answer).into()
     }
@@ -216,7 +216,7 @@ impl Fault {
         Kind::ContentLength { off_by }.into()
     }
 
-    /// The body comes in chunks of so many bytes. If it is unterminated, the connection is closed in the place of the
+    /// The body comes in chunks of so many bytes. If it is unterminated, the connection is closed instead of the
     /// last chunk.
     pub fn chunked(chunk: usize, unterminated: bool) -> Self {
         Kind::Chunked { chunk, unterminated }.into()
@@ -242,7 +242,7 @@ impl Fault {
         Kind::ManyHeaders { count }.into()
     }
 
-    /// This text is sent in the place of an answer, and the connection closed.
+    /// This text is sent instead of an answer, and the connection closed.
     pub fn garbage(text: impl Into<String>) -> Self {
         Kind::Garbage { text: text.into() }.into()
     }
@@ -262,7 +262,7 @@ impl Fault {
         Kind::Endless { form }.into()
     }
 
-    /// These pieces are sent in the place of the answer, byte for byte. The rules are kept; what they made of the
+    /// These pieces are sent instead of the answer, byte for byte. The rules are kept; what they made of the
     /// request is in its record. Without `close` the connection goes on, whatever the client makes of the bytes.
     pub fn raw(pieces: impl IntoIterator<Item = Piece>, close: Option<Close>) -> Self {
         Kind::Raw { send: pieces.into_iter().collect(), close }.into()

@@ -15,7 +15,7 @@
 //! # Ok::<(), iotda_platform::Error>(())
 //! ```
 //!
-//! It does wrong what it is told to do wrong: see [Faults](#faults).
+//! It misbehaves on request: see [Faults](#faults).
 //!
 //! # The rules
 //! A request passes these steps, and the first that refuses it decides the answer:
@@ -44,10 +44,10 @@
 //! silent for too long ([`Timeouts`]).
 //!
 //! # Where the page is silent
-//! These are choices of ours; the real platform may differ.
+//! These are our own choices; the real platform may differ.
 //!
 //! - It is strict: members that the page does not list, members and properties given twice, empty lists, empty service
-//!   IDs and values of another type are refused, as is `null` in the place of a value that is left out.
+//!   IDs and values of another type are refused, as is `null` instead of a value that is left out.
 //! - What does not fit the product's model is thrown away after a 200, as the vendor's manual says: service by service, the
 //!   others are kept. The request's record says why. [`PlatformBuilder::strict_model`] refuses the request instead.
 //!   `required`, `step` and `method` of a model are read, and no report is held to them; a `DateTime` may have any form.
@@ -146,7 +146,7 @@
 //! | `wait_ms` | all | waits so long, at most 600,000 ms, until there is something to list |
 //!
 //! # Faults
-//! The platform can be told to do wrong what goes wrong in the field, so that a client can be held against it:
+//! The platform does wrong what goes wrong in the field, on request, so that a client can be tested against it:
 //!
 //! ```
 //! use iotda_platform::{Fault, InjectedAnswer, Platform, RetryAfter, Route};
@@ -213,7 +213,7 @@
 //! | `handshake_stall` | `after`: `client_hello`, `server_hello`, `certificate`, `server_key_exchange`, `server_hello_done`; \[`for_ms`\] | sends nothing of the handshake beyond this message | `{"kind":"handshake_stall","after":"client_hello","for_ms":5000}` |
 //! | `certificate` | `show`: `expired`, `wrong_name`, `unknown_ca` | shows this certificate | `{"kind":"certificate","show":"expired"}` |
 //! | `old_tls` | `version`: `1.0`, `1.1`; \[`reply`\]: `alert`, `server_hello` | speaks this version alone, and says so by an alert (`protocol_version`) or a ServerHello | `{"kind":"old_tls","version":"1.0","reply":"server_hello"}` |
-//! | `plain_http` | | speaks plain HTTP in the place of TLS | `{"kind":"plain_http"}` |
+//! | `plain_http` | | speaks plain HTTP instead of TLS | `{"kind":"plain_http"}` |
 //! | `tls_alert` | `alert`; \[`after`\] as for `handshake_stall`: `client_hello` if it is left out | sends the fatal alert of this number after this message and ends the connection | `{"kind":"tls_alert","alert":40}` |
 //! | *reading*: the request is not looked at. For a call or a device it is done when the head has come, and to no authentication if it is for a device | | | |
 //! | `request_cut` | `after`; \[`close`\] | ends the connection when so many bytes of the request have come, head and body counted. The request is not recorded | `{"kind":"request_cut","after":100,"close":"reset"}` |
@@ -224,7 +224,7 @@
 //! | `token_expired` | \[`grace`\] | makes the sender's tokens invalid, with `grace` in 30 s | `{"kind":"token_expired","grace":true}` |
 //! | `token_rotated` | | issues a new token to somebody else who has the sender's secret: the earlier ones have 30 s | `{"kind":"token_rotated","times":1}` |
 //! | *answers*: the request is not looked at | | | |
-//! | `answer` | `status` or a documented `code`, or both; \[`text`\] beside the code; \[`body`\] or \[`body_hex`\] in the place of the JSON of both; \[`headers`\]: a list of `["name", "value"]`; \[`content_type`\]; \[`retry_after`\]: seconds, `{"date_in_s": 60}` for an HTTP date, or any text; \[`location`\]; \[`close`\]: the connection is kept if it is left out | answers this. The library has [`Fault::refusal`] and [`Fault::status`] for the plain ones | `{"kind":"answer","status":502,"body":"<html>Bad Gateway</html>"}` |
+//! | `answer` | `status` or a documented `code`, or both; \[`text`\] beside the code; \[`body`\] or \[`body_hex`\] instead of the JSON of both; \[`headers`\]: a list of `["name", "value"]`; \[`content_type`\]; \[`retry_after`\]: seconds, `{"date_in_s": 60}` for an HTTP date, or any text; \[`location`\]; \[`close`\]: the connection is kept if it is left out | answers this. The library has [`Fault::refusal`] and [`Fault::status`] for the plain ones | `{"kind":"answer","status":502,"body":"<html>Bad Gateway</html>"}` |
 //! | *the clock* | | | |
 //! | `date` | `off_s` | the `Date` header is off by so many seconds | `{"kind":"date","off_s":-86400}` |
 //! | *the form of the answer*: the rules are kept | | | |
@@ -234,10 +234,10 @@
 //! | `continue_first` | \[`count`\] | sends `100 Continue` before the answer, so many times | `{"kind":"continue_first","count":2}` |
 //! | `huge_header` | `bytes` | one header field has a value of this size | `{"kind":"huge_header","bytes":100000}` |
 //! | `many_headers` | `count` | so many header fields more | `{"kind":"many_headers","count":1000}` |
-//! | `garbage` | `text` | sends this in the place of an answer and closes | `{"kind":"garbage","text":"SSH-2.0-x\r\n"}` |
+//! | `garbage` | `text` | sends this instead of an answer and closes | `{"kind":"garbage","text":"SSH-2.0-x\r\n"}` |
 //! | `trailing` | \[`text`\] | sends this after the answer; if it is left out, the answer once more ([`Fault::duplicate`]) | `{"kind":"trailing"}` |
 //! | `endless` | \[`form`\]: `chunked`, `length`, `close` | the body never ends; it says that it is chunked, or of the largest length, or nothing | `{"kind":"endless","form":"length"}` |
-//! | `raw` | `send`: a list of `{"text":"…"}`, `{"hex":"efbbbf"}`, `{"repeat":{"text":"x","count":70000}}`, `"answer"` and `"body"` (the platform's own), `{"pause_ms":10}`; \[`close`\]: the connection is kept if it is left out | sends these bytes in the place of the answer. What stands between two pauses is written together: up to 16 KB are one TLS record | `{"kind":"raw","send":["answer",{"pause_ms":10},{"text":"more"}]}` |
+//! | `raw` | `send`: a list of `{"text":"…"}`, `{"hex":"efbbbf"}`, `{"repeat":{"text":"x","count":70000}}`, `"answer"` and `"body"` (the platform's own), `{"pause_ms":10}`; \[`close`\]: the connection is kept if it is left out | sends these bytes instead of the answer. What stands between two pauses is written together: up to 16 KB are one TLS record | `{"kind":"raw","send":["answer",{"pause_ms":10},{"text":"more"}]}` |
 //! | *the delivery of the answer*: the rules are kept | | | |
 //! | `delay` | `before`: `header`, `body`; \[`for_ms`\] | sends nothing before the header, or between header and body | `{"kind":"delay","before":"header","for_ms":3000}` |
 //! | `drip` | `every_ms` | sends byte by byte, each in a TLS record of its own | `{"kind":"drip","every_ms":1000}` |

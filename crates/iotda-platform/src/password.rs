@@ -13,7 +13,7 @@ fn password(secret: &[u8], timestamp: &str) -> String {
     hex::encode(&mac.finalize().into_bytes())
 }
 
-/// Whether `given` is the password that `secret` makes at `timestamp`, in a time that does not tell how much of it is
+/// Whether `given` is the password that `secret` makes at `timestamp`, in a time that does not show how much of it is
 /// right.
 pub(crate) fn is_right(given: &str, secret: &[u8], timestamp: &str) -> bool {
     password(secret, timestamp).as_bytes().ct_eq(given.as_bytes()).into()

@@ -8,7 +8,7 @@ use serde::Serialize;
 pub(crate) struct Refusal {
     pub(crate) status: u16,
     pub(crate) code: &'static str,
-    /// The text of the page's table: what a device is told.
+    /// The text of the page's table: what a device gets to see.
     pub(crate) text: String,
     /// What exactly is wrong, for the person who writes the client. It is recorded and never sent: the platform does
     /// not say it either.

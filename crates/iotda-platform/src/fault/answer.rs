@@ -1,4 +1,4 @@
-//! The answers that a fault puts in the place of the platform's own.
+//! The answers that a fault gives instead of the platform's own.
 
 use super::kind::Close;
 use super::raw::digits;

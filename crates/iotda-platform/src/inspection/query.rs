@@ -165,7 +165,7 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|digit| digit.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// Takes the percent signs out (RFC 3986 section 2.1), and the plus signs that forms put in the place of spaces.
+/// Decodes percent signs (RFC 3986 section 2.1), and the plus signs that forms write for spaces.
 fn decode(text: &str) -> Result<String, String> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes().iter();

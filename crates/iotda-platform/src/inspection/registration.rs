@@ -203,7 +203,7 @@ pub(super) fn remove_device(state: &State, device_id: &str) -> Answer {
     }
 }
 
-/// Secrets are told once, when a device is registered.
+/// Secrets are shown once, when a device is registered.
 pub(super) fn list_devices(registry: &Registry, query: &Query) -> String {
     let chosen = registry.devices().filter(|device| query.finds(&[device.id().as_bytes()]));
     let devices = chosen.take(query.limit.unwrap_or(usize::MAX)).map(|device| Registered {

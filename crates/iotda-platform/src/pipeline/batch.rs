@@ -174,11 +174,11 @@ mod tests {
     fn a_report_for_each_child() {
         let body = json!({ "devices": [child("child_1"), child("child_0")] }).to_string();
         let reports = validate(&registry(), true, "gateway", body.as_bytes(), 77).expect("a good batch").reports;
-        let told: Vec<_> = reports
+        let reported: Vec<_> = reports
             .iter()
             .map(|report| (report.reporter.as_str(), report.device_id.as_str(), report.received_at_ms))
             .collect();
-        assert_eq!(told, [("gateway", "child_1", 77), ("gateway", "child_0", 77)]);
+        assert_eq!(reported, [("gateway", "child_1", 77), ("gateway", "child_0", 77)]);
         assert_eq!(reports[0].services[0].properties, r#"{"a":1}"#);
     }
 }

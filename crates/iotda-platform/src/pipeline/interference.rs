@@ -42,7 +42,7 @@ pub(crate) fn expire_tokens(state: &State, target: &Target, grace: bool) {
     }
 }
 
-/// Issues a token to the sender that nobody is told.
+/// Issues a token to the sender that nobody gets.
 pub(crate) fn rotate_token(state: &State, target: &Target) {
     let Some(device_id) = &target.device_id else { return };
     if state.registry().device(device_id).is_some() {
@@ -75,7 +75,7 @@ pub(crate) fn answer_instead(
     let mut record = record(request, target.route.unwrap_or_default(), target.device_id, now_ms);
     record.status = answer.status;
     record.error_code = injected.and_then(InjectedAnswer::code_sent).map(str::to_owned);
-    record.reason = Some("a fault was done to it in the place of the rules".to_owned());
+    record.reason = Some("a fault decided the answer, not the rules".to_owned());
     record.faults = faults;
     // Where a file cannot be written, the fault is done all the same.
     let mut journal = state.journal();

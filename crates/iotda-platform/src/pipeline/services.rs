@@ -268,7 +268,7 @@ mod tests {
         ]
     }
 
-    /// The page's two tables, told once more over a tree of values.
+    /// The page's two tables, once more, over a tree of values.
     fn is_a_property_report(body: &Value) -> bool {
         let is_service = |service: &Value| {
             service.as_object().is_some_and(|service| {

@@ -64,7 +64,7 @@ impl Gate {
         !self.held.is_empty()
     }
 
-    /// Puts other bytes in the place of those that are held back.
+    /// Replaces what is held back.
     pub(super) fn replace_held(&mut self, bytes: Vec<u8>) {
         self.partial.clear();
         self.held = bytes;

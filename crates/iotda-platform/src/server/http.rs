@@ -36,7 +36,7 @@ enum Order {
     Cut(Close),
 }
 
-/// One connection, and what those who serve a request on it tell each other.
+/// One connection, and what those who serve a request on it share.
 struct Exchange<'a> {
     state: &'a State,
     connection: u64,

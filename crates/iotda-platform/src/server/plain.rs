@@ -122,7 +122,7 @@ impl Plain {
     pub(super) async fn end(mut self, close: Close) {
         if close.notifies() {
             self.tls.get_mut().1.send_close_notify();
-            // A client that has gone is told nothing.
+            // A client that has gone gets nothing.
             let _ = self.tls.flush().await;
         }
         self.tls.into_inner().0.end(close).await;

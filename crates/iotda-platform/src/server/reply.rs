@@ -127,7 +127,7 @@ impl Reply {
         Written { head, body, later: Vec::new(), endless, then }
     }
 
-    /// What a fault sends in the place of the reply.
+    /// What a fault sends instead of the reply.
     fn write_pieces(self, pieces: &[Piece], then: Then) -> Written {
         let body = self.body.clone();
         let Written { head: own_head, body: own_body, .. } = self.write(None);

@@ -63,7 +63,7 @@ fn config(certificate: Certificate) -> Result<ServerConfig, Error> {
 mod tests {
     use super::*;
 
-    /// A client cannot tell how its session was resumed; only session IDs are seen to be used over the wire.
+    /// A client does not see how its session was resumed; only session IDs are seen to be used over the wire.
     #[test]
     fn sessions_are_resumed_by_tickets() {
         let authority = Authority::new("An authority").expect("an authority");

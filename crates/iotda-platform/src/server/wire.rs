@@ -54,7 +54,7 @@ struct Held {
     gate: Gate,
     stall: Stall,
     until: Option<Pin<Box<Sleep>>>,
-    /// Sent in the place of what is held back; then the connection ends.
+    /// Sent instead of what is held back; then the connection ends.
     alert: Option<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! A device that sends exactly the bytes it is told to: the tests need requests that no proper client would make.
+//! A device that sends exactly the bytes it is given: the tests need requests that no proper client would make.
 
 use iotda_platform::{Platform, Registry};
 use rustls::crypto::CryptoProvider;
@@ -268,7 +268,7 @@ impl Connection {
     /// Reads this text, and fails if it is another.
     pub fn expect(&mut self, text: &str) {
         let mut bytes = vec![0; text.len()];
-        self.stream.read_exact(&mut bytes).unwrap_or_else(|error| panic!("{error} in the place of {text:?}"));
+        self.stream.read_exact(&mut bytes).unwrap_or_else(|error| panic!("{error} instead of {text:?}"));
         assert_eq!(String::from_utf8_lossy(&bytes), text);
     }
 

@@ -1,4 +1,4 @@
-//! What the platform does wrong when it is told to: each fault does what it says, as often as it says, and not
+//! What the platform does wrong on request: each fault does what it says, as often as it says, and not
 //! afterwards.
 
 mod answers;

@@ -201,8 +201,8 @@ fn a_batch_is_accepted_or_refused_as_a_whole() {
     assert!(platform.reports().is_empty());
     assert_eq!(connection.batch("gateway", &token, &batch(&["child_2", "child_1"])).outcome(), accepted());
     let reports = platform.reports();
-    let told: Vec<_> = reports.iter().map(|report| (report.reporter.as_str(), report.device_id.as_str())).collect();
-    assert_eq!(told, [("gateway", "child_2"), ("gateway", "child_1")]);
+    let reported: Vec<_> = reports.iter().map(|report| (report.reporter.as_str(), report.device_id.as_str())).collect();
+    assert_eq!(reported, [("gateway", "child_2"), ("gateway", "child_1")]);
     assert!(reports.iter().all(|report| report.kind == ReportKind::Batch));
 
     // A child that is registered meanwhile.

@@ -173,6 +173,27 @@ fn the_address_says_what_is_shown() {
     browser.wait("document.querySelector('#error').textContent.includes('reslut: there is no such filter')");
     browser.open(&format!("{url}/?status=abc"));
     browser.wait("document.querySelector('#error').textContent.includes('such as 403')");
+    // A burst is shown to its last row, of which no more than so many are drawn.
+    browser.open(url);
+    browser.wait("document.querySelector('#state').dataset.state === 'live'");
+    let burst = device::message(&token, b"burst").repeat(100);
+    for _ in 0..30 {
+        connection.write(&burst).expect("they are written");
+        for _ in 0..100 {
+            assert_eq!(connection.read().expect("an answer").status, 200);
+        }
+    }
+    let last = platform.requests().pop().expect("a request").number;
+    browser.wait(&format!("document.querySelector('#rows tr')?.dataset.number === '{last}'"));
+    assert_eq!(browser.text(ROWS), "200");
+    let numbers = browser.text("[...document.querySelectorAll('#rows tr')].map(it => it.dataset.number).join()");
+    let expected: Vec<_> = (last - 199..=last).rev().map(|number| number.to_string()).collect();
+    assert_eq!(numbers, expected.join(","));
+    platform.clear_records();
+    connection.message("device", &token, b"one");
+    connection.message("device", "wrong", b"two");
+    connection.message("device", &token, b"one more");
+
     // What was forgotten goes from the page too, and what comes after it is seen.
     browser.open(url);
     browser.wait(&format!("{ROWS} === 3"));

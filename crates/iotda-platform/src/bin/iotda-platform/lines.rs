@@ -47,7 +47,7 @@ impl Lines {
             for line in lines {
                 let missing = counted.swap(0, Ordering::Relaxed);
                 let note = if missing == 0 { String::new() } else { format!("({missing} lines left out)\n") };
-                // Where nobody reads it any more, there is nobody to be told so either.
+                // Where nobody reads it any more, there is nobody to report that to either.
                 let _ = std::io::stderr().lock().write_all(format!("{note}{line}\n").as_bytes());
             }
         });

@@ -56,7 +56,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let (lines, rest) = Lines::start(arguments.quiet, arguments.exit_with_stdin).unzip();
     let platform = start(arguments, registry, lines.clone())?;
     let ca_file = CaFile::write(arguments.ca_out.as_deref(), platform.ca_pem())?;
-    // Before anybody is told that the platform is ready: whoever ends it at once must find it listening for that.
+    // Before the platform says that it is ready: whoever ends it at once must find it listening for that.
     let end = End::watch(arguments.exit_with_stdin)?;
 
     let mut values = vec![

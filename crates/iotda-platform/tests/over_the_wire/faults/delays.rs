@@ -66,7 +66,7 @@ fn nothing_after_a_message_of_the_handshake() {
         assert_eq!(read_to_end(&mut tcp), (Vec::new(), End::Silent), "{after:?}");
     }
     wait_for_open_connections(&platform, 0);
-    // And in the place of the last messages, where the client has nothing more to say.
+    // And instead of the last messages, where the client has nothing more to say.
     once(&platform, Fault::handshake_stall(HandshakeMessage::ServerHelloDone, Stall::ForEver));
     let mut tcp = TcpStream::connect(platform.address()).expect("a connection");
     let name = ServerName::try_from("localhost").expect("a name");

@@ -285,3 +285,40 @@ fn twenty_thousand_records_come_to_a_follower_without_a_loss() {
     }
     sender.join().expect("it ends");
 }
+
+/// Not a test but a measurement, as it depends on the machine: `cargo test --release -- --ignored --nocapture latency`.
+#[test]
+#[ignore = "a measurement"]
+fn latency_beside_eight_lookers() {
+    let platform = Platform::builder().registry(registry()).start().expect("a platform");
+    let mut connection = Connection::open(&platform);
+    let token = connection.token("device");
+    let body = format!(r#"{{"services":[{{"service_id":"s","properties":{{"a":"{}"}}}}]}}"#, "x".repeat(500));
+    for _ in 0..100_000 {
+        connection.properties("device", &token, &body);
+    }
+    let median = |connection: &mut Connection| {
+        let mut times: Vec<_> = (0..500)
+            .map(|_| {
+                let start = std::time::Instant::now();
+                connection.properties("device", &token, &body);
+                start.elapsed()
+            })
+            .collect();
+        times.sort();
+        (times[250], times[495])
+    };
+    let alone = median(&mut connection);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    raw(platform.inspection_url(), "GET /requests HTTP/1.0\r\nHost: localhost\r\n\r\n");
+                }
+            });
+        }
+        println!("median and 99th percentile: alone {alone:?}, beside eight lookers {:?}", median(&mut connection));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
