@@ -202,3 +202,58 @@ fn the_address_says_what_is_shown() {
     connection.message("device", &token, b"three");
     browser.wait(&format!("{ROWS} === 1"));
 }
+
+/// What the buttons copy is complete and holds no secret: it works in a shell that has the printed variables.
+#[test]
+fn what_is_copied_sends_the_request_once_more() {
+    let Some(browser) = browser("copies", &[]) else { return };
+    let platform = Platform::builder().registry(registry()).start().expect("a platform");
+    let mut connection = Connection::open(&platform);
+    let token = connection.token("device");
+    connection.properties(
+        "device",
+        &token,
+        r#"{"services":[{"service_id":"it's","properties":{"a??/":"\"ä$HOME\\"}}]}"#,
+    );
+    connection.message("device", &token, b"\0\xff'");
+    browser.open(platform.inspection_url());
+    let copied = |number: u64, function: &str| {
+        let script = format!(
+            "return fetch('/log?after={}&limit=1').then(it => it.json()).then(async ([entry]) => (await import('/page/rows.js')).{function}(entry))",
+            number - 1
+        );
+        browser.run(&script).as_str().expect("a text").to_owned()
+    };
+    let ca_file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ca-{}.pem", std::process::id()));
+    std::fs::write(&ca_file, platform.ca_pem()).expect("a file");
+    let has_tools = ["curl", "openssl"].iter().all(|tool| {
+        let version = if *tool == "curl" { "--version" } else { "version" };
+        std::process::Command::new(tool).arg(version).output().is_ok()
+    });
+    if !has_tools {
+        println!("skipped: there is no curl or no openssl to run what is copied");
+    }
+    let requests = if has_tools { platform.requests() } else { Vec::new() };
+    for (number, request) in (1..=3).zip(&requests) {
+        let command = copied(number, "curl");
+        assert!(!command.contains(&token) && !command.contains(device::PASSWORD), "{command}");
+        let done = std::process::Command::new("sh")
+            .args(["-c", &format!("{command} -s -f --noproxy '*'")])
+            .env("IOTDA_CA_FILE", &ca_file)
+            .env("IOTDA_ENDPOINT", platform.url_for("localhost"))
+            .env("TOKEN", &token)
+            .env("SECRET", "secret")
+            .status()
+            .expect("a shell");
+        assert!(done.success(), "{command}");
+        let again = platform.requests().pop().expect("a request");
+        assert_eq!((&again.body, &again.target, again.status), (&request.body, &request.target, 200), "{command}");
+    }
+    std::fs::remove_file(&ca_file).expect("it is removed");
+
+    assert!(copied(1, "asC").contains("iotda_auth(client, &call)"));
+    let properties = copied(2, "asC");
+    assert!(properties.contains(r#"\042a\077\077/\042:\042\134\042\303\244$HOME\134\134\042"#), "{properties}");
+    assert!(properties.contains("iotda_report_props_json(client, body, sizeof body - 1, &call)"), "{properties}");
+    assert!(copied(3, "asC").contains("const char body[] = \"\\000\\377'\";"));
+}

@@ -79,9 +79,14 @@ function parts(entry, visible, secrets, draw) {
     it.addEventListener("click", () => act(it));
     return it;
   };
+  // Under a name that is not this machine's, a browser lets nobody write to the clipboard.
   const copy = (make) => async (it) => {
-    await navigator.clipboard.writeText(make(entry));
-    it.textContent = "Copied";
+    try {
+      await navigator.clipboard.writeText(make(entry));
+      it.textContent = "Copied";
+    } catch {
+      it.after(el("pre", {}, make(entry)));
+    }
   };
   if (entry.target) {
     children.push(el("div", { class: "actions" },
@@ -104,7 +109,8 @@ export function curl(entry) {
   }
   const token = entry.headers.some(([name]) => name === "access_token") ? ` \\\n  -H "access_token: $TOKEN"` : "";
   const fields = headers.map((it) => ` \\\n  -H ${quoted(it.join(": "))}`).join("");
-  const source = entry.body_hex ? `printf ${quoted(entry.body_hex)} | xxd -r -p | ` : "";
+  const octal = (pair) => `\\${parseInt(pair, 16).toString(8).padStart(3, "0")}`;
+  const source = entry.body_hex ? `printf ${quoted(entry.body_hex.match(/../g).map(octal).join(""))} | ` : "";
   const body = entry.body_hex ? "@-" : data;
   return `${source}curl --cacert "$IOTDA_CA_FILE" -X ${entry.method} "$IOTDA_ENDPOINT"${quoted(entry.target)}${fields}${token} \\\n  --data-binary ${body}`;
 }
