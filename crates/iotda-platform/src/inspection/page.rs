@@ -11,6 +11,7 @@ pub(super) fn file(path: &str) -> Option<(&'static str, &'static str)> {
         "/page/main.js" => (SCRIPT, include_str!("page/main.js")),
         "/page/rows.js" => (SCRIPT, include_str!("page/rows.js")),
         "/page/charts.js" => (SCRIPT, include_str!("page/charts.js")),
+        "/page/devices.js" => (SCRIPT, include_str!("page/devices.js")),
         "/page/faults.js" => (SCRIPT, include_str!("page/faults.js")),
         "/page/text.js" => (SCRIPT, include_str!("page/text.js")),
         _ => return None,
@@ -21,13 +22,14 @@ pub(super) fn file(path: &str) -> Option<(&'static str, &'static str)> {
 mod tests {
     use super::*;
 
-    const PATHS: [&str; 8] = [
+    const PATHS: [&str; 9] = [
         "/",
         "/page/style.css",
         "/page/icon.svg",
         "/page/main.js",
         "/page/rows.js",
         "/page/charts.js",
+        "/page/devices.js",
         "/page/faults.js",
         "/page/text.js",
     ];

@@ -189,6 +189,20 @@ fn the_address_says_what_is_shown() {
     let numbers = browser.text("[...document.querySelectorAll('#rows tr')].map(it => it.dataset.number).join()");
     let expected: Vec<_> = (last - 199..=last).rev().map(|number| number.to_string()).collect();
     assert_eq!(numbers, expected.join(","));
+
+    // Another platform at the same address, whose numbers begin anew, is noticed as well.
+    let address = url.trim_start_matches("http://").to_owned();
+    drop((platform, connection));
+    browser.wait("document.querySelector('#state').dataset.state === 'reconnecting'");
+    let platform = Platform::builder().registry(registry()).inspection(address).start().expect("the same port");
+    let mut connection = Connection::open(&platform);
+    let token = connection.token("device");
+    browser.wait("document.querySelector('#state').dataset.state === 'live'");
+    browser.wait(&format!("{ROWS} === 1 && document.querySelector('#rows tr').dataset.number === '1'"));
+
+    let url = platform.inspection_url();
+    browser.open(url);
+    browser.wait(&format!("{ROWS} === 1"));
     platform.clear_records();
     connection.message("device", &token, b"one");
     connection.message("device", "wrong", b"two");

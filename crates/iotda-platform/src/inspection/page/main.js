@@ -1,20 +1,20 @@
 // The page as a whole: what it follows, what it shows, and the address that says both.
 
-import { el, id, shown, ago, ask, reportsOf } from "./text.js";
+import { el, shown, ago, ask, reportsOf } from "./text.js";
 import * as charts from "./charts.js";
+import * as devices from "./devices.js";
 import * as faults from "./faults.js";
 import { row, result, details } from "./rows.js";
 
 const $ = (name) => document.getElementById(name);
-const MOST_ROWS = 200, MOST_DEVICES = 50, NAMES = ["device", "call", "result", "status", "q"];
+const MOST_ROWS = 200, NAMES = ["device", "call", "result", "status", "q"];
 const form = $("filter-form"), dialog = $("details");
 
 let entries = [];            // newest first, those that the filters let through
 let waiting = 0;             // how many are not drawn because the list stands still
-let devices = new Map();     // by ID: when something came, and the latest values
 let arrivals = [];           // times of the last seconds
 let last = 0, lastAt = 0;    // the number of the newest, and when it came
-let run, clears, source, endpoint = "…", paused = false, ended = false, drawn = 0, toDraw = false, armed = 0, spoken = 0;
+let run, clears, source, endpoint = "…", paused = false, toDraw = false, armed = 0, spoken = 0;
 
 const filters = () => Object.fromEntries(NAMES.map((name) => [name, form.elements[name].value.trim()]).filter((pair) => pair[1]));
 
@@ -35,26 +35,21 @@ function take(entry) {
   arrivals.push(lastAt);
   if (arrivals.length > 20000) arrivals = arrivals.slice(-10000);
   note(entry);
-  if (!matches(entry)) return;
+  if (!matches(entry) || has(entry)) return;
   entries.unshift(entry);
   if (entries.length > 2 * MOST_ROWS) entries.length = MOST_ROWS;
   if (isHeld()) waiting += 1;
 }
 
-function note(entry) {
-  charts.take(entry);
-  const seen = reportsOf(entry);
-  if (entry.result === "accepted") {
-    for (const { device, services } of seen) touch(device, entry, services);
-  }
-  if (entry.device_id && !seen.length) touch(entry.device_id, entry);
+/** Whether a list that was asked for meanwhile has brought it already. */
+function has(entry) {
+  const number = Number(entry.number);
+  return number <= Number(entries[0]?.number ?? 0) && entries.some((it) => Number(it.number) === number);
 }
 
-function touch(device, entry, services) {
-  const values = services ? services.map((it) => `${it.service_id} ${JSON.stringify(it.properties)}`).join(" ") : devices.get(device)?.values;
-  devices.delete(device);
-  devices.set(device, { at: performance.now() - Math.max(0, behind(entry)), values });
-  if (devices.size > 2000) devices.delete(devices.keys().next().value);
+function note(entry) {
+  charts.take(entry);
+  devices.take(entry, Math.max(0, behind(entry)));
 }
 
 let clockAt = 0, clockMs = 0, clockStopped = true;
@@ -62,12 +57,15 @@ const platformNow = () => clockStopped ? clockMs : clockMs + performance.now() -
 const behind = (entry) => clockAt ? platformNow() - Number(entry.received_at_ms) : 0;
 
 async function fetchRows() {
-  const asked = filters();
+  const asked = filters(), askedAt = last;
   const query = new URLSearchParams({ ...asked, limit: MOST_ROWS });
   try {
     const list = await ask(`/log?${query}`);
     if (JSON.stringify(asked) !== JSON.stringify(filters())) return;
-    entries = list.reverse();
+    // What has come by the events since the list was asked for is not in it, or is in both.
+    const listed = new Set(list.map((it) => Number(it.number)));
+    const since = entries.filter((it) => Number(it.number) > askedAt && !listed.has(Number(it.number)) && matches(it));
+    entries = [...since, ...list].sort((a, b) => Number(b.number) - Number(a.number));
     waiting = 0;
     fail("");
   } catch (error) {
@@ -85,13 +83,13 @@ function fail(text) {
 function follow() {
   source?.close();
   source = new EventSource(`/events?after=${last}`);
-  const begin = (reset) => (event) => {
+  const begun = (reset) => (event) => {
     const data = JSON.parse(event.data);
-    if (reset || run !== data.run || clears !== data.clears) return beginAnew(data);
+    if (reset || run !== data.run || clears !== data.clears) return load();
     state();
   };
-  source.addEventListener("start", begin(false));
-  source.addEventListener("reset", begin(true));
+  source.addEventListener("start", begun(false));
+  source.addEventListener("reset", begun(true));
   source.addEventListener("gap", fetchRows);
   source.addEventListener("message", (event) => {
     take(JSON.parse(event.data));
@@ -101,10 +99,26 @@ function follow() {
   source.addEventListener("open", () => state());
 }
 
-function beginAnew(data) {
-  run = data.run; clears = data.clears; last = 0; entries = []; waiting = 0;
-  devices = new Map(); charts.forget();
-  fetchRows(); refresh(); state();
+/** Loads what there is and follows what comes: at the start, and when all was forgotten or the platform is another. */
+async function load() {
+  source?.close();
+  entries = []; waiting = 0; last = 0;
+  devices.forget(); charts.forget();
+  try {
+    // Before anything is listed: what is forgotten from now on is noticed when the events begin.
+    const health = await ask("/health");
+    run = health.run; clears = Number(health.clears); endpoint = health.endpoint;
+    await refresh();
+    const recent = await ask("/log?limit=1000");
+    recent.forEach(note);
+    last = Math.max(0, ...recent.map((entry) => Number(entry.number)));
+    await fetchRows();
+    drawAside();
+    follow();
+  } catch (error) {
+    fail(error.message);
+    state("ended");
+  }
 }
 
 /* What is drawn, once in a frame. */
@@ -128,7 +142,6 @@ function drawRows() {
   const focused = document.activeElement?.closest("tr")?.dataset.number;
   $("rows").replaceChildren(...entries.slice(0, MOST_ROWS).map((entry) => row(entry, open)));
   if (focused) $("rows").querySelector(`[data-number="${focused}"] button`)?.focus();
-  drawn = performance.now();
   newer(); empty();
 }
 
@@ -148,7 +161,7 @@ function empty() {
     } else {
       place.replaceChildren(`Nothing yet. Point a device at ${endpoint}:`,
         el("pre", {}, `curl -s ${location.origin}/ca.pem > ca.pem\nexport IOTDA_ENDPOINT=${endpoint}\nexport IOTDA_CA_FILE="$PWD/ca.pem"\n` +
-          `export IOTDA_DEVICE_ID=${found[0] ?? "…"}\n`));
+          `export IOTDA_DEVICE_ID=${devices.example() ?? "…"}\n`));
     }
   }
   const gone = Number(counters.requests_dropped ?? 0);
@@ -158,37 +171,12 @@ function empty() {
 
 function drawAside() {
   charts.draw($("charts"), filters().device);
-  drawDevices();
-}
-
-let found = [], registered = 0;
-
-function drawDevices() {
-  const text = $("device-search").value.trim();
-  const heard = [...devices].reverse().filter(([name]) => name.includes(text));
-  const silent = found.filter((name) => !devices.has(name)).map((name) => [name, undefined]);
-  const shownDevices = [...heard, ...silent].slice(0, MOST_DEVICES);
-  $("devices-title").textContent = `Devices (${registered.toLocaleString("en")})`;
-  const list = shownDevices.map(([name, seen]) => {
-    const when = seen ? ago(performance.now() - seen.at) : "–";
-    const button = el("button", { type: "button" }, el("span", { class: "clip" }, id(name)), el("small", {}, when));
-    button.addEventListener("click", () => choose(name));
-    const values = seen?.values ? [el("div", { class: "clip", title: shown(seen.values.slice(0, 500)) }, el("bdi", {}, shown(seen.values.slice(0, 120))))] : [];
-    return el("li", {}, button, ...values);
-  });
-  if (!$("devices").contains(document.activeElement)) $("devices").replaceChildren(...list);
+  devices.draw();
 }
 
 function choose(device) {
   form.elements.device.value = form.elements.device.value === device ? "" : device;
   changed();
-}
-
-async function searchDevices() {
-  const query = new URLSearchParams({ q: $("device-search").value.trim(), limit: MOST_DEVICES });
-  const answer = await ask(`/devices?${query}`);
-  found = answer.map((it) => it.device_id);
-  drawDevices();
 }
 
 let counters = {}, refreshing = 0;
@@ -202,14 +190,14 @@ async function refresh() {
   const [numbers, clock, open] = await Promise.all([ask("/counters"), ask("/clock"), faults.list($("faults"))]);
   counters = numbers; armed = open;
   clockMs = Number(clock.now_ms); clockAt = performance.now(); clockStopped = clock.stopped;
-  registered = Number(numbers.devices);
   const count = (value) => Number(value).toLocaleString("en");
   const accepted = Number(numbers.requests) - Number(numbers.refusals) - Number(numbers.discarded);
   const refused = Number(numbers.refusals) + Number(numbers.http_refused) + Number(numbers.handshakes_failed);
   const part = (value, name) => [el("b", {}, count(value)), ` ${name}`];
   $("counts").replaceChildren(...part(accepted, "accepted"), " · ", ...part(numbers.discarded, "discarded"), " · ",
     ...part(refused, "refused"), " · ", ...part(armed, armed === 1 ? "fault armed" : "faults armed"));
-  empty(); drawClock(); drawDevices();
+  $("devices-title").textContent = `Devices (${count(numbers.devices)})`;
+  empty(); drawClock(); devices.draw();
 }
 
 function drawClock() {
@@ -229,7 +217,7 @@ function tick() {
   const now = performance.now();
   arrivals = arrivals.filter((at) => now - at < 5000);
   $("rate").textContent = lastAt ? `${Math.round(arrivals.length / 5)}/s, last ${ago(now - lastAt)}` : "nothing yet";
-  drawDevices(); drawClock();
+  devices.draw(); drawClock();
   if (now - spoken > 10000 && arrivals.length && entries[0]) {
     spoken = now;
     $("spoken").textContent = shown(`${arrivals.length} in 5 seconds; the last: ${result(entries[0])}`);
@@ -300,7 +288,6 @@ function listen() {
   $("newer").addEventListener("click", () => { scrollTo(0, 0); drawRows(); });
   $("help-open").addEventListener("click", KEYS["?"]);
   $("fault-open").addEventListener("click", armFault);
-  $("device-search").addEventListener("input", searchDevices);
   $("clock-form").addEventListener("submit", async (event) => {
     event.preventDefault();
     await ask("/clock/advance", "POST", { ms: Number(event.target.elements.seconds.value) * 1000 });
@@ -316,8 +303,8 @@ function listen() {
     KEYS[event.key]();
   });
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) { source?.close(); return; }
-    if (!ended) follow();
+    if (document.hidden) source?.close();
+    else follow();
   });
 }
 
@@ -337,21 +324,11 @@ async function start() {
   const number = new URLSearchParams(location.search).get("open");
   listen();
   faults.start(refresh);
-  await refresh().catch((error) => fail(error.message));
-  // Before anything is listed: what is forgotten from now on is noticed when the events begin.
-  const health = await ask("/health");
-  run = health.run; clears = Number(health.clears); endpoint = health.endpoint;
-  // What is there already: the newest for the charts, and those that the filters let through.
-  const recent = await ask(`/log?limit=1000`);
-  recent.forEach(note);
-  last = Math.max(0, ...recent.map((entry) => Number(entry.number)));
-  await fetchRows();
-  if (unknown.length) fail(`${unknown.join(", ")}: there is no such filter`);
   drawPause();
-  drawAside();
-  await searchDevices();
+  await load();
+  if (unknown.length) fail(`${unknown.join(", ")}: there is no such filter`);
+  await devices.start(choose);
   empty();
-  follow();
   setInterval(tick, 1000);
   if (number) open(number);
 }
