@@ -168,7 +168,28 @@ impl Client {
     /// Reports a batch by a request body that the caller wrote, `{"devices":[…]}`, with any number of
     /// children. It is checked; a body that fits into one request is sent as it is.
     pub fn report_batch_json(&self, json: &str, options: CallOptions) -> BatchReport {
-        self.note(batch::document(&self.session, &self.device, json, options))
+        self.report_batch_json_if(json, |_| Ok(()), options)
+    }
+
+    /// As [`report_batch`](Self::report_batch), for children of which some were found wrong while they were made: such
+    /// a child fails with the kind of its error, and the others are sent.
+    pub fn report_checked_batch(
+        &self,
+        children: &[Result<Child<'_>, Box<Error>>],
+        options: CallOptions,
+    ) -> BatchReport {
+        self.note(batch::checked(&self.session, &self.device, children, options))
+    }
+
+    /// As [`report_batch_json`](Self::report_batch_json). `accept` is given the number of children before anything is
+    /// sent; its error refuses all, for example for lack of room for so many statuses.
+    pub fn report_batch_json_if(
+        &self,
+        json: &str,
+        accept: impl FnOnce(usize) -> Result<()>,
+        options: CallOptions,
+    ) -> BatchReport {
+        self.note(batch::document(&self.session, &self.device, json, accept, options))
     }
 
     /// The token, to be kept over a restart: a device that wakes, reports and sleeps then authenticates once

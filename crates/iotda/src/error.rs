@@ -234,6 +234,11 @@ impl Error {
         self
     }
 
+    /// An argument is wrong. For callers that check more than this crate, such as a binding to another language.
+    pub fn invalid_argument(message: impl Into<String>) -> Self {
+        Self::invalid(message)
+    }
+
     /// The same error with more said about where it happened.
     /// For callers that know more about where it happened than this crate.
     #[must_use]

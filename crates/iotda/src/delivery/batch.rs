@@ -58,6 +58,29 @@ impl Source for &[Child<'_>] {
     }
 }
 
+/// Children of which some were found wrong while they were made.
+impl Source for &[Result<Child<'_>, Box<Error>>] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn id(&self, index: usize) -> &str {
+        self[index].as_ref().map_or("", |child| child.device_id)
+    }
+
+    fn check(&self, index: usize) -> Result<usize> {
+        let child = self[index].as_ref().map_err(|error| Error::clone(error))?;
+        check_child(child, index)
+    }
+
+    fn write(&self, index: usize, out: &mut Vec<u8>) {
+        // One that is wrong is in no request.
+        if let Ok(child) = &self[index] {
+            write_child(out, child);
+        }
+    }
+}
+
 /// Children as a caller wrote them in JSON.
 struct Document<'a> {
     text: &'a str,
@@ -92,9 +115,26 @@ pub(crate) fn typed(session: &Session, device: &Device, children: &[Child<'_>], 
     deliver_all(session, device, &children, options)
 }
 
-/// Delivers the children of a body that the caller wrote, `{"devices":[…]}`.
-pub(crate) fn document(session: &Session, device: &Device, json: &str, options: CallOptions) -> BatchReport {
-    match session.check_process().and_then(|()| validate::children(json)) {
+/// Delivers those of the children that are right.
+pub(crate) fn checked(
+    session: &Session,
+    device: &Device,
+    children: &[Result<Child<'_>, Box<Error>>],
+    options: CallOptions,
+) -> BatchReport {
+    deliver_all(session, device, &children, options)
+}
+
+/// Delivers the children of a body that the caller wrote, `{"devices":[…]}`, if `accept` takes so many.
+pub(crate) fn document(
+    session: &Session,
+    device: &Device,
+    json: &str,
+    accept: impl FnOnce(usize) -> Result<()>,
+    options: CallOptions,
+) -> BatchReport {
+    let children = session.check_process().and_then(|()| validate::children(json));
+    match children.and_then(|children| accept(children.len()).map(|()| children)) {
         Ok(children) => deliver_all(session, device, &Document { text: json, children }, options),
         Err(error) => BatchReport { children: Vec::new(), result: Err(error) },
     }
