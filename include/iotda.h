@@ -74,10 +74,13 @@
  * consists of zeros, as a static one does, is as good.
  */
 #ifdef __cplusplus
-#define IOTDA_CALL_INIT {sizeof(iotda_call_t), 0, NULL, 0, 0, 0, "", ""}
+#define IOTDA_CALL_INIT {sizeof(iotda_call_t), 0, NULL, 0, 0, 0, "", "", false}
 #else
-#define IOTDA_CALL_INIT ((iotda_call_t){sizeof(iotda_call_t), 0, NULL, 0, 0, 0, "", ""})
+#define IOTDA_CALL_INIT ((iotda_call_t){sizeof(iotda_call_t), 0, NULL, 0, 0, 0, "", "", false})
 #endif
+
+/** For iotda_config_set_pool: keep as many connections as were lately used at the same time. */
+#define IOTDA_POOL_AS_USED UINT32_MAX
 
 /**
  * For iotda_service_t.event_time_ms: no time is given, the platform takes the time at which it receives the
@@ -107,10 +110,12 @@
 #define IOTDA_ABI_VERSION 1
 
 /**
- * Ends calls from another thread. Made by iotda_cancel_new, freed by iotda_cancel_free; given to calls in
- * iotda_call_t.cancel, one or many, at the same time or one after the other. Free it after the calls that were
- * given it have returned: a call that has begun goes on without it, but one that another thread is about to begin
- * would use a freed handle.
+ * Ends calls early: from another thread, or from a signal handler. Made by iotda_cancel_new, freed by
+ * iotda_cancel_free; given to calls in iotda_call_t.cancel, one or many, at the same time or one after the other.
+ *
+ * Free it when every call that was given it has returned, and nothing can trigger it any more (the signal handler that
+ * does is no longer installed, the thread that does has been joined). A call reads the pointer when it begins, and
+ * nobody can know from outside whether it has begun.
  */
 typedef struct iotda_cancel iotda_cancel_t;
 
@@ -151,8 +156,10 @@ typedef struct iotda_props iotda_props_t;
  * What a function returns: IOTDA_OK or one of the IOTDA_E_ constants. The numbers never change; a
  * later version may add new ones. They are grouped by what a caller does about them.
  *
- * A call may send several requests. Unless a status says that nothing was sent, one of them may have arrived
- * although the call failed: what is sent again may arrive twice.
+ * A report that fails with IOTDA_E_CONNECT, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL or
+ * IOTDA_E_INTERNAL may have arrived all the same. With IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG and IOTDA_E_FORKED
+ * nothing was sent. With each other status, only an earlier attempt of the same call can have arrived. What holds of
+ * one call is in iotda_call_t.may_have_arrived.
  */
 typedef int32_t iotda_status_t;
 
@@ -174,7 +181,8 @@ typedef void (*iotda_log_t)(void *user_data, int32_t level, const char *message)
  * They are called in the threads that make the calls: connect at the same time in several of them, the
  * others by one thread at a time for each connection. They must return (no exception, no pthread_exit), and must not
  * call the library. Each is given the time that it may take; a call that was cancelled ends when the function
- * returns, so the library asks for short waits where a call can be cancelled.
+ * returns. So the library asks send and receive for short waits where a call can be cancelled, and gives connect a
+ * descriptor.
  */
 typedef struct iotda_transport {
     /** sizeof(iotda_transport_t); 0 counts as the size of the first version. */
@@ -186,8 +194,14 @@ typedef struct iotda_transport {
      * itself. false: the library does it, by TLS on top.
      */
     bool is_secure;
-    /** Opens a connection to host and port within timeout_ms; returns what stands for it, or NULL. */
-    void *(*connect)(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms);
+    /**
+     * Opens a connection to host and port within timeout_ms; returns what stands for it, or NULL.
+     *
+     * cancel_fd is a descriptor that becomes readable (POLLIN) when the call is cancelled, and stays so; -1: the call
+     * cannot be cancelled. Poll it beside your own, and return NULL once it is readable. It is the library's: do not
+     * read, close or keep it. poll() takes -1 for a descriptor that never becomes ready.
+     */
+    void *(*connect)(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms, int cancel_fd);
     /**
      * Sends some of the len bytes, at least one, and returns how many. Waits for at most timeout_ms until it can send
      * one; if it cannot, it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if the connection is broken. 0 is taken for a
@@ -224,7 +238,7 @@ typedef struct iotda_call {
     size_t struct_size;
     /** in: the most that the whole call may take, in milliseconds; 0: the client's timeout. */
     uint32_t timeout_ms;
-    /** in: ends the call from another thread; NULL: nothing does. Read at the start of the call. */
+    /** in: ends the call from another thread or a signal handler; NULL: nothing does. Read at the start of the call. */
     const iotda_cancel_t *cancel;
     /** out: the HTTP status of the last answer; 0 if none arrived. */
     int32_t http_status;
@@ -239,6 +253,13 @@ typedef struct iotda_call {
      * terminated, cut at the end if too long. Never holds a secret, a password or a token.
      */
     char message[256];
+    /**
+     * out: whether a report may have arrived although the call failed: something was sent, and no answer says that it
+     * was not accepted. Sent again, it may then arrive twice. false after a failure: nothing of the call was accepted,
+     * of any of its attempts; of a batch, nothing beside the children whose status is IOTDA_OK. Also false on success,
+     * and for an authentication.
+     */
+    bool may_have_arrived;
 } iotda_call_t;
 
 /** The properties of one service of a device. Borrowed for the call alone. */
@@ -251,8 +272,9 @@ typedef struct iotda_service {
      */
     const char *properties;
     /**
-     * When the values were measured: milliseconds since 1970-01-01T00:00:00Z, years 1970 to 9999; or
-     * IOTDA_TIME_NONE.
+     * When the values were measured: milliseconds since 1970-01-01T00:00:00Z, UTC, in the years 2000 to 9999; or
+     * IOTDA_TIME_NONE. A time before 2000 is refused: it is in another unit (seconds), or of a clock that was never
+     * set.
      */
     int64_t event_time_ms;
 } iotda_service_t;
@@ -422,6 +444,19 @@ const char *iotda_status_name(iotda_status_t status);
 const char *iotda_status_text(iotda_status_t status);
 
 /**
+ * Whether to keep what was to be reported and send it later (true), or to drop it (false).
+ *
+ * false for a verdict on the data itself, which the same data would meet again (IOTDA_E_INVALID_ARGUMENT,
+ * IOTDA_E_TOO_LARGE, IOTDA_E_REJECTED), and for IOTDA_OK. true for every other status, and for a number that is
+ * none: no connection, no answer, a rate limit; but also what somebody has to put right first, in the settings of the
+ * device (IOTDA_E_TLS, IOTDA_E_AUTH_FAILED) or on the platform (IOTDA_E_UNKNOWN_CHILD: bound how long such data is
+ * kept). How soon to try again is iotda_call_t.retry_after_ms. After IOTDA_E_PARTIAL, ask for the status of each child.
+ *
+ * Any thread; never blocks.
+ */
+bool iotda_status_is_transient(iotda_status_t status);
+
+/**
  * Makes a config with nothing but defaults. Free it with iotda_config_free.
  *
  * Returns NULL only without memory, or after a fault of the library. Any thread; never blocks.
@@ -510,12 +545,22 @@ iotda_status_t iotda_config_set_rates(iotda_config_t *config,
                                       double tenant_per_second);
 
 /**
- * How many connections are kept open while nobody uses them (0: none), and for how many milliseconds.
- * Default: 8, for 55,000. Threads that report at the same time use a connection each.
+ * The most connections that are kept open while nobody uses them (0: none), and for how many milliseconds each.
+ * Default: IOTDA_POOL_AS_USED, for 55,000, so that threads which report again and again find a connection each. What
+ * is not needed any more is closed after that time.
  *
  * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_config_set_pool(iotda_config_t *config, uint32_t kept_connections, uint32_t kept_ms);
+
+/**
+ * The most connections that are used at the same time, at least 1, by all clients that share them. Default: 256. A
+ * call uses one while it waits for an answer; a further call waits until one is free, within its timeout
+ * (IOTDA_E_TIMEOUT).
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_max_connections(iotda_config_t *config, uint32_t most);
 
 /**
  * After idle_s seconds without traffic the system asks whether the platform is still there (TCP keep-alive).
@@ -750,8 +795,8 @@ iotda_status_t iotda_report_message(iotda_client_t *client,
  * Reports properties of child devices of this gateway: count children, any number from one up. They are sent
  * in order, in as many requests as the platform's limits ask for (50 children, 1 MB).
  *
- * All children are checked before anything is sent; one that is wrong refuses the whole call. A child whose
- * own data passes 1 MB, and one that the platform does not know, are left out and the others delivered.
+ * A child that is wrong in itself (its id, its services, a NULL), one whose own data passes 1 MB, and one that the
+ * platform does not know are left out, and the others are delivered.
  *
  * child_status is NULL or has room for count statuses. If children is not NULL and the client can be used, all of
  * them are written: IOTDA_OK for each child that was delivered, and otherwise why it was not.
@@ -774,11 +819,26 @@ iotda_status_t iotda_gateway_batch(iotda_client_t *client,
  * It is checked as by iotda_report_props_json. A body that fits into one request is sent as it is; otherwise
  * each child is passed on as it is written.
  *
+ * child_status is NULL, or has room for capacity statuses: they become those of the children, in the order in which
+ * the body has them. *child_count, unless child_count is NULL, becomes the number of children in the body; 0 if the
+ * body cannot be read that far. If they are more than capacity, nothing is sent: the call is refused with
+ * IOTDA_E_INVALID_ARGUMENT, and can be made again with *child_count statuses. child_status is written only up to
+ * *child_count.
+ *
+ *   iotda_status_t statuses[100];
+ *   size_t count;
+ *   iotda_gateway_batch_json(client, json, strlen(json), statuses, 100, &count, &call);
+ *   for (size_t i = 0; i < count && i < 100; i++)
+ *       ...
+ *
  * Otherwise as iotda_gateway_batch.
  */
 iotda_status_t iotda_gateway_batch_json(iotda_client_t *client,
                                         const char *json,
                                         size_t len,
+                                        iotda_status_t *child_status,
+                                        size_t capacity,
+                                        size_t *child_count,
                                         iotda_call_t *call);
 
 /**
@@ -865,11 +925,21 @@ iotda_cancel_t *iotda_cancel_new(void);
  * Ends all calls that run with this handle, at once: they return IOTDA_E_CANCELLED. Calls that are given it
  * afterwards return at once too: it stays cancelled. NULL is fine.
  *
- * Any thread; never blocks. Not from a signal handler.
+ * Any thread, and any signal handler: it is async-signal-safe (a flag and one write; errno is kept), so that a program
+ * of a single thread ends at once on Ctrl-C:
+ *
+ *   static iotda_cancel_t *cancel;    // of iotda_cancel_new, made before the handler is installed
+ *
+ *   static void on_interrupt(int number) {
+ *       (void)number;
+ *       iotda_cancel_trigger(cancel);
+ *   }
+ *
+ * examples/c/interrupt.c is the whole program. Never blocks.
  */
 void iotda_cancel_trigger(const iotda_cancel_t *cancel);
 
-/** Frees a cancel handle. NULL is fine. Calls that run with it go on. Never blocks. */
+/** Frees a cancel handle, when every call that was given it has returned. NULL is fine. Never blocks. */
 void iotda_cancel_free(iotda_cancel_t *cancel);
 
 /**

@@ -105,6 +105,14 @@ enum class Status : iotda_status_t {
     return iotda_status_text(static_cast<iotda_status_t>(status));
 }
 
+/**
+ * Whether to keep what was to be reported and send it later (true), or to drop it (false): false for a verdict on the
+ * data itself, and for Status::ok. After Status::partial, ask for the status of each child.
+ */
+[[nodiscard]] inline bool is_transient(Status status) noexcept {
+    return iotda_status_is_transient(static_cast<iotda_status_t>(status));
+}
+
 /** The library's version, such as "0.1.0". Valid for as long as the program runs. */
 [[nodiscard]] inline const char *version() noexcept {
     return iotda_version();
@@ -250,6 +258,20 @@ template <class F, class = void> struct CanBeEmpty : std::false_type {};
 template <class F>
 struct CanBeEmpty<F, std::void_t<decltype(std::declval<const F &>() == nullptr)>>
     : std::bool_constant<std::is_pointer_v<F> || std::is_constructible_v<F, std::nullptr_t>> {};
+
+/* How often one text is in another. */
+inline std::size_t count(std::string_view text, std::string_view part) noexcept {
+    std::size_t found = 0;
+    for (auto at = text.find(part); at != text.npos; at = text.find(part, at + part.size()))
+        found++;
+    return found;
+}
+
+/* Where statuses are to be written: never NULL, which would stand for no interest in them. */
+inline iotda_status_t *room(std::vector<iotda_status_t> &statuses) noexcept {
+    static iotda_status_t none;
+    return statuses.empty() ? &none : statuses.data();
+}
 
 template <class F> void destroy(void *callable) noexcept {
     delete static_cast<F *>(callable);
@@ -401,6 +423,17 @@ class [[nodiscard]] Outcome {
     }
     [[nodiscard]] Status status() const noexcept {
         return status_;
+    }
+    /** Whether to keep the data and send it later, or to drop it: see iotda::is_transient. */
+    [[nodiscard]] bool is_transient() const noexcept {
+        return iotda::is_transient(status_);
+    }
+    /**
+     * Whether a report may have arrived although the call failed: something was sent, and no answer says that it was
+     * not accepted. Sent again, it may then arrive twice.
+     */
+    [[nodiscard]] bool may_have_arrived() const noexcept {
+        return call_.may_have_arrived;
     }
     /**
      * A sentence for a person: what failed, where, and what to do about it; "" on success. Terminated, UTF-8,
@@ -752,18 +785,22 @@ class Transport {
     /**
      * Opens a connection within the timeout; nullptr if that fails. The host is terminated. Called in the threads
      * that make the calls, at the same time in several of them; must not call the library.
+     *
+     * cancel_fd is a descriptor that becomes readable when the call is cancelled; -1: it cannot be cancelled. Poll it
+     * beside your own, and return nullptr once it is readable. Do not read, close or keep it.
      */
-    [[nodiscard]] virtual std::unique_ptr<Connection>
-    connect(const char *host, std::uint16_t port, std::chrono::milliseconds timeout) noexcept = 0;
+    [[nodiscard]] virtual std::unique_ptr<Connection> connect(const char *host, std::uint16_t port,
+                                                              std::chrono::milliseconds timeout,
+                                                              int cancel_fd) noexcept = 0;
 };
 
 namespace detail {
 
 /* A Transport as the table of functions that the library takes. */
 inline void *connect(void *transport, const char *host, std::uint16_t port,
-                     std::uint32_t timeout_ms) noexcept {
+                     std::uint32_t timeout_ms, int cancel_fd) noexcept {
     const std::chrono::milliseconds timeout(timeout_ms);
-    return static_cast<Transport *>(transport)->connect(host, port, timeout).release();
+    return static_cast<Transport *>(transport)->connect(host, port, timeout, cancel_fd).release();
 }
 inline std::int64_t send(void *connection, const void *data, std::size_t len,
                          std::uint32_t timeout_ms) noexcept {
@@ -842,12 +879,19 @@ class Config {
     Config &set_rates(double device_per_second, double tenant_per_second) noexcept {
         return after(iotda_config_set_rates(handle_.get(), device_per_second, tenant_per_second));
     }
-    /** How many connections are kept open unused, and for how long. Default: 8, for 55 s. */
+    /**
+     * The most connections that are kept open unused, and for how long. Default: IOTDA_POOL_AS_USED, as many as were
+     * lately used at the same time, for 55 s.
+     */
     template <class Rep, class Period>
     Config &set_pool(std::uint32_t kept_connections,
                      std::chrono::duration<Rep, Period> kept) noexcept {
         const auto ms = detail::milliseconds(kept);
         return after(iotda_config_set_pool(handle_.get(), kept_connections, ms));
+    }
+    /** The most connections that are used at the same time, at least 1; further calls wait. Default: 256. */
+    Config &set_max_connections(std::uint32_t most) noexcept {
+        return after(iotda_config_set_max_connections(handle_.get(), most));
     }
     /** TCP keep-alive after so long without traffic, in whole seconds, rounded up; 0 (default): never. */
     template <class Rep, class Period>
@@ -1072,11 +1116,25 @@ class Client {
                 status = static_cast<iotda_status_t>(outcome.status());
         return outcome;
     }
-    /** Reports a batch by a request body that the program made itself, with any number of children. Without a copy here. */
-    Outcome gateway_batch_json(std::string_view json, const CallOptions &options = {}) noexcept {
-        return Outcome::of(options, [&](iotda_call_t *call) {
-            return iotda_gateway_batch_json(handle_.get(), json.data(), json.size(), call);
-        });
+    /**
+     * Reports a batch by a request body that the program made itself, with any number of children: see gateway_batch.
+     * The body is not copied here; room for a status for each child is allocated.
+     */
+    BatchOutcome gateway_batch_json(std::string_view json, const CallOptions &options = {}) {
+        /* A guess: the number of ids. Where it is too low, nothing is sent, and the library says how many it takes. */
+        std::vector<iotda_status_t> child_status(detail::count(json, "\"device_id\""));
+        for (;;) {
+            std::size_t children = 0;
+            const auto outcome = Outcome::of(options, [&](iotda_call_t *call) {
+                return iotda_gateway_batch_json(handle_.get(), json.data(), json.size(),
+                                                detail::room(child_status), child_status.size(),
+                                                &children, call);
+            });
+            const bool too_few = children > child_status.size();
+            child_status.resize(children);
+            if (!too_few)
+                return BatchOutcome(outcome, std::move(child_status));
+        }
     }
 
     /** Counters since the client was made, over all devices that share its connections. Never blocks. */

@@ -152,7 +152,8 @@ func (c *Client) ReportBatchJSON(ctx context.Context, body []byte) error {
 	if err := w.begin(ctx, c, "report batch"); err != nil {
 		return err
 	}
-	return orNil(w.end(c, C.iotda_gateway_batch_json(c.handle.client, view(body), C.size_t(len(body)), &w.call)))
+	return orNil(w.end(c, C.iotda_gateway_batch_json(c.handle.client, view(body), C.size_t(len(body)), nil, 0, nil,
+		&w.call)))
 }
 
 // orNil keeps a nil *Error from becoming an error that is not nil.

@@ -13,8 +13,8 @@
  * unless a public authority signed the platform's certificate, IOTDA_CA_FILE.
  *
  * Each reading keeps the time at which it was taken. One that could not be delivered, and may be later, goes
- * with the next batch; one that the platform will never take is dropped, and said so. The exit status is 0
- * if all were delivered.
+ * with the next batch, for an hour; one that the platform will never take is dropped, and said so. The exit status
+ * is 0 if all were delivered.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -25,13 +25,20 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_READINGS = 1000, CALL_TIMEOUT_MS = 20000, LAST_TRIES = 3, LONGEST_PAUSE_MS = 5000 };
+enum {
+    MAX_READINGS = 1000,
+    CALL_TIMEOUT_MS = 20000,
+    LAST_TRIES = 3,
+    LONGEST_PAUSE_MS = 5000,
+    LONGEST_KEPT_MS = 3600000
+};
 
 struct reading {
     char child[129];
     char service[65];
     iotda_props_t *properties;
     int64_t time_ms;
+    iotda_status_t status; /* why it was not delivered the last time */
 };
 
 static struct reading readings[MAX_READINGS];
@@ -55,17 +62,13 @@ static void lose(const struct reading *reading, const char *why) {
     lost++;
 }
 
-/* Whether a later batch may deliver what this one did not. */
-static bool may_heal(iotda_status_t status) {
-    switch (status) {
-    case IOTDA_E_INVALID_ARGUMENT:
-    case IOTDA_E_TOO_LARGE:
-    case IOTDA_E_REJECTED:
-    case IOTDA_E_UNKNOWN_CHILD: /* register the device on the platform, below this gateway */
-        return false;
-    default:
-        return true;
-    }
+/*
+ * Whether to report it once more. What is transient may have to be put right by somebody (a child that is registered,
+ * a certificate): so it is kept for a time, and not for ever.
+ */
+static bool is_kept(const struct reading *reading) {
+    return iotda_status_is_transient(reading->status) &&
+           now_ms() - reading->time_ms < LONGEST_KEPT_MS;
 }
 
 /* Reports all readings in one call. Those that are to be reported again stay. Returns how long to wait. */
@@ -92,13 +95,15 @@ static uint32_t report(iotda_client_t *client) {
 
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        if (statuses[i] == IOTDA_OK) {
-            iotda_props_free(readings[i].properties);
+        struct reading *reading = &readings[i];
+        reading->status = statuses[i];
+        if (reading->status == IOTDA_OK) {
+            iotda_props_free(reading->properties);
             delivered++;
-        } else if (may_heal(statuses[i])) {
-            readings[kept++] = readings[i];
+        } else if (is_kept(reading)) {
+            readings[kept++] = *reading;
         } else {
-            lose(&readings[i], iotda_status_name(statuses[i]));
+            lose(reading, iotda_status_name(reading->status));
         }
     }
     count = kept;
@@ -129,7 +134,7 @@ static bool add_value(iotda_props_t *properties, char *assignment) {
            iotda_props_add_string(properties, assignment, value) == IOTDA_OK;
 }
 
-/* One wrong reading would have the whole batch refused: so it is looked at here. */
+/* A wrong reading is found here, where its line can be shown. */
 static void take_line(iotda_client_t *client, char *line) {
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
@@ -212,8 +217,10 @@ int main(int argc, char **argv) {
             break;
         pause_ms(wait_ms < LONGEST_PAUSE_MS ? wait_ms : LONGEST_PAUSE_MS);
     }
-    while (count > 0)
-        lose(&readings[--count], "the platform could not be reached");
+    while (count > 0) {
+        count--;
+        lose(&readings[count], iotda_status_name(readings[count].status));
+    }
     iotda_close(client);
     printf("delivered %zu readings, lost %zu\n", delivered, lost);
     return lost == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -14,8 +14,8 @@
  * unless a public authority signed the platform's certificate, IOTDA_CA_FILE.
  *
  * Each reading keeps the time at which it was taken. One that could not be delivered, and may be later, goes
- * with the next batch; one that the platform will never take is dropped, and said so. The exit status is 0
- * if all were delivered.
+ * with the next batch, for an hour; one that the platform will never take is dropped, and said so. The exit status
+ * is 0 if all were delivered.
  */
 #include <iotda.hpp>
 
@@ -33,26 +33,23 @@ struct Reading {
     std::string service;
     std::string properties;
     std::chrono::system_clock::time_point time = std::chrono::system_clock::now();
+    iotda::Status status = iotda::Status::ok; // why it was not delivered the last time
 };
 
-/* Whether a later batch may deliver what this one did not. */
-bool may_heal(iotda::Status status) {
-    switch (status) {
-    case iotda::Status::invalid_argument:
-    case iotda::Status::too_large:
-    case iotda::Status::rejected:
-    case iotda::Status::unknown_child: // register the device on the platform, below this gateway
-        return false;
-    default:
-        return true;
-    }
+/*
+ * Whether to report it once more. What is transient may have to be put right by somebody (a child that is registered,
+ * a certificate): so it is kept for a time, and not for ever.
+ */
+bool is_kept(const Reading &reading) {
+    return iotda::is_transient(reading.status) &&
+           std::chrono::system_clock::now() - reading.time < 1h;
 }
 
 class Gateway {
   public:
     explicit Gateway(iotda::Client client) : client_(std::move(client)) {}
 
-    /* Takes a reading, if it is one: a wrong one would have the whole batch refused. */
+    /* Takes a reading, if it is one; a wrong one is found here, where its line can be shown. */
     void take(Reading reading) {
         const bool id_is_good = !reading.child.empty() && reading.child.size() <= 128 &&
                                 std::all_of(reading.child.begin(), reading.child.end(), is_of_id);
@@ -93,13 +90,14 @@ class Gateway {
 
         std::deque<Reading> kept;
         for (std::size_t i = 0; i < batch.size(); i++) {
-            const auto status = batch.child_status(i);
-            if (status == iotda::Status::ok)
+            auto &reading = readings_[i];
+            reading.status = batch.child_status(i);
+            if (reading.status == iotda::Status::ok)
                 delivered_++;
-            else if (may_heal(status))
-                kept.push_back(std::move(readings_[i]));
+            else if (is_kept(reading))
+                kept.push_back(std::move(reading));
             else
-                lose(readings_[i], iotda::status_name(status));
+                lose(reading, iotda::status_name(reading.status));
         }
         readings_ = std::move(kept);
         return batch.retry_after().value_or(0ms);
@@ -114,7 +112,7 @@ class Gateway {
             std::this_thread::sleep_for(std::min(wait, std::chrono::milliseconds(5s)));
         }
         for (const auto &reading : readings_)
-            lose(reading, "the platform could not be reached");
+            lose(reading, iotda::status_name(reading.status));
         std::cout << "delivered " << delivered_ << " readings, lost " << lost_ << '\n';
         return lost_ == 0;
     }

@@ -1,6 +1,7 @@
 //! Reports of a gateway for its child devices.
 
 use std::ffi::c_char;
+use std::ptr::NonNull;
 
 use crate::arguments::array;
 use crate::call::iotda_call_t;
@@ -12,8 +13,8 @@ use crate::status::{self, IOTDA_OK, iotda_status_t};
 /// Reports properties of child devices of this gateway: count children, any number from one up. They are sent
 /// in order, in as many requests as the platform's limits ask for (50 children, 1 MB).
 ///
-/// All children are checked before anything is sent; one that is wrong refuses the whole call. A child whose
-/// own data passes 1 MB, and one that the platform does not know, are left out and the others delivered.
+/// A child that is wrong in itself (its id, its services, a NULL), one whose own data passes 1 MB, and one that the
+/// platform does not know are left out, and the others are delivered.
 ///
 /// child_status is NULL or has room for count statuses. If children is not NULL and the client can be used, all of
 /// them are written: IOTDA_OK for each child that was delivered, and otherwise why it was not.
@@ -37,7 +38,7 @@ pub unsafe extern "C" fn iotda_gateway_batch(
         let converted = unsafe { Converted::new(given) };
         let converted = converted.inspect_err(|stop| statuses.all(stop.status()))?;
         let children = converted.children().inspect_err(|stop| statuses.all(stop.status()))?;
-        let report = client.core().report_batch(&children, options);
+        let report = client.core().report_checked_batch(&children, options);
         statuses.write(&report.children);
         Ok(report.result?)
     })
@@ -51,17 +52,56 @@ pub unsafe extern "C" fn iotda_gateway_batch(
 /// It is checked as by iotda_report_props_json. A body that fits into one request is sent as it is; otherwise
 /// each child is passed on as it is written.
 ///
+/// child_status is NULL, or has room for capacity statuses: they become those of the children, in the order in which
+/// the body has them. *child_count, unless child_count is NULL, becomes the number of children in the body; 0 if the
+/// body cannot be read that far. If they are more than capacity, nothing is sent: the call is refused with
+/// IOTDA_E_INVALID_ARGUMENT, and can be made again with *child_count statuses. child_status is written only up to
+/// *child_count.
+///
+///   iotda_status_t statuses[100];
+///   size_t count;
+///   iotda_gateway_batch_json(client, json, strlen(json), statuses, 100, &count, &call);
+///   for (size_t i = 0; i < count && i < 100; i++)
+///       ...
+///
 /// Otherwise as iotda_gateway_batch.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_gateway_batch_json(
     client: *mut iotda_client_t,
     json: *const c_char,
     len: usize,
+    child_status: *mut iotda_status_t,
+    capacity: usize,
+    child_count: *mut usize,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
+    if let Some(count) = NonNull::new(child_count) {
+        // Before anything can fail.
+        // SAFETY: the promise "outputs".
+        unsafe { count.write(0) };
+    }
     on_client!(client, call, |client, options| {
         let json = text_of_length!(json, len)?;
-        Ok(client.core().report_batch_json(json, options).result?)
+        let mut statuses = None;
+        let accept = |count: usize| {
+            if let Ok(output) = output!(child_count) {
+                output.write(count);
+            }
+            if !child_status.is_null() && capacity < count {
+                return Err(iotda::Error::invalid_argument(format!(
+                    "make room for {count} statuses at child_status: the body has as many children, capacity is {capacity}"
+                )));
+            }
+            // SAFETY: the promise "outputs", for as many statuses as children, which are no more than `capacity`.
+            let room = unsafe { ChildStatuses::new(child_status, count) };
+            statuses = Some(room.map_err(|stop| iotda::Error::invalid_argument(stop.message()))?);
+            Ok(())
+        };
+        let report = client.core().report_batch_json_if(json, accept, options);
+        if let Some(mut statuses) = statuses {
+            statuses.write(&report.children);
+        }
+        Ok(report.result?)
     })
 }
 

@@ -23,7 +23,7 @@ pub struct iotda_call_t {
     pub struct_size: usize,
     /// in: the most that the whole call may take, in milliseconds; 0: the client's timeout.
     pub timeout_ms: u32,
-    /// in: ends the call from another thread; NULL: nothing does. Read at the start of the call.
+    /// in: ends the call from another thread or a signal handler; NULL: nothing does. Read at the start of the call.
     pub cancel: *const iotda_cancel_t,
     /// out: the HTTP status of the last answer; 0 if none arrived.
     pub http_status: i32,
@@ -36,6 +36,11 @@ pub struct iotda_call_t {
     /// out: a sentence for a person: what failed, where, and what to do about it; "" on success. UTF-8, always
     /// terminated, cut at the end if too long. Never holds a secret, a password or a token.
     pub message: [c_char; 256],
+    /// out: whether a report may have arrived although the call failed: something was sent, and no answer says that it
+    /// was not accepted. Sent again, it may then arrive twice. false after a failure: nothing of the call was accepted,
+    /// of any of its attempts; of a batch, nothing beside the children whose status is IOTDA_OK. Also false on success,
+    /// and for an authentication.
+    pub may_have_arrived: bool,
 }
 
 /// The size of the struct's first version.
@@ -114,6 +119,7 @@ fn conclude(call: Option<&mut iotda_call_t>, outcome: Outcome<Delivery>) -> iotd
             if let Stop::Core(error) = &stop {
                 call.http_status = error.http_status().unwrap_or(0).into();
                 call.attempts = error.attempts();
+                call.may_have_arrived = error.may_have_arrived();
                 call.retry_after_ms = error.retry_after().map_or(0, milliseconds);
                 fill(&mut call.platform_code, &[error.platform_code().unwrap_or("")]);
             }
@@ -131,6 +137,7 @@ impl iotda_call_t {
         self.retry_after_ms = 0;
         self.platform_code = [0; 24];
         self.message = [0; 256];
+        self.may_have_arrived = false;
     }
 }
 

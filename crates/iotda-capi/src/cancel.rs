@@ -1,14 +1,17 @@
-//! `iotda_cancel_t`: ends calls from another thread.
+//! `iotda_cancel_t`: ends calls from another thread, or from a signal handler.
 
 use iotda::CancelToken;
+use iotda_sys::cancellation::Deferred;
 
 use crate::handle::{Handle, Sealed};
-use crate::panic::{self, contained, panic_if_asked};
+use crate::panic;
 
-/// Ends calls from another thread. Made by iotda_cancel_new, freed by iotda_cancel_free; given to calls in
-/// iotda_call_t.cancel, one or many, at the same time or one after the other. Free it after the calls that were
-/// given it have returned: a call that has begun goes on without it, but one that another thread is about to begin
-/// would use a freed handle.
+/// Ends calls early: from another thread, or from a signal handler. Made by iotda_cancel_new, freed by
+/// iotda_cancel_free; given to calls in iotda_call_t.cancel, one or many, at the same time or one after the other.
+///
+/// Free it when every call that was given it has returned, and nothing can trigger it any more (the signal handler that
+/// does is no longer installed, the thread that does has been joined). A call reads the pointer when it begins, and
+/// nobody can know from outside whether it has begun.
 pub struct iotda_cancel_t {
     token: CancelToken,
 }
@@ -36,20 +39,31 @@ pub extern "C" fn iotda_cancel_new() -> *mut iotda_cancel_t {
 /// Ends all calls that run with this handle, at once: they return IOTDA_E_CANCELLED. Calls that are given it
 /// afterwards return at once too: it stays cancelled. NULL is fine.
 ///
-/// Any thread; never blocks. Not from a signal handler.
+/// Any thread, and any signal handler: it is async-signal-safe (a flag and one write; errno is kept), so that a program
+/// of a single thread ends at once on Ctrl-C:
+///
+///   static iotda_cancel_t *cancel;    // of iotda_cancel_new, made before the handler is installed
+///
+///   static void on_interrupt(int number) {
+///       (void)number;
+///       iotda_cancel_trigger(cancel);
+///   }
+///
+/// examples/c/interrupt.c is the whole program. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_cancel_trigger(cancel: *const iotda_cancel_t) {
-    contained(|| {
-        // Not `handle!`, which allocates a message that nobody would see.
-        // SAFETY: the promise "handles".
-        if let Some(cancel) = unsafe { Sealed::object(cancel.cast_mut()).map(|cancel| &*cancel) } {
-            panic_if_asked();
-            cancel.token.cancel();
-        }
-    });
+    // Not in `panic::caught`, which takes a lock the first time and touches a thread-local, for which a library that was
+    // loaded later may have to allocate. Nothing here can panic: reading a number, a flag, and one system call.
+    // POSIX.1-2024 makes pthread_setcancelstate async-signal-safe; it is called since `write` is a cancellation point.
+    let _not_cancelled = Deferred::new();
+    // SAFETY: the promise "handles".
+    if let Some(cancel) = unsafe { Sealed::object(cancel.cast_mut()) } {
+        // SAFETY: it is a cancel handle, and the promise "handles" for the call.
+        unsafe { &*cancel }.token.cancel();
+    }
 }
 
-/// Frees a cancel handle. NULL is fine. Calls that run with it go on. Never blocks.
+/// Frees a cancel handle, when every call that was given it has returned. NULL is fine. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_cancel_free(cancel: *mut iotda_cancel_t) {
     // SAFETY: the promise "handles".

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::ops::Range;
 
-use iotda::{Child, Service};
+use iotda::{Child, Error, Service};
 
 use crate::arguments::{array, text};
 use crate::outcome::{Outcome, reserve};
@@ -20,12 +20,17 @@ pub struct iotda_child_t {
     pub service_count: usize,
 }
 
+/// A child, or why it is none.
+pub(crate) type Checked<'a> = Result<Child<'a>, Box<Error>>;
+
+type Part<'a> = Result<(&'a str, Range<usize>), Box<Error>>;
+
 /// The children of a batch as the core takes them. [`Child`] borrows its services, so there are two steps.
 pub(crate) struct Converted<'a> {
     /// The services of all children, one after the other.
     services: Vec<Service<'a>>,
-    /// Each child's id and its part of the services.
-    parts: Vec<(&'a str, Range<usize>)>,
+    /// Each child's id and its part of the services; or what is wrong with it, which holds no other child up.
+    parts: Vec<Part<'a>>,
 }
 
 impl<'a> Converted<'a> {
@@ -35,30 +40,58 @@ impl<'a> Converted<'a> {
     pub(crate) unsafe fn new(children: &[iotda_child_t]) -> Outcome<Self> {
         let (mut services, mut parts) = (Vec::new(), Vec::new());
         reserve(&mut parts, children.len(), || "children".to_owned())?;
-        // As much as all of them need, at once. A count that is wrong is found below, where its place is known.
-        let total = children.iter().fold(0_usize, |total, child| total.saturating_add(child.service_count));
-        let enough = reserve(&mut services, total, || "services of children".to_owned());
+        // As much as all of them need, at once; what is no array needs nothing.
+        // SAFETY: the promise "arrays".
+        let counts = children.iter().map(|child| unsafe { list(child, String::new) }.map_or(0, <[_]>::len));
+        let total = counts.fold(0_usize, usize::saturating_add);
+        reserve(&mut services, total, || "services of children".to_owned())?;
         for (index, child) in children.iter().enumerate() {
-            // SAFETY: the promise "texts".
-            let device_id = unsafe { text(child.device_id, || format!("children[{index}].device_id")) }?;
             let before = services.len();
-            let place = || format!("children[{index}].services");
-            // SAFETY: the promise "arrays".
-            let given = unsafe { array(child.services, child.service_count, place) }?;
-            if enough.is_ok() {
-                // SAFETY: the promise "texts".
-                unsafe { service::convert(given, place, &mut services) }?;
-            }
-            parts.push((device_id, before..services.len()));
+            // SAFETY: the promises "arrays" and "texts".
+            parts.push(match unsafe { convert(child, index, &mut services) } {
+                Ok(device_id) => Ok((device_id, before..services.len())),
+                Err(stop) => {
+                    services.truncate(before);
+                    Err(Box::new(Error::invalid_argument(stop.message())))
+                }
+            });
         }
-        enough.map(|()| Converted { services, parts })
+        Ok(Converted { services, parts })
     }
 
-    pub(crate) fn children(&self) -> Outcome<Vec<Child<'_>>> {
+    pub(crate) fn children(&self) -> Outcome<Vec<Checked<'_>>> {
         let mut children = Vec::new();
         reserve(&mut children, self.parts.len(), || "children".to_owned())?;
-        let parts = self.parts.iter();
-        children.extend(parts.map(|(device_id, part)| Child { device_id, services: &self.services[part.clone()] }));
+        children.extend(self.parts.iter().map(|part| match part {
+            Ok((device_id, part)) => Ok(Child { device_id, services: &self.services[part.clone()] }),
+            Err(error) => Err(error.clone()),
+        }));
         Ok(children)
     }
+}
+
+/// The services of one child.
+///
+/// # Safety
+///
+/// The promise "arrays", for `'a`.
+unsafe fn list<'a>(child: &iotda_child_t, place: impl Fn() -> String) -> Outcome<&'a [iotda_service_t]> {
+    // SAFETY: the promise "arrays".
+    unsafe { array(child.services, child.service_count, place) }
+}
+
+/// The id of one child; its services are appended to `services`, which has room for them.
+///
+/// # Safety
+///
+/// The promises "arrays" and "texts", for `'a`.
+unsafe fn convert<'a>(child: &iotda_child_t, index: usize, services: &mut Vec<Service<'a>>) -> Outcome<&'a str> {
+    // SAFETY: the promise "texts".
+    let device_id = unsafe { text(child.device_id, || format!("children[{index}].device_id")) }?;
+    let place = || format!("children[{index}].services");
+    // SAFETY: the promise "arrays".
+    let given = unsafe { list(child, place) }?;
+    // SAFETY: the promise "texts".
+    unsafe { service::convert(given, place, services) }?;
+    Ok(device_id)
 }

@@ -194,8 +194,12 @@ pub unsafe extern "C" fn iotda_config_set_rates(
         .rates(known(device_per_second), known(tenant_per_second)))
 }
 
-/// How many connections are kept open while nobody uses them (0: none), and for how many milliseconds.
-/// Default: 8, for 55,000. Threads that report at the same time use a connection each.
+/// For iotda_config_set_pool: keep as many connections as were lately used at the same time.
+pub const IOTDA_POOL_AS_USED: u32 = u32::MAX;
+
+/// The most connections that are kept open while nobody uses them (0: none), and for how many milliseconds each.
+/// Default: IOTDA_POOL_AS_USED, for 55,000, so that threads which report again and again find a connection each. What
+/// is not needed any more is closed after that time.
 ///
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
@@ -205,8 +209,19 @@ pub unsafe extern "C" fn iotda_config_set_pool(
     kept_ms: u32,
 ) -> iotda_status_t {
     setter!(config.set(Pool), "iotda_config_set_pool", |core| {
+        // IOTDA_POOL_AS_USED is more than can be in use, on a processor of 32 bits as well.
         Outcome::Ok(core.kept_connections(kept_connections as usize, Duration::from_millis(kept_ms.into())))
     })
+}
+
+/// The most connections that are used at the same time, at least 1, by all clients that share them. Default: 256. A
+/// call uses one while it waits for an answer; a further call waits until one is free, within its timeout
+/// (IOTDA_E_TIMEOUT).
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_max_connections(config: *mut iotda_config_t, most: u32) -> iotda_status_t {
+    setter!(config.set(MaxConnections), "iotda_config_set_max_connections", |core| core.max_connections(most as usize))
 }
 
 /// After idle_s seconds without traffic the system asks whether the platform is still there (TCP keep-alive).

@@ -23,6 +23,7 @@ pub(crate) enum Setting {
     Retry,
     Rates,
     Pool,
+    MaxConnections,
     TcpKeepalive,
     Token,
     Clock,

@@ -19,8 +19,9 @@ pub struct iotda_service_t {
     /// Required. A JSON object in UTF-8, for example from iotda_props_json. It is checked and then passed on
     /// byte for byte: numbers of any length survive.
     pub properties: *const c_char,
-    /// When the values were measured: milliseconds since 1970-01-01T00:00:00Z, years 1970 to 9999; or
-    /// IOTDA_TIME_NONE.
+    /// When the values were measured: milliseconds since 1970-01-01T00:00:00Z, UTC, in the years 2000 to 9999; or
+    /// IOTDA_TIME_NONE. A time before 2000 is refused: it is in another unit (seconds), or of a clock that was never
+    /// set.
     pub event_time_ms: i64,
 }
 

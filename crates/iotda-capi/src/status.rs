@@ -7,8 +7,10 @@ use iotda::ErrorKind;
 /// What a function returns: IOTDA_OK or one of the IOTDA_E_ constants. The numbers never change; a
 /// later version may add new ones. They are grouped by what a caller does about them.
 ///
-/// A call may send several requests. Unless a status says that nothing was sent, one of them may have arrived
-/// although the call failed: what is sent again may arrive twice.
+/// A report that fails with IOTDA_E_CONNECT, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL or
+/// IOTDA_E_INTERNAL may have arrived all the same. With IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG and IOTDA_E_FORKED
+/// nothing was sent. With each other status, only an earlier attempt of the same call can have arrived. What holds of
+/// one call is in iotda_call_t.may_have_arrived.
 pub type iotda_status_t = i32;
 
 /// Success. Returned by every function.
@@ -187,6 +189,20 @@ pub extern "C" fn iotda_status_text(status: iotda_status_t) -> *const c_char {
     row(status).text.as_ptr()
 }
 
+/// Whether to keep what was to be reported and send it later (true), or to drop it (false).
+///
+/// false for a verdict on the data itself, which the same data would meet again (IOTDA_E_INVALID_ARGUMENT,
+/// IOTDA_E_TOO_LARGE, IOTDA_E_REJECTED), and for IOTDA_OK. true for every other status, and for a number that is
+/// none: no connection, no answer, a rate limit; but also what somebody has to put right first, in the settings of the
+/// device (IOTDA_E_TLS, IOTDA_E_AUTH_FAILED) or on the platform (IOTDA_E_UNKNOWN_CHILD: bound how long such data is
+/// kept). How soon to try again is iotda_call_t.retry_after_ms. After IOTDA_E_PARTIAL, ask for the status of each child.
+///
+/// Any thread; never blocks.
+#[unsafe(no_mangle)]
+pub extern "C" fn iotda_status_is_transient(status: iotda_status_t) -> bool {
+    status != IOTDA_OK && row(status).kind.is_none_or(ErrorKind::is_transient)
+}
+
 fn row(status: iotda_status_t) -> &'static Row {
     TABLE.iter().find(|row| row.status == status).unwrap_or(&UNKNOWN)
 }
@@ -221,6 +237,15 @@ mod tests {
         }
         for row in TABLE {
             assert!(text(iotda_status_text(row.status)).ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn only_verdicts_on_the_data_and_success_are_not_transient() {
+        let dropped: Vec<_> = TABLE.iter().map(|row| row.status).filter(|s| !iotda_status_is_transient(*s)).collect();
+        assert_eq!(dropped, [IOTDA_OK, IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE, IOTDA_E_REJECTED]);
+        for number in [-1, 4, 1000, i32::MIN, i32::MAX] {
+            assert!(iotda_status_is_transient(number), "{number}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! `iotda_transport_t`: a custom transport.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ pub const IOTDA_IO_FAILED: i64 = -2;
 /// They are called in the threads that make the calls: connect at the same time in several of them, the
 /// others by one thread at a time for each connection. They must return (no exception, no pthread_exit), and must not
 /// call the library. Each is given the time that it may take; a call that was cancelled ends when the function
-/// returns, so the library asks for short waits where a call can be cancelled.
+/// returns. So the library asks send and receive for short waits where a call can be cancelled, and gives connect a
+/// descriptor.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct iotda_transport_t {
@@ -34,8 +35,18 @@ pub struct iotda_transport_t {
     /// itself. false: the library does it, by TLS on top.
     pub is_secure: bool,
     /// Opens a connection to host and port within timeout_ms; returns what stands for it, or NULL.
+    ///
+    /// cancel_fd is a descriptor that becomes readable (POLLIN) when the call is cancelled, and stays so; -1: the call
+    /// cannot be cancelled. Poll it beside your own, and return NULL once it is readable. It is the library's: do not
+    /// read, close or keep it. poll() takes -1 for a descriptor that never becomes ready.
     pub connect: Option<
-        unsafe extern "C" fn(user_data: *mut c_void, host: *const c_char, port: u16, timeout_ms: u32) -> *mut c_void,
+        unsafe extern "C" fn(
+            user_data: *mut c_void,
+            host: *const c_char,
+            port: u16,
+            timeout_ms: u32,
+            cancel_fd: c_int,
+        ) -> *mut c_void,
     >,
     /// Sends some of the len bytes, at least one, and returns how many. Waits for at most timeout_ms until it can send
     /// one; if it cannot, it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if the connection is broken. 0 is taken for a
@@ -68,7 +79,7 @@ struct Table {
 
 #[derive(Clone, Copy, Debug)]
 struct Functions {
-    connect: unsafe extern "C" fn(*mut c_void, *const c_char, u16, u32) -> *mut c_void,
+    connect: unsafe extern "C" fn(*mut c_void, *const c_char, u16, u32, c_int) -> *mut c_void,
     send: unsafe extern "C" fn(*mut c_void, *const c_void, usize, u32) -> i64,
     receive: unsafe extern "C" fn(*mut c_void, *mut c_void, usize, u32) -> i64,
     close: unsafe extern "C" fn(*mut c_void),
@@ -127,13 +138,15 @@ impl Transport for ProgramTransport {
         host: &str,
         port: u16,
         timeout: Duration,
-        _cancel: Option<BorrowedFd<'_>>,
+        cancel: Option<BorrowedFd<'_>>,
     ) -> io::Result<Box<dyn Connection>> {
         let host = CString::new(host)?;
         let table = &self.0;
-        // SAFETY: the promise "callbacks"; the host is terminated and lives for the call.
-        let connection =
-            unsafe { (table.functions.connect)(table.user_data.pointer(), host.as_ptr(), port, milliseconds(timeout)) };
+        let cancel = cancel.map_or(-1, |cancel| cancel.as_raw_fd());
+        // SAFETY: the promise "callbacks"; the host is terminated, and it and the descriptor live for the call.
+        let connection = unsafe {
+            (table.functions.connect)(table.user_data.pointer(), host.as_ptr(), port, milliseconds(timeout), cancel)
+        };
         if connection.is_null() {
             return Err(io::Error::other("its connect function returned NULL"));
         }

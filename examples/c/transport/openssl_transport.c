@@ -20,16 +20,21 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Waits until OpenSSL can go on; 0: the time is over, or the connection is broken. */
-static int can_go_on(BIO *link, uint32_t timeout_ms) {
+/*
+ * Waits until OpenSSL can go on; 0: the time is over, the call was cancelled (cancel_fd is readable then; poll() ignores
+ * -1), or the connection is broken.
+ */
+static int can_go_on(BIO *link, uint32_t timeout_ms, int cancel_fd) {
     int fd = -1;
     BIO_get_fd(link, &fd);
-    struct pollfd entry = {.fd = fd, .events = BIO_should_read(link) ? POLLIN : POLLOUT};
+    struct pollfd entries[2] = {{.fd = fd, .events = BIO_should_read(link) ? POLLIN : POLLOUT},
+                                {.fd = cancel_fd, .events = POLLIN}};
     int timeout = timeout_ms > 86400000 ? 86400000 : (int)timeout_ms;
-    return BIO_should_retry(link) && poll(&entry, 1, timeout) > 0;
+    return BIO_should_retry(link) && poll(entries, 2, timeout) > 0 && entries[1].revents == 0;
 }
 
-static void *open_link(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms) {
+static void *open_link(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms,
+                       int cancel_fd) {
     BIO *link = BIO_new_ssl_connect(user_data);
     if (link == NULL)
         return NULL;
@@ -48,7 +53,7 @@ static void *open_link(void *user_data, const char *host, uint16_t port, uint32_
         SSL_set_tlsext_host_name(ssl, host);
     }
     while (BIO_do_handshake(link) != 1) {
-        if (!can_go_on(link, timeout_ms)) {
+        if (!can_go_on(link, timeout_ms, cancel_fd)) {
             BIO_free_all(link);
             return NULL;
         }
@@ -63,7 +68,7 @@ static int64_t send_some(void *connection, const void *data, size_t len, uint32_
             return (int64_t)sent;
         if (!BIO_should_retry((BIO *)connection))
             return IOTDA_IO_FAILED;
-        if (!can_go_on(connection, timeout_ms))
+        if (!can_go_on(connection, timeout_ms, -1))
             return IOTDA_IO_TIMEOUT;
     }
 }
@@ -75,7 +80,7 @@ static int64_t receive_some(void *connection, void *buffer, size_t size, uint32_
             return (int64_t)received;
         if (!BIO_should_retry((BIO *)connection))
             return 0; /* closed; what TLS thinks of how it was closed does not matter to HTTP */
-        if (!can_go_on(connection, timeout_ms))
+        if (!can_go_on(connection, timeout_ms, -1))
             return IOTDA_IO_TIMEOUT;
     }
 }

@@ -23,14 +23,19 @@ struct link {
     int fd;
 };
 
-static int wait_for(int fd, short events, uint32_t timeout_ms) {
-    struct pollfd entry = {.fd = fd, .events = events};
+/*
+ * Whether fd is ready within the time, and before the call is cancelled: cancel_fd is readable then. poll() ignores
+ * a descriptor of -1.
+ */
+static int wait_for(int fd, short events, uint32_t timeout_ms, int cancel_fd) {
+    struct pollfd entries[2] = {{.fd = fd, .events = events}, {.fd = cancel_fd, .events = POLLIN}};
     int timeout = timeout_ms > 86400000 ? 86400000 : (int)timeout_ms;
-    return poll(&entry, 1, timeout) > 0;
+    return poll(entries, 2, timeout) > 0 && entries[1].revents == 0;
 }
 
 /* A name look-up has no timeout here; a modem's own usually has. */
-static void *open_link(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms) {
+static void *open_link(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms,
+                       int cancel_fd) {
     char service[8];
     snprintf(service, sizeof service, "%u", (unsigned)port);
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found;
@@ -46,7 +51,7 @@ static void *open_link(void *user_data, const char *host, uint16_t port, uint32_
         socklen_t size = sizeof failure;
         fcntl(fd, F_SETFL, O_NONBLOCK);
         if (connect(fd, address->ai_addr, address->ai_addrlen) != 0 &&
-            (errno != EINPROGRESS || !wait_for(fd, POLLOUT, timeout_ms) ||
+            (errno != EINPROGRESS || !wait_for(fd, POLLOUT, timeout_ms, cancel_fd) ||
              getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0 || failure != 0)) {
             close(fd);
             fd = -1;
@@ -73,7 +78,7 @@ static int64_t send_some(void *connection, const void *data, size_t len, uint32_
             return sent;
         if (errno != EAGAIN && errno != EINTR)
             return IOTDA_IO_FAILED;
-        if (!wait_for(fd, POLLOUT, timeout_ms))
+        if (!wait_for(fd, POLLOUT, timeout_ms, -1))
             return IOTDA_IO_TIMEOUT;
     }
 }
@@ -86,7 +91,7 @@ static int64_t receive_some(void *connection, void *buffer, size_t size, uint32_
             return received; /* 0 is the end of the stream, for us as for recv */
         if (errno != EAGAIN && errno != EINTR)
             return IOTDA_IO_FAILED;
-        if (!wait_for(fd, POLLIN, timeout_ms))
+        if (!wait_for(fd, POLLIN, timeout_ms, -1))
             return IOTDA_IO_TIMEOUT;
     }
 }

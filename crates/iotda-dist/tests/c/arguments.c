@@ -151,24 +151,49 @@ static void batch(iotda_client_t *client) {
         {"child", &service, SIZE_MAX},
         {"child", &bad_service, 1},
     };
+    /* What becomes of the others beside one that is wrong is in batch.c. */
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        iotda_child_t children[2] = {good, wrong[i]};
+        iotda_child_t children[2] = {{"a b", &service, 1}, wrong[i]};
         iotda_call_t told = IOTDA_CALL_INIT;
         iotda_status_t child_status[3] = {IOTDA_OK, IOTDA_OK, 99};
         REFUSED(iotda_gateway_batch(client, children, 2, child_status, &told));
-        CHECK(child_status[0] == IOTDA_E_INVALID_ARGUMENT && child_status[1] == IOTDA_E_INVALID_ARGUMENT);
+        CHECK(child_status[0] == IOTDA_E_INVALID_ARGUMENT &&
+              child_status[1] == IOTDA_E_INVALID_ARGUMENT);
         CHECK(child_status[2] == 99); /* of no child */
-        CHECK(strstr(told.message, "children[1]") != NULL);
-        CHECK(told.attempts == 0);
+        CHECK(strstr(told.message, "children[0].device_id") != NULL);
+        REFUSED(iotda_gateway_batch(client, &wrong[i], 1, child_status, &told));
+        CHECK(strstr(told.message, "children[0]") != NULL);
+        CHECK(told.attempts == 0 && !told.may_have_arrived);
     }
 
+    iotda_status_t statuses[2] = {99, 99};
     static const char *const bodies[] = {"", "{", "[]", "{}", "{\"devices\":[]}", not_utf8};
-    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
-        REFUSED(iotda_gateway_batch_json(client, bodies[i], strlen(bodies[i]), &call));
-    REFUSED(iotda_gateway_batch_json(NULL, "{}", 2, &call));
-    REFUSED(iotda_gateway_batch_json(client, NULL, 2, &call));
-    REFUSED(iotda_gateway_batch_json(client, NULL, 0, &call));
-    REFUSED(iotda_gateway_batch_json(client, "{}", SIZE_MAX, &call));
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        size_t count = 99;
+        REFUSED(iotda_gateway_batch_json(client, bodies[i], strlen(bodies[i]), statuses, 2, &count,
+                                         &call));
+        CHECK(count == 0);
+    }
+    size_t count = 99;
+    REFUSED(iotda_gateway_batch_json(NULL, "{}", 2, statuses, 2, &count, &call));
+    CHECK(count == 0);
+    REFUSED(iotda_gateway_batch_json(client, NULL, 2, NULL, 0, NULL, &call));
+    REFUSED(iotda_gateway_batch_json(client, NULL, 0, NULL, 0, NULL, &call));
+    REFUSED(iotda_gateway_batch_json(client, "{}", SIZE_MAX, NULL, 0, NULL, &call));
+
+    /* Children that are all wrong, each in its own way: counted, and each has its status. */
+    static const char three[] = "{\"devices\":[{},1,{\"device_id\":\"c\",\"services\":[]}]}";
+    iotda_status_t of_three[4] = {99, 99, 99, 99};
+    REFUSED(iotda_gateway_batch_json(client, three, sizeof three - 1, of_three, 2, &count, &call));
+    CHECK(count == 3 && of_three[0] == 99 && strstr(call.message, "room for 3 statuses") != NULL);
+    REFUSED(iotda_gateway_batch_json(client, three, sizeof three - 1, of_three, 3, &count, &call));
+    CHECK(count == 3 && of_three[3] == 99);
+    for (size_t i = 0; i < 3; i++)
+        CHECK(of_three[i] == IOTDA_E_INVALID_ARGUMENT);
+    REFUSED(iotda_gateway_batch_json(client, three, sizeof three - 1, NULL, 0, &count, &call));
+    CHECK(count == 3);
+    REFUSED(iotda_gateway_batch_json(client, three, sizeof three - 1, of_three, 4, NULL, &call));
+    CHECK(statuses[0] == 99 && statuses[1] == 99);
 }
 
 /* A call struct that is zeroed, or of an older or a newer header, or is none. */

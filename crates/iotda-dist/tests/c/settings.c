@@ -25,9 +25,11 @@ static void ignore_line(void *user_data, int32_t level, const char *message) {
     CHECK(strlen(message) > 0);
 }
 
-static void *never_connect(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms) {
+static void *never_connect(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms,
+                           int cancel_fd) {
     CHECK(user_data == &destroyed);
     CHECK(strlen(host) > 0 && port > 0 && timeout_ms > 0);
+    CHECK(cancel_fd == -1); /* no call here can be cancelled */
     return NULL;
 }
 
@@ -73,6 +75,11 @@ static void values(iotda_config_t *config) {
     CHECK_STATUS(IOTDA_OK, iotda_config_set_rates(config, 10.0, 0.0));
     CHECK_STATUS(IOTDA_OK, iotda_config_set_pool(config, 0, 0));
     CHECK_STATUS(IOTDA_OK, iotda_config_set_pool(config, 4, 30000));
+    CHECK_STATUS(IOTDA_OK, iotda_config_set_pool(config, IOTDA_POOL_AS_USED, 30000));
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_config_set_max_connections(NULL, 1));
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_config_set_max_connections(config, 0));
+    CHECK_STATUS(IOTDA_OK, iotda_config_set_max_connections(config, 1));
+    CHECK_STATUS(IOTDA_OK, iotda_config_set_max_connections(config, UINT32_MAX));
     CHECK_STATUS(IOTDA_OK, iotda_config_set_tcp_keepalive_s(config, 60));
     CHECK_STATUS(IOTDA_OK, iotda_config_set_tls_1_3(config, true));
     CHECK_STATUS(IOTDA_OK, iotda_config_set_tls_1_3(config, false));
@@ -159,7 +166,8 @@ static void failures_are_remembered(void) {
     CHECK(strstr(call.message, "iotda_config_set_endpoint") != NULL);
     CHECK_STATUS(IOTDA_OK, iotda_config_set_endpoint(config, "https://localhost"));
     CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, init_of(config, &call));
-    CHECK(strstr(call.message, "iotda_config_set_device") != NULL && strstr(call.message, "device_id") != NULL);
+    CHECK(strstr(call.message, "iotda_config_set_device") != NULL &&
+          strstr(call.message, "device_id") != NULL);
     iotda_config_free(config);
 }
 
@@ -195,7 +203,8 @@ static void refusals_are_logged(void) {
     CHECK_LOGGED(iotda_report_props(client, NULL, 2, NULL), "pass services");
     CHECK_LOGGED(iotda_report_props_json(client, "\xff", 1, NULL), "json");
     CHECK_LOGGED(iotda_report_message(client, NULL, 1, NULL), "pass data");
-    CHECK_LOGGED(iotda_gateway_batch(client, &child, 1, NULL, NULL), "children[0].services[0].properties");
+    CHECK_LOGGED(iotda_gateway_batch(client, &child, 1, NULL, NULL),
+                 "children[0].services[0].properties");
     CHECK_LOGGED(iotda_open_device(client, NULL, "s", 1, &other, NULL), "device_id");
     CHECK_LOGGED(iotda_open_device(client, "other", "s", 1, NULL, NULL), "as device: it is NULL");
     CHECK_LOGGED(iotda_token_export(client, NULL, 1, NULL, NULL), "as out");
@@ -226,11 +235,15 @@ static void callbacks_are_released_once(void) {
     DESTROYED(1, iotda_config_set_clock(config, NULL, NULL, NULL), IOTDA_OK);
 
     DESTROYED(1, iotda_config_set_log(NULL, 1, ignore_line, &destroyed, count_destroyed), refused);
-    DESTROYED(1, iotda_config_set_log(config, 0, ignore_line, &destroyed, count_destroyed), refused);
-    DESTROYED(1, iotda_config_set_log(config, 5, ignore_line, &destroyed, count_destroyed), refused);
+    DESTROYED(1, iotda_config_set_log(config, 0, ignore_line, &destroyed, count_destroyed),
+              refused);
+    DESTROYED(1, iotda_config_set_log(config, 5, ignore_line, &destroyed, count_destroyed),
+              refused);
     DESTROYED(1, iotda_config_set_log(config, 1, NULL, &destroyed, count_destroyed), IOTDA_OK);
-    DESTROYED(0, iotda_config_set_log(config, 1, ignore_line, &destroyed, count_destroyed), IOTDA_OK);
-    DESTROYED(1, iotda_config_set_log(config, 1, ignore_line, &destroyed, count_destroyed), IOTDA_OK);
+    DESTROYED(0, iotda_config_set_log(config, 1, ignore_line, &destroyed, count_destroyed),
+              IOTDA_OK);
+    DESTROYED(1, iotda_config_set_log(config, 1, ignore_line, &destroyed, count_destroyed),
+              IOTDA_OK);
     DESTROYED(1, iotda_config_set_log(config, 1, NULL, NULL, NULL), IOTDA_OK);
 
     iotda_transport_t transport = no_network();
@@ -297,8 +310,9 @@ static void transports(void) {
 /* A connection that is there, and takes nothing. */
 static int sends;
 
-static void *pretend_to_connect(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms) {
-    (void)host, (void)port, (void)timeout_ms;
+static void *pretend_to_connect(void *user_data, const char *host, uint16_t port,
+                                uint32_t timeout_ms, int cancel_fd) {
+    (void)host, (void)port, (void)timeout_ms, (void)cancel_fd;
     return user_data;
 }
 

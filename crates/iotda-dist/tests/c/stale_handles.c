@@ -30,7 +30,7 @@ static void every_call_of_a_client(iotda_client_t *client) {
     REFUSED(iotda_report_props_json(client, "{}", 2, &call), "was closed");
     REFUSED(iotda_report_message(client, "x", 1, &call), "was closed");
     REFUSED(iotda_gateway_batch(client, &child, 1, NULL, &call), "was closed");
-    REFUSED(iotda_gateway_batch_json(client, "{}", 2, &call), "was closed");
+    REFUSED(iotda_gateway_batch_json(client, "{}", 2, NULL, 0, NULL, &call), "was closed");
     REFUSED(iotda_open_device(client, "d", "s", 1, &device, &call), "was closed");
     REFUSED(iotda_token_export(client, token, sizeof token, NULL, &call), "was closed");
     CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_stats(client, &stats));

@@ -1,4 +1,7 @@
-/* Eight threads report on one client at the same time. */
+/*
+ * Eight threads report on one client at the same time: over no more connections than are allowed, and, without a
+ * limit, over one for each thread, which is kept.
+ */
 #include "check.h"
 
 #include <pthread.h>
@@ -14,13 +17,26 @@ static void *report(void *client) {
     return NULL;
 }
 
-int main(void) {
-    iotda_client_t *client = client_from_environment();
+/* Returns how many connections were opened. */
+static uint64_t report_by_threads(const iotda_config_t *config) {
+    iotda_client_t *client = NULL;
+    CHECK_STATUS(IOTDA_OK, iotda_init(config, &client, NULL));
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
         CHECK(pthread_create(&threads[i], NULL, report, client) == 0);
     for (int i = 0; i < THREADS; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
+    iotda_stats_t stats = {.struct_size = sizeof stats};
+    CHECK_STATUS(IOTDA_OK, iotda_stats(client, &stats));
     iotda_close(client);
+    return stats.handshakes_full + stats.handshakes_resumed;
+}
+
+int main(void) {
+    iotda_config_t *config = config_from_environment();
+    CHECK(report_by_threads(config) <= THREADS);
+    CHECK_STATUS(IOTDA_OK, iotda_config_set_max_connections(config, 2));
+    CHECK(report_by_threads(config) <= 2);
+    iotda_config_free(config);
     return EXIT_SUCCESS;
 }

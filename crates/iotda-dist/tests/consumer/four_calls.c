@@ -68,7 +68,7 @@ int main(void) {
 
     json = "{\"devices\":[{\"device_id\":\"deviceId_0003\",\"services\":"
            "[{\"service_id\":\"s\",\"properties\":{ \"a\":1}}]}]}\n";
-    MUST_CALL(iotda_gateway_batch_json(client, json, strlen(json), &call));
+    MUST_CALL(iotda_gateway_batch_json(client, json, strlen(json), NULL, 0, NULL, &call));
 
     iotda_props_free(props);
     iotda_close(client);

@@ -205,6 +205,9 @@ static void settings() {
     CHECK_STATUS(invalid_argument, config.set_rates(-1, 0).last_status());
     CHECK_STATUS(ok, config.set_rates(10, 0).last_status());
     CHECK_STATUS(ok, config.set_pool(4, 30s).last_status());
+    CHECK_STATUS(ok, config.set_pool(IOTDA_POOL_AS_USED, 30s).last_status());
+    CHECK_STATUS(invalid_argument, config.set_max_connections(0).last_status());
+    CHECK_STATUS(ok, config.set_max_connections(1).last_status());
     CHECK_STATUS(ok, config.set_tcp_keepalive(90s).last_status());
     CHECK_STATUS(ok, config.set_tls_1_3(false).last_status());
     CHECK_STATUS(config, config.set_ca_pem("no PEM").last_status());
@@ -258,7 +261,9 @@ struct NoNetwork final : iotda::Transport {
         return false;
     }
     std::unique_ptr<iotda::Connection> connect(const char *, std::uint16_t,
-                                               std::chrono::milliseconds) noexcept override {
+                                               std::chrono::milliseconds,
+                                               int cancel_fd) noexcept override {
+        CHECK(cancel_fd == -1);
         counted(iotda::LogLevel::error, "");
         return nullptr;
     }
@@ -360,10 +365,18 @@ static void calls_without_a_network() {
     CHECK_STATUS(invalid_argument, client.report_props({nullptr, "{}"}));
     CHECK_STATUS(invalid_argument, client.report_props_json("{}"));
     CHECK_STATUS(invalid_argument, client.gateway_batch_json(std::string_view()));
-    const Child wrong[] = {{"good", service}, {"not good", service}};
+    const Child wrong[] = {{"not good", service}, {"", service}};
     batch = client.gateway_batch(wrong);
     CHECK_STATUS(invalid_argument, batch);
     CHECK_STATUS(invalid_argument, batch.child_status(0));
+    /* Of a body as well, whether the number of children can be guessed or not. */
+    for (const char *body :
+         {"{\"devices\":[{},1,[]]}", "{\"devices\":[{\"device_id\":\"\"},{\"device_id\":1},0]}"}) {
+        batch = client.gateway_batch_json(body);
+        CHECK_STATUS(invalid_argument, batch);
+        CHECK(batch.size() == 3 && !batch.is_transient() && !batch.may_have_arrived());
+        CHECK_STATUS(invalid_argument, batch.child_status(2));
+    }
 
     /* Without a client, everything is refused. */
     iotda::Client other = std::move(client);
@@ -417,6 +430,7 @@ int main() {
     CHECK(std::strcmp(iotda::status_name(iotda::Status::rate_limited), "IOTDA_E_RATE_LIMITED") ==
           0);
     CHECK(std::strlen(iotda::status_text(iotda::Status::ok)) > 0);
+    CHECK(iotda::is_transient(iotda::Status::tls) && !iotda::is_transient(iotda::Status::rejected));
     CHECK(std::strcmp(iotda::version(), iotda_version()) == 0);
     bytes();
     no_copies();

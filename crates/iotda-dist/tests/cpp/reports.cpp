@@ -63,9 +63,12 @@ static void batches(iotda::Client &client) {
     CHECK(statuses[0] == IOTDA_OK && statuses[1] == IOTDA_E_UNKNOWN_CHILD &&
           statuses[2] == IOTDA_OK);
 
-    CHECK_STATUS(ok,
-                 client.gateway_batch_json("{\"devices\":[{\"device_id\":\"by_json\",\"services\":"
-                                           "[{\"service_id\":\"s\",\"properties\":{ }}]}]}"));
+    batch = client.gateway_batch_json("{\"devices\":[{\"device_id\":\"by_json\",\"services\":"
+                                      "[{\"service_id\":\"s\",\"properties\":{ }}]},{}]}");
+    CHECK_STATUS(partial, batch);
+    CHECK(batch.size() == 2);
+    CHECK_STATUS(ok, batch.child_status(0));
+    CHECK_STATUS(invalid_argument, batch.child_status(1));
 }
 
 static void other_device(iotda::Client &client) {

@@ -17,13 +17,16 @@ type Check = fn(&Stand, &[RequestRecord]) -> Result<()>;
 /// The programs, and what is to be seen of each on the platform.
 const PROGRAMS: &[(&str, Check)] = &[
     ("arguments", nothing),
+    ("arrival", nothing),
     ("at_exit", at_exit),
+    ("batch", batch),
     ("cancelled_thread", nothing),
     ("properties", nothing),
     ("reports", reports),
     ("settings", nothing),
     ("threads", threads),
     ("field", field),
+    ("interrupt", nothing),
     ("use_after_fork", use_after_fork),
 ];
 
@@ -122,10 +125,18 @@ pub(super) fn children(batch: &RequestRecord) -> Result<Vec<String>> {
     ids.collect::<Option<_>>().context("a child without an id")
 }
 
+/// The children that are right, in two batches.
+fn batch(_: &Stand, requests: &[RequestRecord]) -> Result<()> {
+    let batches = requests.iter().filter(|request| request.target == report_path(GATEWAY, BATCH));
+    let arrived: Vec<Vec<String>> = batches.map(children).collect::<Result<_>>()?;
+    ensure!(arrived == [vec!["a", "b", "c"], vec!["d", "e"]], "other children than the good ones: {arrived:?}");
+    Ok(())
+}
+
 fn threads(stand: &Stand, _: &[RequestRecord]) -> Result<()> {
     let counters = stand.platform.counters();
-    ensure!(counters.messages == 80, "{} messages instead of 80", counters.messages);
-    ensure!(counters.authentications == 1, "{} authentications for one device", counters.authentications);
+    ensure!(counters.messages == 160, "{} messages instead of 160", counters.messages);
+    ensure!(counters.authentications == 2, "{} authentications for two clients", counters.authentications);
     Ok(())
 }
 
