@@ -9,12 +9,16 @@
 
 #include "iotda.h"
 
+#include <array>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -27,6 +31,22 @@
 #if __cplusplus < 201703L && (!defined(_MSVC_LANG) || _MSVC_LANG < 201703L)
 #error "iotda.hpp needs C++17"
 #endif
+
+/* Says to a compiler that knows it that what is made refers to the argument. */
+#if defined(__has_cpp_attribute)
+#if __has_cpp_attribute(clang::lifetimebound)
+#define IOTDA_LIFETIMEBOUND [[clang::lifetimebound]]
+#endif
+#endif
+#ifndef IOTDA_LIFETIMEBOUND
+#define IOTDA_LIFETIMEBOUND
+#endif
+
+/*
+ * The version of this header, as a namespace inside of iotda: what is compiled with one version of the header is not
+ * taken for what is compiled with another, whose types differ, where both are linked into one program.
+ */
+#define IOTDA_HPP_VERSION v0_1_0
 
 /*
  * How to use it
@@ -50,7 +70,7 @@
  * Errors: nothing throws, but for std::bad_alloc where a function says that it copies. The header works
  * with -fno-exceptions and -fno-rtti. A function that can fail returns an Outcome, or a Result, which is
  * an Outcome with a value; it must not be ignored. Setters and Props::add are chained instead: their
- * failure is remembered, and told by the call that uses what was set.
+ * failure is remembered, and returned by the call that uses what was set.
  *
  * Ownership: Config, Client, Props and Cancel own their handle and can be moved and not copied. Moved
  * from, they are empty: every call on one is refused with Status::invalid_argument, and does no harm.
@@ -62,13 +82,14 @@
  *
  * Text: the library takes terminated text. A const char* or a std::string is passed on as it is; a
  * std::string_view, which has no end of its own, is copied where a function says so. All text is UTF-8.
- * A text with a zero byte in it is refused (Status::invalid_argument, as if it were not UTF-8), never
- * cut.
+ * A text with a zero byte in it is refused (Status::invalid_argument), never cut; so is a null pointer, and an
+ * array of char without a zero byte.
  *
  * Time: every duration is a std::chrono one. It is rounded up to the next millisecond and bounded by
  * 2^32 - 1 ms; less than nothing is nothing.
  */
 namespace iotda {
+inline namespace IOTDA_HPP_VERSION {
 
 /** What a function returns, by what a caller does about it; the numbers and texts are those of iotda.h. */
 enum class Status : iotda_status_t {
@@ -129,6 +150,28 @@ enum class LogLevel : std::int32_t {
 /** The time of day, UTC. What measures it in C++17 counts from 1970, as C++20 then demands. */
 using SystemTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::milliseconds>;
 
+namespace detail {
+
+/* What holds no elements of its own: a span, a string_view. It is as small as that, and can be copied as bytes. */
+template <class C>
+struct IsView : std::bool_constant<std::is_trivially_copyable_v<std::remove_reference_t<C>> &&
+                                   sizeof(C) <= 2 * sizeof(void *)> {};
+template <class T, std::size_t N> struct IsView<std::array<T, N>> : std::false_type {};
+template <class T, std::size_t N> struct IsView<const std::array<T, N>> : std::false_type {};
+
+/* A pointer to characters. Not an array, whose end is known. */
+template <class T>
+using IsTextPointer =
+    std::bool_constant<std::is_same_v<T, const char *> || std::is_same_v<T, char *>>;
+
+/* How many characters an array has before its first zero byte; all of them, if there is none. */
+inline std::size_t bounded_length(const char *array, std::size_t size) noexcept {
+    const void *end = size == 0 ? nullptr : std::memchr(array, 0, size);
+    return end == nullptr ? size : static_cast<std::size_t>(static_cast<const char *>(end) - array);
+}
+
+} // namespace detail
+
 /**
  * Elements one after the other that belong to somebody else: a pointer and a number, as std::span of
  * C++20. Made of an array, and of whatever has data() and size(): std::vector, std::array, std::span.
@@ -138,19 +181,20 @@ template <class T> class Span {
     using PointerOf = std::remove_pointer_t<decltype(std::declval<C &>().data())>;
 
     /* Not of a derived class: its elements have another size. And no temporary that could be written to. */
-    template <class C> using IsView = std::is_trivially_copyable<std::remove_reference_t<C>>;
     template <class C>
     using RefersToElements = std::conjunction<
         std::is_convertible<PointerOf<C> (*)[], T (*)[]>,
-        std::disjunction<std::is_lvalue_reference<C>, std::is_const<T>, IsView<C>>>;
+        std::disjunction<std::is_lvalue_reference<C>, std::is_const<T>, detail::IsView<C>>>;
 
   public:
     constexpr Span() noexcept = default;
     constexpr Span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
-    template <std::size_t N> constexpr Span(T (&array)[N]) noexcept : Span(array, N) {}
+    template <std::size_t N>
+    constexpr Span(T (&array IOTDA_LIFETIMEBOUND)[N]) noexcept : Span(array, N) {}
     template <class C, class = decltype(std::declval<C &>().size()),
               std::enable_if_t<RefersToElements<C>::value, int> = 0>
-    constexpr Span(C &&container) noexcept : Span(container.data(), container.size()) {}
+    constexpr Span(C &&container IOTDA_LIFETIMEBOUND) noexcept
+        : Span(container.data(), container.size()) {}
 
     [[nodiscard]] constexpr T *data() const noexcept {
         return data_;
@@ -179,7 +223,8 @@ template <class T> class Span {
 /**
  * Bytes that belong to somebody else: a secret, a message, PEM text. Made of text, and of whatever has
  * data() and size() and elements of one byte. An array of char is taken for text that ends at its first
- * zero byte, as a string literal does; {data, size} says otherwise.
+ * zero byte, as a string literal does, or at its end; {data, size} says otherwise. A null const char * is refused by
+ * the function that is given it.
  */
 class Bytes {
     template <class T>
@@ -193,14 +238,20 @@ class Bytes {
   public:
     constexpr Bytes() noexcept = default;
     constexpr Bytes(const void *data, std::size_t size) noexcept : data_(data), size_(size) {}
-    Bytes(const char *text) noexcept
-        : data_(text), size_(text == nullptr ? 0 : std::strlen(text)) {}
+    /* A null pointer to a byte is what the library refuses. */
+    template <class T, std::enable_if_t<detail::IsTextPointer<T>::value, int> = 0>
+    Bytes(const T &text) noexcept : data_(text), size_(text == nullptr ? 1 : std::strlen(text)) {}
+    Bytes(std::nullptr_t) = delete;
+    template <std::size_t N>
+    Bytes(const char (&text IOTDA_LIFETIMEBOUND)[N]) noexcept
+        : Bytes(static_cast<const void *>(text), detail::bounded_length(text, N)) {}
     template <class T, std::size_t N,
               std::enable_if_t<is_byte<T> && !std::is_same_v<T, char>, int> = 0>
-    constexpr Bytes(const T (&array)[N]) noexcept : Bytes(static_cast<const void *>(array), N) {}
+    constexpr Bytes(const T (&array IOTDA_LIFETIMEBOUND)[N]) noexcept
+        : Bytes(static_cast<const void *>(array), N) {}
     template <class C, class = decltype(std::declval<const C &>().size()),
               std::enable_if_t<is_byte<ElementOf<C>>, int> = 0>
-    constexpr Bytes(const C &container) noexcept
+    constexpr Bytes(const C &container IOTDA_LIFETIMEBOUND) noexcept
         : Bytes(static_cast<const void *>(container.data()), container.size()) {}
 
     [[nodiscard]] constexpr const void *data() const noexcept {
@@ -217,8 +268,19 @@ class Bytes {
 
 namespace detail {
 
-/* What a text with a zero byte in it is passed on as. It is not UTF-8, and so refused. */
-inline constexpr const char *not_text = "\xff";
+/*
+ * What is not UTF-8 begins with this, and is refused by the library. Behind it stands what is wrong, which then becomes
+ * the message of the call.
+ */
+inline constexpr char refused = '\xff';
+inline constexpr const char *not_text =
+    "\xff"
+    "pass a text that ends with its first zero byte: it holds one before its end, or has none";
+
+/* The reason for which a text is refused; NULL: it is not, as far as is known here. */
+inline const char *refusal(const char *text) noexcept {
+    return text != nullptr && *text == refused ? text + 1 : nullptr;
+}
 
 inline bool has_zero_byte(std::string_view text) noexcept {
     return !text.empty() && std::memchr(text.data(), 0, text.size()) != nullptr;
@@ -227,7 +289,7 @@ inline bool has_zero_byte(std::string_view text) noexcept {
 /* Rounded up, and bounded. By floating point, since the largest durations are beyond any integer. */
 template <class Rep, class Period>
 std::uint32_t milliseconds(std::chrono::duration<Rep, Period> duration) noexcept {
-    constexpr std::uint32_t most = std::numeric_limits<std::uint32_t>::max();
+    constexpr std::uint32_t most = (std::numeric_limits<std::uint32_t>::max)();
     const auto exact = std::chrono::duration<double, std::milli>(duration).count();
     if (!(exact > 0))
         return 0;
@@ -237,14 +299,32 @@ std::uint32_t milliseconds(std::chrono::duration<Rep, Period> duration) noexcept
     return static_cast<double>(whole) < exact ? whole + 1 : whole;
 }
 
+/* Bounded, since the conversion of what is far away would overflow. */
 template <class Duration>
 std::int64_t unix_ms(std::chrono::time_point<std::chrono::system_clock, Duration> time) noexcept {
     const auto since_1970 = time.time_since_epoch();
+    const auto exact = std::chrono::duration<double, std::milli>(since_1970).count();
+    if (!(exact > -9e15 && exact < 9e15))
+        return exact > 0 ? std::int64_t{9000000000000000} : std::int64_t{-9000000000000000};
     return std::int64_t{std::chrono::floor<std::chrono::milliseconds>(since_1970).count()};
 }
 
+/* Stands for an event time that no report can have; not for none, as the time point of zero would. */
+inline constexpr std::int64_t no_event_time = (std::numeric_limits<std::int64_t>::min)();
+
+/* Of the years 2000 to 9999. */
+template <class Duration>
+std::int64_t
+event_time_ms(std::chrono::time_point<std::chrono::system_clock, Duration> time) noexcept {
+    const auto ms = unix_ms(time);
+    return ms >= 946684800000 && ms <= 253402300799999 ? ms : no_event_time;
+}
+
 /* What Props::add takes for a number: no characters. */
-template <class T> struct IsNumber : std::is_arithmetic<T> {};
+template <class T>
+struct IsNumber : std::bool_constant<std::is_floating_point_v<T> ||
+                                     (std::is_integral_v<T> && sizeof(T) <= sizeof(std::int64_t))> {
+};
 template <> struct IsNumber<char> : std::false_type {};
 template <> struct IsNumber<wchar_t> : std::false_type {};
 template <> struct IsNumber<char16_t> : std::false_type {};
@@ -258,6 +338,33 @@ template <class F, class = void> struct CanBeEmpty : std::false_type {};
 template <class F>
 struct CanBeEmpty<F, std::void_t<decltype(std::declval<const F &>() == nullptr)>>
     : std::bool_constant<std::is_pointer_v<F> || std::is_constructible_v<F, std::nullptr_t>> {};
+
+/* A line of text that is put together without memory; what does not fit is left out. */
+class Line {
+  public:
+    explicit Line(std::string_view text) noexcept {
+        add(text);
+    }
+    Line &add(std::string_view more) noexcept {
+        const auto length = more.size() < sizeof text_ - size_ ? more.size() : sizeof text_ - size_;
+        if (length > 0)
+            std::memcpy(text_ + size_, more.data(), length);
+        size_ += length;
+        return *this;
+    }
+    Line &add(std::size_t number) noexcept {
+        size_ = static_cast<std::size_t>(
+            std::to_chars(text_ + size_, text_ + sizeof text_, number).ptr - text_);
+        return *this;
+    }
+    [[nodiscard]] std::string_view text() const noexcept {
+        return {text_, size_};
+    }
+
+  private:
+    char text_[256];
+    std::size_t size_ = 0;
+};
 
 /* How often one text is in another. */
 inline std::size_t count(std::string_view text, std::string_view part) noexcept {
@@ -303,10 +410,16 @@ template <class T> using Handle = std::unique_ptr<T, Free>;
 class CStringView {
   public:
     /** NULL is passed on as it is, and refused by the library. */
-    constexpr CStringView(const char *text) noexcept : text_(text) {}
-    CStringView(const std::string &text) noexcept
+    template <class T, std::enable_if_t<detail::IsTextPointer<T>::value, int> = 0>
+    constexpr CStringView(const T &text) noexcept : text_(text) {}
+    CStringView(std::nullptr_t) = delete;
+    /** Ends at its first zero byte; without one, it is refused. */
+    template <std::size_t N>
+    CStringView(const char (&text IOTDA_LIFETIMEBOUND)[N]) noexcept
+        : text_(detail::bounded_length(text, N) == N ? detail::not_text : text) {}
+    CStringView(const std::string &text IOTDA_LIFETIMEBOUND) noexcept
         : text_(detail::has_zero_byte(text) ? detail::not_text : text.c_str()) {}
-    CStringView(std::string &&) = delete;
+    CStringView(const std::string &&) = delete;
 
     [[nodiscard]] constexpr const char *c_str() const noexcept {
         return text_;
@@ -322,14 +435,22 @@ class CStringView {
 
 /**
  * Text as an argument, for the call alone: a const char* or std::string is passed on as it is, and a
- * std::string_view copied, in memory of its own if it is longer than a short string.
+ * std::string_view copied, in memory of its own if it is longer than a short string. A temporary std::string is kept.
  */
 class TextArgument {
   public:
+    TextArgument(CStringView text) noexcept : text_(text.c_str()) {}
     /** NULL is passed on as it is, and refused by the library. */
-    TextArgument(const char *text) noexcept : text_(text) {}
-    TextArgument(const std::string &text) noexcept
-        : text_(detail::has_zero_byte(text) ? detail::not_text : text.c_str()) {}
+    template <class T, std::enable_if_t<detail::IsTextPointer<T>::value, int> = 0>
+    TextArgument(const T &text) noexcept : text_(text) {}
+    TextArgument(std::nullptr_t) = delete;
+    template <std::size_t N>
+    TextArgument(const char (&text IOTDA_LIFETIMEBOUND)[N]) noexcept
+        : text_(CStringView(text).c_str()) {}
+    TextArgument(const std::string &text IOTDA_LIFETIMEBOUND) noexcept
+        : text_(CStringView(text).c_str()) {}
+    TextArgument(std::string &&text) noexcept
+        : copy_(std::move(text)), text_(CStringView(copy_).c_str()) {}
     TextArgument(std::string_view text)
         : copy_(detail::has_zero_byte(text) ? std::string_view(detail::not_text) : text),
           text_(copy_.c_str()) {}
@@ -346,16 +467,16 @@ class TextArgument {
 };
 
 /**
- * Ends calls from another thread: give it to them in their CallOptions. Once triggered, it stays so.
+ * Ends calls from another thread or a signal handler: give it to them in their CallOptions. Once triggered, it stays so.
  *
- * It may be destroyed while a call that was given it still runs.
+ * It is destroyed after every call that was given it has returned.
  */
 class Cancel {
   public:
     /** Never blocks. Without a handle only after a fault of the library; calls that are given it then are refused. */
     Cancel() noexcept : handle_(iotda_cancel_new()) {}
 
-    /** Ends all calls that run with it, with Status::cancelled, at once. Any thread, not a signal handler; never blocks. */
+    /** Ends all calls that run with it, with Status::cancelled, at once. Any thread, and any signal handler; never blocks. */
     void trigger() const noexcept {
         iotda_cancel_trigger(handle_.get());
     }
@@ -388,18 +509,22 @@ class CallOptions {
         : limit_(Limit::timeout), timeout_ms_(detail::milliseconds(timeout)) {}
     CallOptions(std::chrono::steady_clock::time_point deadline) noexcept
         : limit_(Limit::deadline), deadline_(deadline) {}
-    CallOptions(const Cancel &cancel) noexcept {
+    CallOptions(const Cancel &cancel IOTDA_LIFETIMEBOUND) noexcept {
         cancelled_by(cancel);
     }
-    CallOptions(Cancel &&) = delete;
+    CallOptions(const Cancel &&) = delete;
 
-    /** The cancel must live until the call has begun. */
-    CallOptions &cancelled_by(const Cancel &cancel) noexcept {
+    /** The cancel must live until the call has returned. */
+    CallOptions &cancelled_by(const Cancel &cancel IOTDA_LIFETIMEBOUND) &noexcept {
         cancel_ = cancel.native_handle();
         lacks_handle_ = cancel_ == nullptr;
         return *this;
     }
-    CallOptions &cancelled_by(Cancel &&) = delete;
+    [[nodiscard]] CallOptions cancelled_by(const Cancel &cancel IOTDA_LIFETIMEBOUND) &&noexcept {
+        return cancelled_by(cancel);
+    }
+    CallOptions &cancelled_by(const Cancel &&) & = delete;
+    CallOptions cancelled_by(const Cancel &&) && = delete;
 
   private:
     friend class Outcome;
@@ -415,6 +540,14 @@ class CallOptions {
 /** How a call ended. It holds everything itself, may be copied and kept, and allocates nothing. */
 class [[nodiscard]] Outcome {
   public:
+    /** Success, of a call that was not made: to be assigned one. */
+    Outcome() noexcept = default;
+    /** Of a program's own making, for its tests; the message is cut where it does not fit. Success has no message. */
+    explicit Outcome(Status status, std::string_view message = {}) noexcept : status_(status) {
+        if (!ok())
+            say(message.empty() ? std::string_view(status_text(status)) : message);
+    }
+
     [[nodiscard]] bool ok() const noexcept {
         return status_ == Status::ok;
     }
@@ -439,11 +572,11 @@ class [[nodiscard]] Outcome {
      * A sentence for a person: what failed, where, and what to do about it; "" on success. Terminated, UTF-8,
      * valid for as long as this outcome. Never holds a secret, a password or a token.
      */
-    [[nodiscard]] const char *message() const noexcept {
+    [[nodiscard]] const char *message() const noexcept IOTDA_LIFETIMEBOUND {
         return call_.message;
     }
     /** The platform's error code, such as "IOTDA.000006"; "" if it named none. Valid for as long as this outcome. */
-    [[nodiscard]] const char *platform_code() const noexcept {
+    [[nodiscard]] const char *platform_code() const noexcept IOTDA_LIFETIMEBOUND {
         return call_.platform_code;
     }
     /** The HTTP status of the last answer; 0 if none arrived. */
@@ -461,24 +594,52 @@ class [[nodiscard]] Outcome {
         return std::chrono::milliseconds(call_.retry_after_ms);
     }
 
-  protected:
-    Outcome() noexcept = default;
-    /* For functions of iotda.h that tell a status and nothing else. */
-    explicit Outcome(iotda_status_t status) noexcept : Outcome(Status{status}, nullptr) {
-        if (!ok())
-            tell(status_text(status_));
+    /** The name of the status and the message: "IOTDA_E_DNS: …". For any stream that takes text. */
+    template <class Stream>
+    friend auto operator<<(Stream &stream, const Outcome &outcome)
+        -> decltype(stream << std::declval<const char *>()) {
+        stream << status_name(outcome.status_);
+        if (!outcome.ok())
+            stream << ": " << outcome.message();
+        return stream;
     }
 
   private:
     friend class Client;
 
-    Outcome(Status status, const char *message) noexcept : status_(status) {
-        if (message != nullptr)
-            tell(message);
+    /* Cut between characters, as the library does. */
+    void say(std::string_view message) noexcept {
+        std::size_t end = message.size();
+        if (end > sizeof call_.message - 1) {
+            end = sizeof call_.message - 1;
+            while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xc0) == 0x80)
+                end--;
+        }
+        if (end > 0)
+            std::memcpy(call_.message, message.data(), end);
+        call_.message[end] = '\0';
     }
 
-    void tell(const char *message) noexcept {
-        std::strncpy(call_.message, message, sizeof call_.message - 1);
+    /* Says why, where the library has refused a service for what is known here alone. */
+    void explain(Span<const iotda_service_t> services, const detail::Line &list) noexcept {
+        for (std::size_t i = 0; i < services.size(); i++) {
+            const auto &service = services[i];
+            explain(detail::refusal(service.service_id), list, i, ".service_id");
+            explain(detail::refusal(service.properties), list, i, ".properties");
+            if (service.event_time_ms == detail::no_event_time)
+                explain("give the time of the measurement, or none: it is not in the years 2000 to "
+                        "9999 (a time_point of zero is 1970)",
+                        list, i, ".event_time_ms");
+        }
+    }
+    void explain(const char *reason, const detail::Line &list, std::size_t index,
+                 std::string_view member) noexcept {
+        if (reason == nullptr)
+            return;
+        detail::Line place = list;
+        place.add("[").add(index).add("]").add(member);
+        if (std::string_view(call_.message).find(place.text()) != std::string_view::npos)
+            say(detail::Line(reason).add(" (").add(place.text()).add(")").text());
     }
 
     /* Makes a call of the library, unless its time is over. */
@@ -501,9 +662,11 @@ class [[nodiscard]] Outcome {
             call_.timeout_ms = over ? 0 : detail::milliseconds(options.deadline_ - now);
         }
         if (options.lacks_handle_)
-            *this = Outcome(Status::invalid_argument, "the Cancel of the call is empty");
+            *this =
+                Outcome(Status::invalid_argument, "give the call a Cancel that was not moved from");
         else if (options.limit_ != Limit::of_client && call_.timeout_ms == 0)
-            *this = Outcome(Status::timeout, "the time of the call was over before it began");
+            *this =
+                Outcome(Status::timeout, "allow more time: the call's was over before it began");
         return ok();
     }
 
@@ -514,11 +677,19 @@ class [[nodiscard]] Outcome {
 /**
  * How a call ended, and what it returned if it succeeded.
  *
- * The value of a failed call must not be asked for: that ends the program, by std::abort.
+ * The value of a failed call must not be asked for: that writes the message to standard error and ends the program,
+ * by std::abort.
  */
 template <class T> class [[nodiscard]] Result : public Outcome {
   public:
-    [[nodiscard]] T &operator*() & {
+    /** A failure. A success has a value: without one, it becomes Status::internal. */
+    explicit Result(const Outcome &failure) noexcept
+        : Outcome(failure.ok() ? Outcome(Status::internal, "give this result a value") : failure) {}
+    /** A success. */
+    explicit Result(T &&value) noexcept(std::is_nothrow_move_constructible_v<T>)
+        : value_(std::move(value)) {}
+
+    [[nodiscard]] T &operator*() & IOTDA_LIFETIMEBOUND {
         return checked();
     }
     [[nodiscard]] const T &operator*() const & {
@@ -547,19 +718,24 @@ template <class T> class [[nodiscard]] Result : public Outcome {
   private:
     friend class Client;
 
-    explicit Result(const Outcome &outcome) noexcept : Outcome(outcome) {}
     Result(const Outcome &outcome, T &&value) noexcept(std::is_nothrow_move_constructible_v<T>)
         : Outcome(outcome), value_(std::move(value)) {}
 
     const T &checked() const {
         if (!value_)
-            std::abort();
+            fail();
         return *value_;
     }
     T &checked() {
         if (!value_)
-            std::abort();
+            fail();
         return *value_;
+    }
+
+    [[noreturn]] void fail() const noexcept {
+        std::fprintf(stderr, "iotda: the value of a call that failed: %s: %s\n",
+                     status_name(status()), message());
+        std::abort();
     }
 
     std::optional<T> value_;
@@ -568,7 +744,15 @@ template <class T> class [[nodiscard]] Result : public Outcome {
 /** How a batch ended, for the whole and for each child. */
 class [[nodiscard]] BatchOutcome : public Outcome {
   public:
-    /** The number of children that were given. */
+    /** Of no children: to be assigned one. */
+    BatchOutcome() noexcept = default;
+    /** Of a program's own making, for its tests. */
+    BatchOutcome(const Outcome &outcome, const std::vector<Status> &children) : Outcome(outcome) {
+        for (const auto status : children)
+            child_status_.push_back(static_cast<iotda_status_t>(status));
+    }
+
+    /** The number of children that were given, or that a body has; 0 if the body was not read that far. */
     [[nodiscard]] std::size_t size() const noexcept {
         return child_status_.size();
     }
@@ -590,8 +774,11 @@ class [[nodiscard]] BatchOutcome : public Outcome {
  * A JSON object of properties, built member by member. Numbers are written as JSON demands, whatever the
  * locale; text is escaped. It can be cleared and filled again, which keeps its memory.
  *
- * Integers are of any type up to 64 bits, signed or not. A float is widened to a double first. NaN and
- * infinities are refused: JSON cannot say them.
+ * Integers are of any type up to 64 bits, signed or not. A float has the fewest digits that read back as the same
+ * float, a double those of a double. NaN and infinities are refused: JSON has none. A name that is there already is
+ * refused: clear a Props before it is filled again.
+ *
+ * A temporary one can be filled and kept: auto props = iotda::Props().add("Height", 124);
  */
 class Props {
     template <class T> using Number = std::enable_if_t<detail::IsNumber<T>::value, int>;
@@ -600,19 +787,37 @@ class Props {
     Props() noexcept : handle_(iotda_props_new()) {}
 
     /**
-     * Adds a member. A member that is refused is left out and remembered: failed() tells its name, and a report
-     * of these properties fails with Status::invalid_argument, until clear() is called. Never blocks.
+     * Adds a member. A member that is refused is left out and remembered: failed() is its name, reason() why, and a
+     * report of these properties fails with Status::invalid_argument and that reason, until clear() is called. Never
+     * blocks.
      */
-    template <class T, Number<T> = 0> Props &add(const TextArgument &name, T value) {
-        return remember(name, try_add(name, value));
+    template <class T, Number<T> = 0> Props &add(const TextArgument &name, T value) & {
+        return remember(
+            name, try_add(name, value), [&](Props &other) { return other.try_add(name, value); },
+            reason_of(value));
     }
     /** Adds text. A std::string_view is copied. */
-    Props &add(const TextArgument &name, const TextArgument &value) {
-        return remember(name, try_add(name, value));
+    Props &add(const TextArgument &name, const TextArgument &value) & {
+        return remember(
+            name, try_add(name, value), [&](Props &other) { return other.try_add(name, value); },
+            "its text is not UTF-8");
     }
     /** Adds any JSON value, checked and otherwise as it is written. A std::string_view is copied. */
-    Props &add_json(const TextArgument &name, const TextArgument &json) {
-        return remember(name, try_add_json(name, json));
+    Props &add_json(const TextArgument &name, const TextArgument &json) & {
+        return remember(
+            name, try_add_json(name, json),
+            [&](Props &other) { return other.try_add_json(name, json); },
+            "its value is not JSON, or nested too deep");
+    }
+    template <class T, Number<T> = 0>
+    [[nodiscard]] Props add(const TextArgument &name, T value) && {
+        return std::move(add(name, value));
+    }
+    [[nodiscard]] Props add(const TextArgument &name, const TextArgument &value) && {
+        return std::move(add(name, value));
+    }
+    [[nodiscard]] Props add_json(const TextArgument &name, const TextArgument &json) && {
+        return std::move(add_json(name, json));
     }
 
     /** As add and add_json, but a failure is returned and not remembered. */
@@ -620,6 +825,8 @@ class Props {
     [[nodiscard]] Status try_add(const TextArgument &name, T value) noexcept {
         if constexpr (std::is_same_v<T, bool>) {
             return Status{iotda_props_add_boolean(handle_.get(), name.c_str(), value)};
+        } else if constexpr (std::is_same_v<T, float>) {
+            return Status{iotda_props_add_float(handle_.get(), name.c_str(), value)};
         } else if constexpr (std::is_floating_point_v<T>) {
             const auto widened = static_cast<double>(value);
             return Status{iotda_props_add_double(handle_.get(), name.c_str(), widened)};
@@ -644,6 +851,7 @@ class Props {
         iotda_props_clear(handle_.get());
         failure_ = Status::ok;
         failed_.clear();
+        refusal_.clear();
     }
 
     /** Why the first member was refused that was; Status::ok if none was. */
@@ -651,14 +859,24 @@ class Props {
         return failure_;
     }
     /** The name of the first member that was refused; "" if none was. Valid until this is changed. */
-    [[nodiscard]] const std::string &failed() const noexcept {
+    [[nodiscard]] const std::string &failed() const &noexcept IOTDA_LIFETIMEBOUND {
         return failed_;
     }
+    const std::string &failed() const && = delete;
+    /** Why, as the message of a report would have it; "" if none was. Valid until this is changed. */
+    [[nodiscard]] const char *reason() const &noexcept IOTDA_LIFETIMEBOUND {
+        return refusal_.empty() ? "" : refusal_.c_str() + 1;
+    }
+    const char *reason() const && = delete;
 
-    /** The object, with the members that were not refused. It belongs to this builder; valid until that is changed. */
-    [[nodiscard]] CStringView json() const noexcept {
+    /**
+     * The object, with the members that were not refused. It belongs to this builder; valid until that is changed.
+     * NULL without memory, or if this was moved from.
+     */
+    [[nodiscard]] CStringView json() const &noexcept IOTDA_LIFETIMEBOUND {
         return iotda_props_json(handle_.get());
     }
+    CStringView json() const && = delete;
 
     /** The handle for functions of iotda.h; it stays this object's. */
     [[nodiscard]] iotda_props_t *native_handle() const noexcept {
@@ -666,17 +884,42 @@ class Props {
     }
 
   private:
-    Props &remember(const TextArgument &name, Status status) {
-        if (status != Status::ok && failure_ == Status::ok) {
-            failure_ = status;
-            failed_ = name.c_str() == nullptr ? "" : name.c_str();
-        }
+    friend struct Service;
+
+    template <class T> static const char *reason_of(T value) noexcept {
+        if constexpr (std::is_floating_point_v<T>)
+            if (!std::isfinite(value))
+                return "it is NaN or infinite, which JSON has not";
+        return "its name is empty or not UTF-8";
+    }
+
+    /* What would be taken by an object without members is there already. */
+    template <class Again>
+    Props &remember(const TextArgument &name, Status status, Again again, const char *reason) {
+        if (status == Status::ok || failure_ != Status::ok)
+            return *this;
+        failure_ = status;
+        failed_ = name.c_str() == nullptr || detail::refusal(name.c_str()) ? "" : name.c_str();
+        Props other;
+        if (handle_ == nullptr)
+            reason = "the Props is empty: there was no memory, or it was moved from";
+        else if (status == Status::internal)
+            reason = "there is no memory for it";
+        else if (again(other) == Status::ok)
+            reason = "there is one of this name already: clear the Props before it is filled again";
+        refusal_ = detail::refused;
+        refusal_.append("leave out or correct the property \"")
+            .append(failed_.substr(0, 64))
+            .append("\": ");
+        refusal_.append(reason);
         return *this;
     }
 
     detail::Handle<iotda_props_t> handle_;
     Status failure_ = Status::ok;
     std::string failed_;
+    /* As Service passes it on: see detail::refused. */
+    std::string refusal_;
 };
 
 /**
@@ -685,8 +928,8 @@ class Props {
  *
  * Properties are a JSON object, which is checked and then sent byte for byte. They are a const char*, a
  * std::string or a Props; of a std::string_view make a std::string, or use Client::report_props_json,
- * which needs no end. The event time is when the values were measured, in the years 1970 to 9999; without
- * one, the platform takes the time at which it receives the report.
+ * which needs no end. The event time is when the values were measured, in the years 2000 to 9999; without
+ * one, the platform takes the time at which it receives the report. Another time is refused by the report.
  */
 struct Service : iotda_service_t {
     Service(CStringView id, CStringView object) noexcept
@@ -694,22 +937,22 @@ struct Service : iotda_service_t {
     template <class Duration>
     Service(CStringView id, CStringView object,
             std::chrono::time_point<std::chrono::system_clock, Duration> time) noexcept
-        : iotda_service_t{id.c_str(), object.c_str(), detail::unix_ms(time)} {}
+        : iotda_service_t{id.c_str(), object.c_str(), detail::event_time_ms(time)} {}
     /** Where a member was refused (see Props::add), the report is. */
-    Service(CStringView id, const Props &object) noexcept
+    Service(CStringView id, const Props &object IOTDA_LIFETIMEBOUND) noexcept
         : iotda_service_t{id.c_str(), usable(object), IOTDA_TIME_NONE} {}
     template <class Duration>
-    Service(CStringView id, const Props &object,
+    Service(CStringView id, const Props &object IOTDA_LIFETIMEBOUND,
             std::chrono::time_point<std::chrono::system_clock, Duration> time) noexcept
-        : iotda_service_t{id.c_str(), usable(object), detail::unix_ms(time)} {}
-    Service(CStringView, Props &&) = delete;
+        : iotda_service_t{id.c_str(), usable(object), detail::event_time_ms(time)} {}
+    Service(CStringView, const Props &&) = delete;
     template <class Duration>
-    Service(CStringView, Props &&,
+    Service(CStringView, const Props &&,
             std::chrono::time_point<std::chrono::system_clock, Duration>) = delete;
 
   private:
     static const char *usable(const Props &object) noexcept {
-        return object.status() == Status::ok ? object.json().c_str() : nullptr;
+        return object.status() == Status::ok ? object.json().c_str() : object.refusal_.c_str();
     }
 };
 
@@ -720,14 +963,75 @@ struct Service : iotda_service_t {
 struct Child : iotda_child_t {
     Child(CStringView id, Span<const Service> list) noexcept
         : iotda_child_t{id.c_str(), list.data(), list.size()} {}
-    Child(CStringView id, const Service &one) noexcept : iotda_child_t{id.c_str(), &one, 1} {}
-    Child(CStringView, std::vector<Service> &&) = delete;
-    Child(CStringView, Service &&) = delete;
+    Child(CStringView id, const Service &one IOTDA_LIFETIMEBOUND) noexcept
+        : iotda_child_t{id.c_str(), &one, 1} {}
+    Child(CStringView, const Service &&) = delete;
+    /** Not of a temporary that holds the services itself. */
+    template <class C,
+              std::enable_if_t<!std::is_lvalue_reference_v<C> && !detail::IsView<C>::value &&
+                                   std::is_convertible_v<C, Span<const Service>>,
+                               int> = 0>
+    Child(CStringView, C &&) = delete;
 };
 
 /* The library takes arrays of the structs of iotda.h. */
 static_assert(sizeof(Service) == sizeof(iotda_service_t) && std::is_standard_layout_v<Service>);
 static_assert(sizeof(Child) == sizeof(iotda_child_t) && std::is_standard_layout_v<Child>);
+
+/**
+ * One service as an argument of Client::report_props. As Service, but temporaries are kept in it:
+ *
+ *   client.report_props({"weather", iotda::Props().add("Height", 124)});
+ *   client.report_props({"weather", json.dump(), measured});
+ */
+class ServiceArgument {
+    template <class T>
+    using IsProps = std::is_same<std::remove_cv_t<std::remove_reference_t<T>>, Props>;
+    template <class Id, class Object>
+    using Fits = std::enable_if_t<std::is_constructible_v<TextArgument, Id> &&
+                                      (IsProps<Object>::value ||
+                                       std::is_constructible_v<TextArgument, Object>),
+                                  int>;
+
+  public:
+    ServiceArgument(const Service &service IOTDA_LIFETIMEBOUND) noexcept
+        : id_(CStringView(service.service_id)), text_(CStringView(service.properties)),
+          time_ms_(service.event_time_ms) {}
+    template <class Id, class Object, Fits<Id, Object> = 0>
+    ServiceArgument(Id &&id IOTDA_LIFETIMEBOUND, Object &&object IOTDA_LIFETIMEBOUND)
+        : ServiceArgument(std::forward<Id>(id), std::forward<Object>(object), IOTDA_TIME_NONE,
+                          IsProps<Object>()) {}
+    template <class Id, class Object, class Duration, Fits<Id, Object> = 0>
+    ServiceArgument(Id &&id IOTDA_LIFETIMEBOUND, Object &&object IOTDA_LIFETIMEBOUND,
+                    std::chrono::time_point<std::chrono::system_clock, Duration> time)
+        : ServiceArgument(std::forward<Id>(id), std::forward<Object>(object),
+                          detail::event_time_ms(time), IsProps<Object>()) {}
+    ServiceArgument(const ServiceArgument &) = delete;
+    ServiceArgument &operator=(const ServiceArgument &) = delete;
+
+    /** What the library takes. */
+    [[nodiscard]] iotda_service_t native() const noexcept {
+        return {id_.c_str(), text_.c_str(), time_ms_};
+    }
+
+  private:
+    template <class Id, class Text>
+    ServiceArgument(Id &&id, Text &&text, std::int64_t time_ms, std::false_type)
+        : id_(std::forward<Id>(id)), text_(std::forward<Text>(text)), time_ms_(time_ms) {}
+    template <class Id>
+    ServiceArgument(Id &&id, const Props &object, std::int64_t time_ms, std::true_type)
+        : id_(std::forward<Id>(id)), text_(CStringView(Service("", object).properties)),
+          time_ms_(time_ms) {}
+    template <class Id>
+    ServiceArgument(Id &&id, Props &&object, std::int64_t time_ms, std::true_type)
+        : id_(std::forward<Id>(id)), kept_(std::move(object)),
+          text_(CStringView(Service("", *kept_).properties)), time_ms_(time_ms) {}
+
+    TextArgument id_;
+    std::optional<Props> kept_;
+    TextArgument text_;
+    std::int64_t time_ms_;
+};
 
 /** What send and receive of a Connection did. */
 class [[nodiscard]] IoResult {
@@ -821,8 +1125,8 @@ inline std::int64_t receive(void *connection, void *buffer, std::size_t size,
  * The settings of a client. Every setter checks its value and copies it; text is a const char*, a std::string
  * or a std::string_view, which is copied once more.
  *
- * Setters are chained. One that fails keeps the old value and is remembered: Client::make then fails with its
- * message, until the same thing is set rightly. last_status() tells at once. None blocks, but for those that
+ * Setters are chained, on a config that has a name. One that fails keeps the old value and is remembered: Client::make
+ * then fails with its message, until the same thing is set rightly. last_status() is that of the setter before. None blocks, but for those that
  * read a file. For defaults and units see the function of the same name in iotda.h.
  */
 class Config {
@@ -839,44 +1143,44 @@ class Config {
     }
 
     /** Required. The platform's address, "https://host" or "https://host:port". */
-    Config &set_endpoint(const TextArgument &url) noexcept {
+    Config &set_endpoint(const TextArgument &url) &noexcept {
         return after(iotda_config_set_endpoint(handle_.get(), url.c_str()));
     }
     /** Required. The device's id, and its secret: any bytes, at least one. */
-    Config &set_device(const TextArgument &device_id, Bytes secret) noexcept {
+    Config &set_device(const TextArgument &device_id, Bytes secret) &noexcept {
         return after(iotda_config_set_device(handle_.get(), device_id.c_str(), secret.data(),
                                              secret.size()));
     }
     /** 0 (default): the device's clock does not matter. 1: the platform compares it with its own. */
-    Config &set_sign_type(std::int32_t sign_type) noexcept {
+    Config &set_sign_type(std::int32_t sign_type) &noexcept {
         return after(iotda_config_set_sign_type(handle_.get(), sign_type));
     }
     /** The most that a whole call may take, if it says nothing else. Default: 30 s. */
     template <class Rep, class Period>
-    Config &set_timeout(std::chrono::duration<Rep, Period> total) noexcept {
+    Config &set_timeout(std::chrono::duration<Rep, Period> total) &noexcept {
         return after(iotda_config_set_timeout_ms(handle_.get(), detail::milliseconds(total)));
     }
     /** The most that connecting may take, TCP and TLS together. Default: 10 s. */
     template <class Rep, class Period>
-    Config &set_connect_timeout(std::chrono::duration<Rep, Period> connect) noexcept {
+    Config &set_connect_timeout(std::chrono::duration<Rep, Period> connect) &noexcept {
         const auto ms = detail::milliseconds(connect);
         return after(iotda_config_set_connect_timeout_ms(handle_.get(), ms));
     }
     /** The most that one attempt of a call may take, connecting included. Default: 10 s. */
     template <class Rep, class Period>
-    Config &set_attempt_timeout(std::chrono::duration<Rep, Period> attempt) noexcept {
+    Config &set_attempt_timeout(std::chrono::duration<Rep, Period> attempt) &noexcept {
         const auto ms = detail::milliseconds(attempt);
         return after(iotda_config_set_attempt_timeout_ms(handle_.get(), ms));
     }
     /** How often a call is tried in all, and the pauses between. Default: 10 times, 500 ms, 10 s. */
     template <class Rep1, class Period1, class Rep2, class Period2>
     Config &set_retry(std::uint32_t max_attempts, std::chrono::duration<Rep1, Period1> base,
-                      std::chrono::duration<Rep2, Period2> max) noexcept {
+                      std::chrono::duration<Rep2, Period2> max) &noexcept {
         return after(iotda_config_set_retry(handle_.get(), max_attempts, detail::milliseconds(base),
                                             detail::milliseconds(max)));
     }
     /** The platform's rates where they are known, in reports per second; 0 (default): not known. */
-    Config &set_rates(double device_per_second, double tenant_per_second) noexcept {
+    Config &set_rates(double device_per_second, double tenant_per_second) &noexcept {
         return after(iotda_config_set_rates(handle_.get(), device_per_second, tenant_per_second));
     }
     /**
@@ -885,69 +1189,69 @@ class Config {
      */
     template <class Rep, class Period>
     Config &set_pool(std::uint32_t kept_connections,
-                     std::chrono::duration<Rep, Period> kept) noexcept {
+                     std::chrono::duration<Rep, Period> kept) &noexcept {
         const auto ms = detail::milliseconds(kept);
         return after(iotda_config_set_pool(handle_.get(), kept_connections, ms));
     }
     /** The most connections that are used at the same time, at least 1; further calls wait. Default: 256. */
-    Config &set_max_connections(std::uint32_t most) noexcept {
+    Config &set_max_connections(std::uint32_t most) &noexcept {
         return after(iotda_config_set_max_connections(handle_.get(), most));
     }
     /** TCP keep-alive after so long without traffic, in whole seconds, rounded up; 0 (default): never. */
     template <class Rep, class Period>
-    Config &set_tcp_keepalive(std::chrono::duration<Rep, Period> idle) noexcept {
+    Config &set_tcp_keepalive(std::chrono::duration<Rep, Period> idle) &noexcept {
         const auto ms = detail::milliseconds(idle);
         return after(
             iotda_config_set_tcp_keepalive_s(handle_.get(), ms / 1000 + (ms % 1000 != 0 ? 1 : 0)));
     }
     /** An access token that Client::export_token gave before a restart; "" (default): none. */
-    Config &set_token(const TextArgument &token) noexcept {
+    Config &set_token(const TextArgument &token) &noexcept {
         return after(iotda_config_set_token(handle_.get(), token.c_str()));
     }
 
     /** The certificate authorities to trust, in the place of those that are built in: PEM text. */
-    Config &set_ca_pem(Bytes pem) noexcept {
+    Config &set_ca_pem(Bytes pem) &noexcept {
         return after(iotda_config_set_ca_pem(handle_.get(), pem.data(), pem.size()));
     }
     /** As set_ca_pem, from a file, which is read at once. May block on the file system. */
-    Config &set_ca_file(const TextArgument &path) noexcept {
+    Config &set_ca_file(const TextArgument &path) &noexcept {
         return after(iotda_config_set_ca_file(handle_.get(), path.c_str()));
     }
     /** Certificate authorities to trust beside those that are trusted already: PEM text. */
-    Config &add_ca_pem(Bytes pem) noexcept {
+    Config &add_ca_pem(Bytes pem) &noexcept {
         return after(iotda_config_add_ca_pem(handle_.get(), pem.data(), pem.size()));
     }
     /** As add_ca_pem, from a file, which is read at once. May block on the file system. */
-    Config &add_ca_file(const TextArgument &path) noexcept {
+    Config &add_ca_file(const TextArgument &path) &noexcept {
         return after(iotda_config_add_ca_file(handle_.get(), path.c_str()));
     }
     /** The device's own certificate chain and private key, both PEM text. */
-    Config &set_client_certificate(Bytes chain_pem, Bytes key_pem) noexcept {
+    Config &set_client_certificate(Bytes chain_pem, Bytes key_pem) &noexcept {
         return after(iotda_config_set_client_certificate(
             handle_.get(), chain_pem.data(), chain_pem.size(), key_pem.data(), key_pem.size()));
     }
     /** A key that the server must have: the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. */
-    Config &add_pinned_key(Bytes sha256) noexcept {
+    Config &add_pinned_key(Bytes sha256) &noexcept {
         return after(iotda_config_add_pinned_key(handle_.get(), sha256.data(), sha256.size()));
     }
     /** Whether TLS 1.3 is offered beside 1.2. Default: false. */
-    Config &set_tls_1_3(bool offer) noexcept {
+    Config &set_tls_1_3(bool offer) &noexcept {
         return after(iotda_config_set_tls_1_3(handle_.get(), offer));
     }
 
     /** The proxy, "http://host:port" or "http://user:password@host:port"; "" (default): none. */
-    Config &set_proxy(const TextArgument &url) noexcept {
+    Config &set_proxy(const TextArgument &url) &noexcept {
         return after(iotda_config_set_proxy(handle_.get(), url.c_str()));
     }
     /** Takes the proxy from the environment, now; the endpoint must have been set. */
-    Config &set_proxy_from_environment() noexcept {
+    Config &set_proxy_from_environment() &noexcept {
         return after(iotda_config_set_proxy_from_environment(handle_.get()));
     }
     /**
-     * The program's own way to the network. It is owned from now on, and destroyed, in any thread, when the
+     * A custom transport. It is owned from now on, and destroyed, in any thread, when the
      * config and all clients made of it are gone.
      */
-    Config &set_transport(std::unique_ptr<Transport> transport) noexcept {
+    Config &set_transport(std::unique_ptr<Transport> transport) &noexcept {
         if (transport == nullptr)
             return after(iotda_config_set_transport(handle_.get(), nullptr));
         iotda_transport_t table{};
@@ -968,7 +1272,7 @@ class Config {
      * them, and destroyed, in any thread, when the config and all clients made of it are gone. It must not call
      * the library; if it throws, the program ends. An empty std::function, or nullptr: the system's clock.
      */
-    template <class Clock> Config &set_clock(Clock clock) {
+    template <class Clock> Config &set_clock(Clock clock) & {
         if constexpr (std::is_null_pointer_v<Clock>) {
             return after(iotda_config_set_clock(handle_.get(), nullptr, nullptr, nullptr));
         } else {
@@ -989,7 +1293,7 @@ class Config {
      * valid during the call alone. It is kept, called and destroyed as that of set_clock. No line holds a
      * secret, a password or a token. An empty std::function, or nullptr: no log.
      */
-    template <class Log> Config &set_log(LogLevel level, Log log) {
+    template <class Log> Config &set_log(LogLevel level, Log log) & {
         const auto number = static_cast<std::int32_t>(level);
         if constexpr (std::is_null_pointer_v<Log>) {
             return after(iotda_config_set_log(handle_.get(), number, nullptr, nullptr, nullptr));
@@ -1049,7 +1353,8 @@ class Client {
      * Makes a client for another device. It shares connections, TLS sessions and addresses with this one, and
      * its other settings; either may go first. Uses no network.
      */
-    [[nodiscard]] Result<Client> open_device(const TextArgument &device_id, Bytes secret) noexcept {
+    [[nodiscard]] Result<Client> open_device(const TextArgument &device_id,
+                                             Bytes secret) const noexcept {
         iotda_client_t *device = nullptr;
         const auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
             return iotda_open_device(handle_.get(), device_id.c_str(), secret.data(), secret.size(),
@@ -1058,31 +1363,37 @@ class Client {
         return made(outcome, device);
     }
 
-    /** Authenticates, unless a valid access token is at hand. Optional: it tells early whether the settings are right. */
-    Outcome auth(const CallOptions &options = {}) noexcept {
+    /** Authenticates, unless there is a valid access token. Optional: it shows early whether the settings are right. */
+    Outcome auth(const CallOptions &options = {}) const noexcept {
         return Outcome::of(options,
                            [&](iotda_call_t *call) { return iotda_auth(handle_.get(), call); });
     }
 
     /** Reports properties of the device: services, at least one. At least once, not exactly once. */
-    Outcome report_props(Span<const Service> services, const CallOptions &options = {}) noexcept {
-        return Outcome::of(options, [&](iotda_call_t *call) {
-            return iotda_report_props(handle_.get(), services.data(), services.size(), call);
-        });
+    Outcome report_props(Span<const Service> services,
+                         const CallOptions &options = {}) const noexcept {
+        return report(Span<const iotda_service_t>(services.data(), services.size()), options);
     }
-    /** The same for one service. */
-    Outcome report_props(const Service &service, const CallOptions &options = {}) noexcept {
-        return report_props(Span<const Service>(&service, 1), options);
+    Outcome report_props(std::initializer_list<Service> services,
+                         const CallOptions &options = {}) const noexcept {
+        return report(Span<const iotda_service_t>(services.begin(), services.size()), options);
+    }
+    /** The same for one service: its id, its properties and, perhaps, its time. */
+    Outcome report_props(const ServiceArgument &service,
+                         const CallOptions &options = {}) const noexcept {
+        const auto native = service.native();
+        return report(Span<const iotda_service_t>(&native, 1), options);
     }
     /** Reports properties by a request body that the program made itself. It is checked, and sent as it is, without a copy here. */
-    Outcome report_props_json(std::string_view json, const CallOptions &options = {}) noexcept {
+    Outcome report_props_json(std::string_view json,
+                              const CallOptions &options = {}) const noexcept {
         return Outcome::of(options, [&](iotda_call_t *call) {
             return iotda_report_props_json(handle_.get(), json.data(), json.size(), call);
         });
     }
 
     /** Reports a message of the device: any bytes, also none. */
-    Outcome report_message(Bytes data, const CallOptions &options = {}) noexcept {
+    Outcome report_message(Bytes data, const CallOptions &options = {}) const noexcept {
         return Outcome::of(options, [&](iotda_call_t *call) {
             return iotda_report_message(handle_.get(), data.data(), data.size(), call);
         });
@@ -1093,24 +1404,26 @@ class Client {
      * platform's limits ask for. Status::partial if some were delivered and others were not. Allocates room for
      * a status for each child.
      */
-    BatchOutcome gateway_batch(Span<const Child> children, const CallOptions &options = {}) {
+    BatchOutcome gateway_batch(Span<const Child> children, const CallOptions &options = {}) const {
         std::vector<iotda_status_t> child_status(children.size());
         const auto outcome = gateway_batch(children, child_status, options);
         return BatchOutcome(outcome, std::move(child_status));
     }
     /** The same into room of the caller's, which must be as many as the children. Always written, if it is. */
     Outcome gateway_batch(Span<const Child> children, Span<iotda_status_t> child_status,
-                          const CallOptions &options = {}) noexcept {
+                          const CallOptions &options = {}) const noexcept {
         if (child_status.size() != children.size())
             return Outcome(Status::invalid_argument, "child_status and children differ in number");
         /* What is no status: it shows where the library wrote none, since the call did not come that far. */
         constexpr iotda_status_t unwritten = -1;
         for (auto &status : child_status)
             status = unwritten;
-        const auto outcome = Outcome::of(options, [&](iotda_call_t *call) {
+        auto outcome = Outcome::of(options, [&](iotda_call_t *call) {
             return iotda_gateway_batch(handle_.get(), children.data(), children.size(),
                                        child_status.data(), call);
         });
+        if (!outcome)
+            explain(outcome, children);
         for (auto &status : child_status)
             if (status == unwritten)
                 status = static_cast<iotda_status_t>(outcome.status());
@@ -1120,7 +1433,7 @@ class Client {
      * Reports a batch by a request body that the program made itself, with any number of children: see gateway_batch.
      * The body is not copied here; room for a status for each child is allocated.
      */
-    BatchOutcome gateway_batch_json(std::string_view json, const CallOptions &options = {}) {
+    BatchOutcome gateway_batch_json(std::string_view json, const CallOptions &options = {}) const {
         /* A guess: the number of ids. Where it is too low, nothing is sent, and the library says how many it takes. */
         std::vector<iotda_status_t> child_status(detail::count(json, "\"device_id\""));
         for (;;) {
@@ -1141,7 +1454,7 @@ class Client {
     [[nodiscard]] Result<iotda_stats_t> stats() const noexcept {
         iotda_stats_t stats{};
         stats.struct_size = sizeof stats;
-        const Outcome outcome(::iotda_stats(handle_.get(), &stats));
+        const Outcome outcome(Status{::iotda_stats(handle_.get(), &stats)});
         return outcome ? Result<iotda_stats_t>(outcome, std::move(stats))
                        : Result<iotda_stats_t>(outcome);
     }
@@ -1158,20 +1471,26 @@ class Client {
      * The access token and its expiry as text, for Config::set_token after a restart; "" if there is no valid
      * token. Keep it as secret as the device's secret: the string is not wiped. Never blocks.
      */
-    [[nodiscard]] Result<std::string> export_token() {
+    [[nodiscard]] Result<std::string> export_token() const {
         std::string token(512, '\0');
-        auto length = export_token(Span<char>(token.data(), token.size()));
-        if (!length)
-            return Result<std::string>(length);
-        token.resize(*length);
-        return Result<std::string>(length, std::move(token));
-    }
-    /** The same into room of the caller's, 512 bytes of which are always enough; terminated. Returns the length. */
-    [[nodiscard]] Result<std::size_t> export_token(Span<char> out) noexcept {
         std::size_t length = 0;
-        const auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
-            return iotda_token_export(handle_.get(), out.data(), out.size(), &length, call);
-        });
+        auto outcome = export_to({token.data(), token.size()}, length);
+        if (!outcome && length >= token.size()) {
+            token.assign(length + 1, '\0');
+            outcome = export_to({token.data(), token.size()}, length);
+        }
+        if (!outcome)
+            return Result<std::string>(outcome);
+        token.resize(length);
+        return Result<std::string>(outcome, std::move(token));
+    }
+    /**
+     * The same into room of the caller's, terminated. Returns the length. 512 bytes are enough for a token of the
+     * length that the platform documents; where they are not, the message says how many are.
+     */
+    [[nodiscard]] Result<std::size_t> export_token(Span<char> out) const noexcept {
+        std::size_t length = 0;
+        const auto outcome = export_to(out, length);
         return outcome ? Result<std::size_t>(outcome, std::move(length))
                        : Result<std::size_t>(outcome);
     }
@@ -1192,6 +1511,34 @@ class Client {
   private:
     explicit Client(iotda_client_t *client) noexcept : handle_(client) {}
 
+    Outcome report(Span<const iotda_service_t> services,
+                   const CallOptions &options) const noexcept {
+        auto outcome = Outcome::of(options, [&](iotda_call_t *call) {
+            return iotda_report_props(handle_.get(), services.data(), services.size(), call);
+        });
+        if (outcome.status() == Status::invalid_argument)
+            outcome.explain(services, detail::Line("services"));
+        return outcome;
+    }
+
+    Outcome export_to(Span<char> out, std::size_t &length) const noexcept {
+        return Outcome::of({}, [&](iotda_call_t *call) {
+            return iotda_token_export(handle_.get(), out.data(), out.size(), &length, call);
+        });
+    }
+
+    static void explain(Outcome &outcome, Span<const Child> children) noexcept {
+        for (std::size_t i = 0; i < children.size(); i++) {
+            const auto &child = children[i];
+            if (child.services == nullptr)
+                continue;
+            const detail::Line all("children");
+            const auto list = detail::Line("children[").add(i).add("].services");
+            outcome.explain({child.services, child.service_count}, list);
+            outcome.explain(detail::refusal(child.device_id), all, i, ".device_id");
+        }
+    }
+
     static Result<Client> made(const Outcome &outcome, iotda_client_t *client) noexcept {
         return outcome ? Result<Client>(outcome, Client(client)) : Result<Client>(outcome);
     }
@@ -1199,6 +1546,7 @@ class Client {
     detail::Handle<iotda_client_t> handle_;
 };
 
+} // namespace IOTDA_HPP_VERSION
 } // namespace iotda
 
 #endif /* IOTDA_HPP */

@@ -48,7 +48,35 @@ static_assert(std::is_constructible_v<Child, const char *, std::vector<Service> 
 static_assert(!std::is_constructible_v<Child, const char *, std::vector<Service>>);
 static_assert(std::is_constructible_v<Child, const char *, Service &>);
 static_assert(!std::is_constructible_v<Child, const char *, Service>);
+static_assert(!std::is_constructible_v<Child, const char *, const Service>);
+static_assert(!std::is_constructible_v<Child, const char *, std::array<Service, 1>>);
+static_assert(!std::is_constructible_v<Child, const char *, const std::array<Service, 1>>);
+static_assert(std::is_constructible_v<Child, const char *, const std::array<Service, 1> &>);
+static_assert(std::is_constructible_v<Child, const char *, Span<const Service>>);
+static_assert(!std::is_constructible_v<Service, const char *, const Props>);
+static_assert(!std::is_constructible_v<Service, const char *, const std::string>);
+static_assert(!std::is_constructible_v<Service, const char *, const Props, iotda::SystemTime>);
+static_assert(std::is_same_v<decltype(Props().add("a", 1)), Props>);
+static_assert(std::is_same_v<decltype(Props().add("a", "b")), Props>);
+static_assert(std::is_same_v<decltype(Props().add_json("a", "1")), Props>);
+static_assert(std::is_same_v<decltype(std::declval<Props &>().add("a", 1)), Props &>);
+template <class T> using JsonOf = decltype(std::declval<T>().json());
+template <class T> using SetterOf = decltype(std::declval<T>().set_sign_type(0));
+template <template <class> class Use, class T, class = void> constexpr bool compiles = false;
+template <template <class> class Use, class T>
+constexpr bool compiles<Use, T, std::void_t<Use<T>>> = true;
+static_assert(compiles<JsonOf, const Props &> && !compiles<JsonOf, Props>);
+static_assert(compiles<SetterOf, iotda::Config &> && !compiles<SetterOf, iotda::Config>);
 static_assert(!std::is_constructible_v<iotda::CallOptions, iotda::Cancel>);
+static_assert(!std::is_constructible_v<iotda::CallOptions, const iotda::Cancel>);
+static_assert(
+    std::is_same_v<decltype(iotda::CallOptions().cancelled_by(std::declval<iotda::Cancel &>())),
+                   iotda::CallOptions>);
+
+/* What is no text, or has no end. */
+static_assert(!std::is_constructible_v<CStringView, std::nullptr_t>);
+static_assert(!std::is_constructible_v<iotda::TextArgument, std::nullptr_t>);
+static_assert(!std::is_constructible_v<iotda::Bytes, std::nullptr_t>);
 static_assert(std::is_convertible_v<std::chrono::nanoseconds, iotda::CallOptions>);
 static_assert(std::is_convertible_v<std::chrono::hours, iotda::CallOptions>);
 static_assert(std::is_convertible_v<std::chrono::steady_clock::time_point, iotda::CallOptions>);
@@ -84,6 +112,15 @@ static void bytes() {
     CHECK(is(array, std::string_view("x\0", 2)));
     CHECK(is(std::vector<std::uint8_t>{'v'}, "v"));
     CHECK(iotda::Bytes().size() == 0 && iotda::Bytes(nullptr, 0).data() == nullptr);
+    /* Never beyond an array. */
+    const char full[4] = {'f', 'u', 'l', 'l'};
+    const char padded[8] = {'h', 'a', 'l', 'f'};
+    CHECK(is(full, "full") && is(padded, "half"));
+    const char *pointer = padded;
+    CHECK(is(pointer, "half"));
+    CHECK(CStringView(padded).c_str() == padded);
+    CHECK(CStringView(full).c_str() != full);
+    CHECK(iotda::TextArgument(full).c_str() != full);
 }
 
 /* What is terminated is passed on, not copied, however large. */
@@ -103,8 +140,27 @@ static void times() {
     using std::chrono::system_clock;
     const system_clock::time_point at(1628849410555ms + 999us);
     CHECK(Service("s", "{}", at).event_time_ms == 1628849410555);
-    CHECK(Service("s", "{}", iotda::SystemTime(7ms)).event_time_ms == 7);
-    CHECK(Service("s", "{}", iotda::SystemTime(-1ms)).event_time_ms == -1);
+    /* What is no time of a report, however far away, is not taken for none. */
+    constexpr auto least = (std::numeric_limits<std::int64_t>::min)();
+    constexpr iotda::SystemTime first(946684800000ms);
+    constexpr iotda::SystemTime last(253402300799999ms);
+    CHECK(Service("s", "{}", first).event_time_ms == 946684800000);
+    CHECK(Service("s", "{}", last).event_time_ms == 253402300799999);
+    CHECK(Service("s", "{}", first - 1ms).event_time_ms == least);
+    CHECK(Service("s", "{}", last + 1ms).event_time_ms == least);
+    CHECK(Service("s", "{}", system_clock::time_point{}).event_time_ms == least);
+    using Hours = std::chrono::time_point<system_clock,
+                                          std::chrono::duration<std::int64_t, std::ratio<3600>>>;
+    CHECK(Service("s", "{}", (Hours::max)()).event_time_ms == least);
+    CHECK(Service("s", "{}", (Hours::min)()).event_time_ms == least);
+    /* 2^64 ms beyond a time in 2023: it would be that time if it overflowed. */
+    using Days = std::chrono::time_point<system_clock,
+                                         std::chrono::duration<std::int64_t, std::ratio<86400>>>;
+    CHECK(Service("s", "{}", Days(Days::duration(213503982335 + 19600))).event_time_ms == least);
+    using Exact = std::chrono::time_point<system_clock, std::chrono::duration<double>>;
+    CHECK(Service("s", "{}", Exact(std::chrono::duration<double>(NAN))).event_time_ms == least);
+    CHECK(Service("s", "{}", Exact(std::chrono::duration<double>(1628849410.5))).event_time_ms ==
+          1628849410500);
 
     using iotda::detail::milliseconds;
     CHECK(milliseconds(1ns) == 1 && milliseconds(1ms) == 1 && milliseconds(1001us) == 2);
@@ -123,7 +179,8 @@ static void properties() {
         .add("small", short{-3})
         .add("unsigned", 7u)
         .add("half", 0.5)
-        .add("float", 0.25f)
+        .add("float", 23.24f)
+        .add("double", double{23.24f})
         .add("yes", true)
         .add("text", "a \"b\"")
         .add(std::string("string"), std::string("c"))
@@ -132,7 +189,8 @@ static void properties() {
     CHECK(props.status() == iotda::Status::ok && props.failed().empty());
     CHECK(props.json().view() ==
           "{\"least\":-9223372036854775808,\"most\":18446744073709551615,\"small\":-3,"
-          "\"unsigned\":7,\"half\":0.5,\"float\":0.25,\"yes\":true,\"text\":\"a \\\"b\\\"\","
+          "\"unsigned\":7,\"half\":0.5,\"float\":23.24,\"double\":23.239999771118164,\"yes\":true,"
+          "\"text\":\"a \\\"b\\\"\","
           "\"string\":\"c\",\"view\":\"de\",\"raw\":[12345678901234567890123, 1e400]}");
 
     /* What is refused is remembered, by the name of the first. */
@@ -141,8 +199,26 @@ static void properties() {
     CHECK_STATUS(invalid_argument, props.status());
     CHECK(props.failed() == "hot");
     CHECK(props.json().view() == "{\"good\":1,\"more\":2}");
-    CHECK(Service("s", props).properties == nullptr);
+    CHECK(std::strcmp(
+              props.reason(),
+              "leave out or correct the property \"hot\": it is NaN or infinite, which JSON has "
+              "not") == 0);
+    CHECK(std::strcmp(Service("s", props).properties, "{\"good\":1,\"more\":2}") != 0);
     props.clear();
+    props.add("twice", 1).add("twice", 2);
+    CHECK(std::strstr(props.reason(), "\"twice\": there is one of this name already") != nullptr);
+    props.clear();
+    props.add("text", "\xff");
+    CHECK(std::strstr(props.reason(), "\"text\": its text is not UTF-8") != nullptr);
+    props.clear();
+    props.add_json("raw", "{");
+    CHECK(std::strstr(props.reason(), "\"raw\": its value is not JSON") != nullptr);
+    props.clear();
+    props.add(std::string("a\0b", 3), 1);
+    CHECK(props.failed().empty() &&
+          std::strstr(props.reason(), "its name is empty or not UTF-8") != nullptr);
+    props.clear();
+    CHECK(std::strlen(props.reason()) == 0);
     CHECK(props.status() == iotda::Status::ok && props.failed().empty());
     CHECK(Service("s", props).properties != nullptr);
 
@@ -152,6 +228,7 @@ static void properties() {
     CHECK_STATUS(invalid_argument, props.try_add("text", "\xff"));
     CHECK_STATUS(invalid_argument, props.try_add_json("raw", "{"));
     CHECK_STATUS(invalid_argument, props.try_add(static_cast<const char *>(nullptr), 1));
+    CHECK_STATUS(invalid_argument, props.try_add("text", static_cast<const char *>(nullptr)));
     CHECK_STATUS(ok, props.try_add("cold", -40));
     CHECK(props.status() == iotda::Status::ok && props.json().view() == "{\"cold\":-40}");
 
@@ -161,6 +238,10 @@ static void properties() {
     CHECK_STATUS(invalid_argument, props.try_add(std::string("a\0b", 3), 1));
     const std::string cut("{}\0{", 4);
     CHECK(std::strcmp(Service("s", cut).properties, "{}") != 0);
+
+    /* A temporary one can be filled and kept. */
+    auto kept = Props().add("a", 1).add("b", 2.5f).add("c", "d").add_json("e", "null");
+    CHECK(kept.json().view() == "{\"a\":1,\"b\":2.5,\"c\":\"d\",\"e\":null}");
 
     Props moved = std::move(props);
     CHECK(moved.json().view() == "{\"cold\":-40}");
@@ -183,7 +264,8 @@ static void settings() {
     config.set_endpoint(std::string_view("https://localhost:1234").substr(0, 17));
     CHECK_STATUS(ok, iotda::Client::make(config));
 
-    CHECK_STATUS(invalid_argument, config.set_endpoint(nullptr).last_status());
+    CHECK_STATUS(invalid_argument,
+                 config.set_endpoint(static_cast<const char *>(nullptr)).last_status());
     CHECK_STATUS(invalid_argument,
                  config.set_endpoint(std::string("https://a\0b", 11)).last_status());
     CHECK_STATUS(ok, config.set_endpoint("https://localhost").last_status());
@@ -322,8 +404,92 @@ static void callbacks_are_destroyed_once() {
         iotda::Config config;
         iotda::Config moved = std::move(config);
         config.set_clock(Counted()).set_log(iotda::LogLevel::info, Counted()); // NOLINT: as above
+        config.set_transport(std::make_unique<NoNetwork>());
         CHECK(Counted::alive == 0);
     }
+}
+
+static bool says(const iotda::Outcome &outcome, std::string_view text) {
+    if (std::string_view(outcome.message()).find(text) != std::string_view::npos)
+        return true;
+    std::fprintf(stderr, "%s\n", outcome.message());
+    return false;
+}
+
+/* What only this header knows of a report becomes its message. */
+static void what_is_refused_is_explained(const iotda::Client &client) {
+    Props props;
+    props.add("good", 1).add("hot", NAN);
+    auto refused = client.report_props({"s", props});
+    CHECK_STATUS(invalid_argument, refused);
+    CHECK(says(refused, "leave out or correct the property \"hot\": it is NaN or infinite, which "
+                        "JSON has not (services[0].properties)"));
+    CHECK_STATUS(invalid_argument, client.report_props({"s", Props().add("hot", NAN)}));
+    const Service good("s", "{}");
+    const Service hot("s", props);
+    const std::vector<Service> list{good, hot};
+    CHECK(says(client.report_props(list), "which JSON has not (services[1].properties)"));
+    CHECK(says(client.report_props({good, Service("s", "{}", iotda::SystemTime())}),
+               "a time_point of zero is 1970) (services[1].event_time_ms)"));
+    const std::string cut("a\0b", 3);
+    CHECK(says(client.report_props({cut, "{}"}), "pass a text that ends with its first zero byte"));
+
+    const Child children[] = {{"a b", good}, {"child", hot}};
+    auto batch = client.gateway_batch(children);
+    CHECK_STATUS(invalid_argument, batch);
+    const Child only_hot[] = {{"child", list}};
+    batch = client.gateway_batch(only_hot);
+    CHECK(says(batch, "(children[0].services[1].properties)"));
+    CHECK_STATUS(invalid_argument, batch.child_status(0));
+}
+
+struct Text {
+    std::string text;
+    Text &operator<<(const char *more) {
+        text += more;
+        return *this;
+    }
+};
+
+/* Outcomes can be members, and made by a program's tests. */
+static void outcomes_of_a_program() {
+    iotda::Outcome last;
+    CHECK(last.ok() && last.message()[0] == '\0');
+    last = iotda::Outcome(iotda::Status::server, "no answer today");
+    CHECK_STATUS(server, last);
+    CHECK(says(last, "no answer today") && last.is_transient() && !last.may_have_arrived());
+    CHECK(says(iotda::Outcome(iotda::Status::dns), iotda::status_text(iotda::Status::dns)));
+    CHECK(iotda::Outcome(iotda::Status::ok, "x").message()[0] == '\0');
+    const std::string eacute = "\xc3\xa9";
+    std::string long_text = "x";
+    for (int i = 0; i < 200; i++)
+        long_text += eacute;
+    CHECK(iotda::Outcome(iotda::Status::dns, long_text).message() == long_text.substr(0, 255));
+    long_text.insert(0, "x");
+    CHECK(iotda::Outcome(iotda::Status::dns, long_text).message() == long_text.substr(0, 254));
+
+    const iotda::BatchOutcome batch(last, {iotda::Status::ok, iotda::Status::server});
+    CHECK(batch.size() == 2 && iotda::BatchOutcome().size() == 0);
+    CHECK_STATUS(server, batch.child_status(1));
+    CHECK(*iotda::Result<int>(7) == 7);
+    CHECK_STATUS(server, iotda::Result<int>(last));
+    CHECK_STATUS(internal, iotda::Result<int>(iotda::Outcome()));
+
+    Text text;
+    text << last << "; " << iotda::Outcome();
+    CHECK(text.text == "IOTDA_E_SERVER: no answer today; IOTDA_OK");
+}
+
+/* The namespace inside of iotda is of this version. */
+static void header_version() {
+#define TEXT_OF(name) TEXT_OF_IT(name)
+#define TEXT_OF_IT(name) #name
+    std::string expected = std::string("v") + iotda_version();
+    for (auto &c : expected)
+        if (c == '.')
+            c = '_';
+    CHECK(expected == TEXT_OF(IOTDA_HPP_VERSION));
+    static_assert(std::is_same_v<iotda::Client, iotda::IOTDA_HPP_VERSION::Client>);
 }
 
 static void calls_without_a_network() {
@@ -362,7 +528,9 @@ static void calls_without_a_network() {
 
     CHECK_STATUS(invalid_argument, client.report_props(Span<const Service>()));
     CHECK_STATUS(invalid_argument, client.report_props({"s", "no object"}));
-    CHECK_STATUS(invalid_argument, client.report_props({nullptr, "{}"}));
+    CHECK_STATUS(invalid_argument, client.report_props({static_cast<const char *>(nullptr), "{}"}));
+    CHECK_STATUS(invalid_argument, client.report_message(static_cast<const char *>(nullptr)));
+    what_is_refused_is_explained(client);
     CHECK_STATUS(invalid_argument, client.report_props_json("{}"));
     CHECK_STATUS(invalid_argument, client.gateway_batch_json(std::string_view()));
     const Child wrong[] = {{"not good", service}, {"", service}};
@@ -397,6 +565,7 @@ static void no_value_of_a_failed_call() {
     const pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
+        std::freopen("/dev/null", "w", stderr);
         std::signal(SIGABRT, [](int) { std::_Exit(42); });
         auto none = iotda::Client::make(iotda::Config());
         (void)none.value();
@@ -427,6 +596,8 @@ static void the_c_struct() {
 int main() {
     the_c_struct();
     no_value_of_a_failed_call();
+    outcomes_of_a_program();
+    header_version();
     CHECK(std::strcmp(iotda::status_name(iotda::Status::rate_limited), "IOTDA_E_RATE_LIMITED") ==
           0);
     CHECK(std::strlen(iotda::status_text(iotda::Status::ok)) > 0);

@@ -13,7 +13,7 @@ static void properties(iotda::Client &client) {
     Props props;
     props.add("Height", 124).add("Speed", 23.24).add("Place", "\"Büro\"");
     const iotda::SystemTime measured(1628849410555ms);
-    auto sent = client.report_props({"serviceId", props, measured});
+    auto sent = client.report_props({std::string("serviceId"), std::move(props), measured});
     CHECK_STATUS(ok, sent);
     CHECK(sent.http_status() == 200 && sent.attempts() == 1 && !sent.retry_after());
     CHECK(sent.message()[0] == '\0' && sent.platform_code()[0] == '\0');
