@@ -4,12 +4,16 @@ package iotda_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/libiotda/libiotda/bindings/go"
 )
@@ -105,9 +109,13 @@ func TestABatchOfWhichNothingIsDelivered(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	wrong := children(3)
-	wrong[1].DeviceID = "a b"
+	for i := range wrong {
+		wrong[i].DeviceID = "a b"
+	}
 	worse := children(3)
-	worse[1].Services[0].Properties = math.NaN()
+	for i := range worse {
+		worse[i].Services[0].Properties = math.NaN()
+	}
 	for _, test := range []struct {
 		err    error
 		status iotda.Status
@@ -116,9 +124,81 @@ func TestABatchOfWhichNothingIsDelivered(t *testing.T) {
 		{client.ReportBatch(t.Context(), wrong), iotda.ErrInvalidArgument},
 		{client.ReportBatch(t.Context(), worse), iotda.ErrInvalidArgument},
 	} {
-		told, status := is(t, test.err, test.status), test.status
-		if len(told.Children) != 3 || told.Children[2] != (iotda.ChildError{Index: 2, DeviceID: "child_0002", Status: status}) {
+		told := is(t, test.err, test.status)
+		if len(told.Children) != 3 || told.Children[2].Index != 2 || told.Children[2].Status != test.status {
 			t.Errorf("%v: %+v", test.err, told.Children)
+		}
+	}
+}
+
+func TestAChildThatIsWrongHoldsNobodyBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		spoil func(*iotda.Child)
+		says  string
+		cause any
+	}{
+		"id":      {func(c *iotda.Child) { c.DeviceID = "a b" }, "children[1].DeviceID", nil},
+		"zero":    {func(c *iotda.Child) { c.DeviceID = "a\x00b" }, "remove the zero byte from children[1].DeviceID", nil},
+		"none":    {func(c *iotda.Child) { c.Services = nil }, "children[1].Services", nil},
+		"service": {func(c *iotda.Child) { c.Services[1].ID = "" }, "children[1].Services[1].ID", nil},
+		"time": {func(c *iotda.Child) { c.Services[1].EventTime = time.Unix(1628849410, 0).AddDate(-30, 0, 0) },
+			"in the years 2000 to 9999, or none: children[1].Services[1].EventTime is 1991-", nil},
+		"NaN": {func(c *iotda.Child) { c.Services[0].Properties = math.NaN() },
+			"children[1].Services[0].Properties", new(*json.UnsupportedValueError)},
+		"raw": {func(c *iotda.Child) { c.Services[0].Properties = json.RawMessage(`{"a":}`) },
+			"children[1].Services[0].Properties", nil},
+		"text": {func(c *iotda.Child) { c.Services[0].Properties = `{"a":1}` },
+			"json.RawMessage: children[1].Services[0].Properties is a string", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlatform(t)
+			client := p.client(t, gateway)
+			given := children(3)
+			test.spoil(&given[1])
+			err := is(t, client.ReportBatch(t.Context(), given), iotda.ErrPartial)
+			if !strings.Contains(err.Message, test.says) {
+				t.Errorf("%q does not say %q", err.Message, test.says)
+			}
+			want := []iotda.ChildError{{Index: 1, DeviceID: given[1].DeviceID, Status: iotda.ErrInvalidArgument}}
+			if !reflect.DeepEqual(err.Children, want) || !errors.Is(err.Children[0], iotda.ErrInvalidArgument) ||
+				err.Children[0].Transient() || err.MayHaveArrived {
+				t.Errorf("%+v", err)
+			}
+			if test.cause != nil && !errors.As(err, test.cause) {
+				t.Errorf("%v is no %T", err, test.cause)
+			}
+			reports := p.reports(t)
+			if len(reports) != 2 || reports[0].DeviceID != "child_0000" || reports[1].DeviceID != "child_0002" {
+				t.Errorf("%+v", reports)
+			}
+			must(t, client.ReportBatch(t.Context(), children(3)))
+		})
+	}
+}
+
+func TestTheChildrenOfABodyHaveTheirStatuses(t *testing.T) {
+	p := withChildren(t, 3, nil)
+	client := p.client(t, gateway)
+	service := `"services":[{"service_id":"s","properties":{}}]`
+	// The number of children is not that of ids.
+	body := `{"devices":[{"device_id":"child_0000",` + service + `},{},7,{"device_id":"child_0077",` + service +
+		`},{"device\u005fid":"child_0002",` + service + `}]}`
+	err := is(t, client.ReportBatchJSON(t.Context(), []byte(body)), iotda.ErrPartial)
+	want := []iotda.ChildError{
+		{Index: 1, Status: iotda.ErrInvalidArgument},
+		{Index: 2, Status: iotda.ErrInvalidArgument},
+		{Index: 3, DeviceID: "child_0077", Status: iotda.ErrUnknownChild},
+	}
+	if len(err.Children) < 3 || !reflect.DeepEqual(err.Children[:3], want) {
+		t.Errorf("%+v", err.Children)
+	}
+	err = is(t, client.ReportBatchJSON(t.Context(), []byte(`{"devices":[1,2]}`)), iotda.ErrInvalidArgument)
+	if len(err.Children) != 2 {
+		t.Errorf("%+v", err.Children)
+	}
+	for _, none := range []string{"", "{", `{"devices":[]}`} {
+		if err := is(t, client.ReportBatchJSON(t.Context(), []byte(none)), iotda.ErrInvalidArgument); err.Children != nil {
+			t.Errorf("%q: %+v", none, err.Children)
 		}
 	}
 }

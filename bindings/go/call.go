@@ -19,6 +19,9 @@ func newCall() *C.iotda_call_t { return &C.iotda_call_t{struct_size: C.sizeof_io
 // stack can grow and move.
 func (w *work) begin(ctx context.Context, c *Client, op string) error {
 	w.ctx, w.op = ctx, op
+	if c.isNone() {
+		return ErrClosed
+	}
 	if ctx.Err() != nil {
 		return w.ended(c)
 	}
@@ -62,7 +65,7 @@ func (w *work) wait(c *Client) (time.Duration, error) {
 		return 0, w.ended(c)
 	case <-timer.C:
 		return 0, &Error{Status: ErrTimeout, Op: w.op, DeviceID: c.deviceID,
-			Message: "other calls were running for the whole of this one's time, as many as Config.MaxConcurrentCalls allows"}
+			Message: "raise Config.MaxConcurrentCalls or allow more time: as many other calls ran for the whole of this one's"}
 	}
 }
 
@@ -79,8 +82,12 @@ func (w *work) end(c *Client, status C.iotda_status_t) *Error {
 	}
 	err := callError(Status(status), w.op, c.deviceID, &w.call)
 	err.Children = w.undelivered()
-	if err.endedBy(w.byDeadline, w.ctx) {
-		err.causes = contextCauses(w.ctx)
+	w.explain(err)
+	if w.byDeadline && (err.Status == ErrTimeout || err.Status == ErrPartial) {
+		awaitDeadline(w.ctx)
+	}
+	if err.endedBy(w.ctx) {
+		err.causes = append(err.causes, contextCauses(w.ctx)...)
 		if err.Status == ErrCancelled && errors.Is(w.ctx.Err(), context.DeadlineExceeded) {
 			err.Status = ErrTimeout
 		}
@@ -90,15 +97,13 @@ func (w *work) end(c *Client, status C.iotda_status_t) *Error {
 
 // endedBy reports whether the call failed because its context ended. What the platform has decided on, and what is wrong
 // with an argument, is so whether the context ended or not.
-func (e *Error) endedBy(byDeadline bool, ctx context.Context) bool {
+func (e *Error) endedBy(ctx context.Context) bool {
 	switch e.Status {
-	case ErrTimeout:
-		return byDeadline || ctx.Err() != nil
-	case ErrCancelled, ErrDNS, ErrConnect, ErrServer, ErrRateLimited:
+	case ErrTimeout, ErrCancelled, ErrDNS, ErrConnect, ErrServer, ErrRateLimited:
 		return ctx.Err() != nil
 	case ErrPartial:
 		for _, child := range e.Children {
-			if (&Error{Status: child.Status}).endedBy(byDeadline, ctx) {
+			if (&Error{Status: child.Status}).endedBy(ctx) {
 				return true
 			}
 		}
@@ -119,13 +124,26 @@ func (w *work) ended(c *Client) *Error {
 // contextCauses are what errors.Is finds in an error because of the context.
 func contextCauses(ctx context.Context) []error {
 	ended, cause := ctx.Err(), context.Cause(ctx)
-	switch {
-	case ended == nil:
-		// The library's clock was a moment ahead of the context's.
-		return []error{context.DeadlineExceeded}
-	case cause == nil || cause == ended:
+	if cause == nil || cause == ended {
 		return []error{ended}
-	default:
-		return []error{ended, cause}
+	}
+	return []error{ended, cause}
+}
+
+// awaitDeadline waits for a context to end whose deadline is now: the library was given its time rounded down to a
+// millisecond, and what the context's cause is, only its end shows. A call that ran out of time for another reason
+// (its attempts had less) does not wait.
+func awaitDeadline(ctx context.Context) {
+	deadline, _ := ctx.Deadline()
+	left := time.Until(deadline)
+	if left > 10*time.Millisecond {
+		return
+	}
+	// A context that does not keep to its own deadline holds nobody up.
+	timer := time.NewTimer(max(left, 0) + time.Second)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }

@@ -84,7 +84,8 @@ func TestADeadlineEndsTheCall(t *testing.T) {
 			p := newPlatform(t)
 			client := p.client(t, patient)
 			p.fault(t, fault)
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			reason := errors.New("the reason")
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, reason)
 			defer cancel()
 			err := client.ReportMessage(ctx, []byte("x"))
 			if name == "at a pause" {
@@ -93,7 +94,7 @@ func TestADeadlineEndsTheCall(t *testing.T) {
 				return
 			}
 			is(t, err, iotda.ErrTimeout)
-			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || !errors.Is(err, reason) {
 				t.Errorf("%v is not about its context", err)
 			}
 		})

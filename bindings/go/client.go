@@ -21,12 +21,33 @@ import (
 )
 
 // A Client reports for one device. Any number of goroutines may use it at the same time.
+//
+// New and Client.Device make one. The methods of a nil Client and of the zero Client return [ErrClosed]. It is used by its
+// pointer; go vet finds copies.
 type Client struct {
+	_ noCopy
+	*state
+}
+
+// state is a client, of which a copy of a Client, should there be one, is as good an owner.
+type state struct {
 	handle   *handle
 	shared   *shared
 	deviceID string
 	cleanup  runtime.Cleanup
 }
+
+// noCopy is for go vet, which takes what has these methods for a lock.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
+
+// isNone reports whether there never was a client.
+func (c *Client) isNone() bool { return c == nil || c.state == nil }
+
+// acquire keeps the C client until its release; false if it is closed, or there is none.
+func (c *Client) acquire() bool { return !c.isNone() && c.handle.acquire() }
 
 // shared is what the clients that were opened from one another have in common on this side.
 type shared struct {
@@ -36,7 +57,7 @@ type shared struct {
 	timeout time.Duration
 }
 
-// New makes a client. It uses no network and starts no goroutine; what is wrong with the config is told here.
+// New makes a client. It uses no network and starts no goroutine; it fails if the config is wrong.
 //
 // Close it when it is no longer needed.
 func New(config Config) (*Client, error) {
@@ -53,9 +74,9 @@ func New(config Config) (*Client, error) {
 func (c *Client) Device(id, secret string) (*Client, error) {
 	const op = "open device"
 	if strings.IndexByte(id, 0) >= 0 {
-		return nil, &Error{Status: ErrInvalidArgument, Op: op, DeviceID: id, Message: "the id holds a zero byte"}
+		return nil, &Error{Status: ErrInvalidArgument, Op: op, DeviceID: id, Message: "remove the zero byte from the id"}
 	}
-	if !c.handle.acquire() {
+	if !c.acquire() {
 		return nil, ErrClosed
 	}
 	defer c.handle.release()
@@ -69,13 +90,18 @@ func (c *Client) Device(id, secret string) (*Client, error) {
 }
 
 func newClient(pointer *C.iotda_client_t, id string, shared *shared) *Client {
-	client := &Client{handle: &handle{client: pointer}, shared: shared, deviceID: id}
-	client.cleanup = runtime.AddCleanup(client, (*handle).close, client.handle)
-	return client
+	state := &state{handle: &handle{client: pointer}, shared: shared, deviceID: id}
+	state.cleanup = runtime.AddCleanup(state, (*handle).close, state.handle)
+	return &Client{state: state}
 }
 
 // DeviceID returns the id of the device that the client reports for.
-func (c *Client) DeviceID() string { return c.deviceID }
+func (c *Client) DeviceID() string {
+	if c.isNone() {
+		return ""
+	}
+	return c.deviceID
+}
 
 // Close ends the client: calls that begin afterwards return [ErrClosed]. Those that run come to their own end, and the
 // last of them frees the device's secret and token; Close does not wait for them. With the last client that shares them
@@ -84,6 +110,9 @@ func (c *Client) DeviceID() string { return c.deviceID }
 // It may be called at any time, any number of times, and always returns nil. A client that is forgotten is closed by the
 // garbage collector.
 func (c *Client) Close() error {
+	if c.isNone() {
+		return nil
+	}
 	c.cleanup.Stop()
 	c.handle.close()
 	return nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"reflect"
 	"runtime"
 	"sync"
 	"testing"
@@ -166,5 +167,51 @@ func TestNothingIsLeftOfAClient(t *testing.T) {
 			for p.counters(t).ConnectionsClosed != 1 {
 			}
 		})
+	}
+}
+
+// No client, made by nobody or closed: all of its methods say so, and none panics.
+func TestNoClientIsAClosedOne(t *testing.T) {
+	var none *iotda.Client
+	for name, client := range map[string]*iotda.Client{"nil": none, "zero": {}} {
+		_, deviceErr := client.Device("d", secret)
+		_, tokenErr := client.Token()
+		for method, err := range map[string]error{
+			"Authenticate":         client.Authenticate(t.Context()),
+			"ReportProperties":     client.ReportProperties(t.Context(), iotda.Service{ID: "s", Properties: "no object"}),
+			"ReportPropertiesJSON": client.ReportPropertiesJSON(t.Context(), nil),
+			"ReportMessage":        client.ReportMessage(t.Context(), nil),
+			"ReportBatch":          client.ReportBatch(t.Context(), children(2)),
+			"ReportBatchJSON":      client.ReportBatchJSON(t.Context(), nil),
+			"Device":               deviceErr,
+			"Token":                tokenErr,
+		} {
+			if err != iotda.ErrClosed {
+				t.Errorf("%s of %s: %v", method, name, err)
+			}
+		}
+		if _, known := client.ServerTime(); known || client.Stats() != (iotda.Stats{}) || client.DeviceID() != "" {
+			t.Errorf("%s knows something", name)
+		}
+		must(t, client.Close())
+	}
+}
+
+// go vet finds a copy; it lives all the same, when the garbage collector has taken what it is a copy of.
+func TestACopyLives(t *testing.T) {
+	p := newPlatform(t)
+	original, err := iotda.New(p.config())
+	must(t, err)
+	copied := reflect.New(reflect.TypeFor[iotda.Client]()).Elem()
+	copied.Set(reflect.ValueOf(original).Elem())
+	client := copied.Addr().Interface().(*iotda.Client)
+	original = nil
+	for range 3 {
+		runtime.GC()
+	}
+	must(t, client.ReportMessage(t.Context(), nil))
+	must(t, client.Close())
+	if err := client.ReportMessage(t.Context(), nil); err != iotda.ErrClosed {
+		t.Error(err)
 	}
 }

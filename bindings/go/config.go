@@ -35,7 +35,7 @@ type Config struct {
 	// AttemptTimeout is the most that one attempt of a call may take. What has not been answered by then is tried again
 	// in the time that is left of the call. Default: 10 s.
 	AttemptTimeout time.Duration
-	// Retry says how a call tries again what can heal.
+	// Retry says how a call retries transient failures.
 	Retry Retry
 	// DeviceRate and TenantRate are the platform's limits where they are known, in reports per second, of each device
 	// and of all devices together. Reports then wait for their turn instead of being refused. 0: not known; the client
@@ -46,7 +46,8 @@ type Config struct {
 	// client's connections; further ones wait, within their time. Each takes a thread of the system and a connection.
 	// Default: 256.
 	MaxConcurrentCalls int
-	// MaxIdleConns is how many connections are kept open while nobody uses them. Default: 8; negative: none.
+	// MaxIdleConns is how many connections are kept open at most while nobody uses them. Default: as many as were lately used
+	// at the same time; negative: none.
 	MaxIdleConns int
 	// IdleConnTimeout is how long they are kept. Default: 55 s.
 	IdleConnTimeout time.Duration
@@ -90,7 +91,7 @@ type Config struct {
 	Clock func() time.Time
 }
 
-// Retry says how a call tries again what can heal: no connection, no answer, a fault of the platform, a rate limit. It
+// Retry says how a call retries transient failures: no connection, no answer, a fault of the platform, a rate limit. It
 // does so within its time alone.
 type Retry struct {
 	// MaxAttempts is how often a request is sent in all; 1: never again. Default: 10.
@@ -106,7 +107,6 @@ const (
 	defaultAttempts        = 10
 	defaultBaseDelay       = 500 * time.Millisecond
 	defaultMaxDelay        = 10 * time.Second
-	defaultIdleConns       = 8
 	defaultIdleConnTimeout = 55 * time.Second
 	defaultConcurrentCalls = 256
 )

@@ -21,6 +21,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -228,6 +229,33 @@ func TestConnectionsAreKept(t *testing.T) {
 	client := p.client(t, func(c *iotda.Config) { c.IdleConnTimeout = time.Nanosecond })
 	for p.counters(t).Connections < 3 {
 		must(t, client.ReportMessage(t.Context(), nil))
+	}
+}
+
+// As many connections as calls are allowed at the same time, and each is used again.
+func TestManyCallsUseFewConnections(t *testing.T) {
+	for name, test := range map[string]struct {
+		calls, want int
+	}{"by default": {0, 256}, "MaxConcurrentCalls": {4, 4}} {
+		p := newPlatform(t)
+		client := p.client(t, func(c *iotda.Config) { c.MaxConcurrentCalls = test.calls })
+		var group sync.WaitGroup
+		for range 400 {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				for range 5 {
+					if err := client.ReportMessage(t.Context(), nil); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+		}
+		group.Wait()
+		stats := client.Stats()
+		if handshakes := stats.HandshakesFull + stats.HandshakesResumed; handshakes > uint64(test.want) {
+			t.Errorf("%s: %d handshakes for %d requests", name, handshakes, stats.Requests)
+		}
 	}
 }
 

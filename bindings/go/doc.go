@@ -1,16 +1,18 @@
 // Package iotda reports to Huawei Cloud IoTDA over HTTPS: properties and messages of devices, and batches of a gateway
 // for its child devices. It is a layer over the C library libiotda, which it needs at build time (see the README).
 //
-// A client authenticates when it needs to, renews its token before it expires, keeps its connections, tries again what
-// can heal, and keeps to the platform's rates. A service that acts for many devices makes one client and opens the
+// A client authenticates when it needs to, renews its token before it expires, keeps its connections, retries transient
+// failures, and keeps to the platform's rates. A service that acts for many devices makes one client and opens the
 // others from it, by [Client.Device]: they share connections, TLS sessions and pacing.
 //
 // # Calls and contexts
 //
 // A call returns within Config.Timeout, or when its context ends, whichever is earlier. An error is an [*Error]: find its
 // kind with [errors.Is] and a [Status] such as [ErrRateLimited], and its details with [errors.As]. If the context ended
-// the call, the error is also [context.Canceled] or [context.DeadlineExceeded], and what was being sent may have arrived.
-// A report is delivered at least once, not exactly once.
+// the call, the error is also [context.Canceled] or [context.DeadlineExceeded], and the context's cause. Of a client that
+// is closed, or was never made by [New], the error is [ErrClosed]. A report is delivered at least once, not exactly once.
+//
+// [Error.Transient] says whether to keep what was to be reported and send it later, or to drop it.
 //
 // A call blocks a thread of the system while it waits for the platform. Config.MaxConcurrentCalls bounds how many; any
 // number of goroutines may call.

@@ -1,4 +1,4 @@
-// What can go wrong, and how it is told.
+// What can go wrong, and what to do about it.
 
 package iotda
 
@@ -9,11 +9,14 @@ package iotda
 #cgo nocallback iotda_status_name
 #cgo noescape iotda_status_text
 #cgo nocallback iotda_status_text
+#cgo noescape iotda_status_is_transient
+#cgo nocallback iotda_status_is_transient
 */
 import "C"
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 	"unsafe"
@@ -26,11 +29,11 @@ var ErrClosed = errors.New("iotda: the client is closed")
 type Status int32
 
 const (
-	// ErrInvalidArgument: mend the program, an argument is wrong. Nothing was sent.
+	// ErrInvalidArgument: fix the calling code, an argument is wrong. Nothing was sent.
 	ErrInvalidArgument Status = C.IOTDA_E_INVALID_ARGUMENT
-	// ErrTooLarge: mend the program, one report, or one child's part of a batch, is 1 MB (1,048,576 bytes) or more.
+	// ErrTooLarge: send less at a time, one report, or one child's part of a batch, is 1 MB (1,048,576 bytes) or more.
 	ErrTooLarge Status = C.IOTDA_E_TOO_LARGE
-	// ErrConfig: mend the configuration, a setting is missing or wrong.
+	// ErrConfig: fix the configuration, a setting is missing or wrong.
 	ErrConfig Status = C.IOTDA_E_CONFIG
 	// ErrDNS: try again later, the host name could not be looked up.
 	ErrDNS Status = C.IOTDA_E_DNS
@@ -69,6 +72,12 @@ const (
 // Name is the status's name in C, such as "IOTDA_E_RATE_LIMITED".
 func (s Status) Name() string { return C.GoString(C.iotda_status_name(C.iotda_status_t(s))) }
 
+// Transient reports whether to keep what was to be reported and send it later (true), or to drop it (false). It is false
+// for a verdict on the data itself, which the same data would meet again: [ErrInvalidArgument], [ErrTooLarge] and
+// [ErrRejected]. After [ErrPartial], ask the status of each child. Bound how long data is kept: [ErrUnknownChild] and
+// [ErrTLS] are transient too, but somebody has to put them right.
+func (s Status) Transient() bool { return bool(C.iotda_status_is_transient(C.iotda_status_t(s))) }
+
 // Error is one plain sentence that says what the status means.
 func (s Status) Error() string {
 	return "iotda: " + C.GoString(C.iotda_status_text(C.iotda_status_t(s)))
@@ -93,7 +102,10 @@ type Error struct {
 	Attempts int
 	// RetryAfter is how long to wait before trying again; 0 if unknown.
 	RetryAfter time.Duration
-	// Children are the children of a ReportBatch that were not delivered, in the order in which they were given. All
+	// MayHaveArrived says whether the report may have arrived although the call failed: something was sent, and no answer
+	// says that it was not accepted. Sent again, it may then arrive twice.
+	MayHaveArrived bool
+	// Children are the children of a batch that were not delivered, in the order in which they were given. All
 	// others were. It is nil for every other call.
 	Children []ChildError
 
@@ -101,7 +113,7 @@ type Error struct {
 	causes []error
 }
 
-// ChildError is a child device of a batch that was not delivered.
+// ChildError is a child device of a batch that was not delivered. It is an error, which errors.Is compares with a [Status].
 type ChildError struct {
 	// Index is its place in the batch.
 	Index int
@@ -110,6 +122,18 @@ type ChildError struct {
 	// Status says why.
 	Status Status
 }
+
+// Error says which child was not delivered, and why.
+func (c ChildError) Error() string {
+	why := strings.TrimPrefix(c.Status.Error(), "iotda: ")
+	return fmt.Sprintf("iotda: children[%d] (%s): %s", c.Index, c.DeviceID, why)
+}
+
+// Unwrap returns the status.
+func (c ChildError) Unwrap() error { return c.Status }
+
+// Transient is that of the status.
+func (c ChildError) Transient() bool { return c.Status.Transient() }
 
 // Error says what failed, for a person.
 func (e *Error) Error() string {
@@ -129,6 +153,9 @@ func (e *Error) Error() string {
 // Unwrap returns the status, and what ended the call's context if that ended the call.
 func (e *Error) Unwrap() []error { return append([]error{e.Status}, e.causes...) }
 
+// Transient is that of the status: whether to keep the data and send it later.
+func (e *Error) Transient() bool { return e.Status.Transient() }
+
 // Timeout reports whether the call ran out of time, as net.Error has it.
 func (e *Error) Timeout() bool { return e.Status == ErrTimeout }
 
@@ -143,6 +170,8 @@ func callError(status Status, op, deviceID string, call *C.iotda_call_t) *Error 
 		HTTPStatus:   int(call.http_status),
 		Attempts:     int(call.attempts),
 		RetryAfter:   time.Duration(call.retry_after_ms) * time.Millisecond,
+
+		MayHaveArrived: bool(call.may_have_arrived),
 	}
 }
 

@@ -170,3 +170,40 @@ func TestAWrongConfigIsToldByNew(t *testing.T) {
 	var closer io.Closer = client
 	must(t, closer.Close())
 }
+
+func TestWhatIsTransientIsKept(t *testing.T) {
+	for _, status := range statuses {
+		verdict := status == iotda.ErrInvalidArgument || status == iotda.ErrTooLarge || status == iotda.ErrRejected
+		if status.Transient() == verdict || (&iotda.Error{Status: status}).Transient() == verdict {
+			t.Errorf("%s is transient: %v", status.Name(), status.Transient())
+		}
+	}
+}
+
+func TestWhetherAReportMayHaveArrived(t *testing.T) {
+	p := newPlatform(t)
+	client := p.client(t, once)
+	must(t, client.Authenticate(t.Context()))
+	for fault, arrived := range map[string]bool{
+		`{"kind":"answer","code":"IOTDA.000006"}`:                     false,
+		`{"kind":"response_cut","after":0}`:                           true,
+		`{"kind":"delay","before":"header","on":"message","times":1}`: true,
+	} {
+		p.fault(t, fault)
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		var told *iotda.Error
+		err := client.ReportMessage(ctx, []byte("x"))
+		if !errors.As(err, &told) || told.MayHaveArrived != arrived {
+			t.Errorf("%s: %+v", fault, told)
+		}
+		cancel()
+		p.withdraw(t)
+	}
+}
+
+func TestAChildsErrorIsOne(t *testing.T) {
+	var err error = iotda.ChildError{Index: 3, DeviceID: "meter", Status: iotda.ErrUnknownChild}
+	if !errors.Is(err, iotda.ErrUnknownChild) || !strings.HasPrefix(err.Error(), "iotda: children[3] (meter): A child device") {
+		t.Error(err)
+	}
+}

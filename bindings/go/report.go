@@ -25,7 +25,9 @@ static inline iotda_status_t report_batch(iotda_client_t *client, const char *te
 import "C"
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"time"
 	"unsafe"
 )
@@ -35,10 +37,11 @@ type Service struct {
 	// ID is the service's id in the product model.
 	ID string
 	// Properties becomes a JSON object: a struct with json tags, a map, anything that encoding/json makes an object of.
-	// A [json.RawMessage] is checked and passed on byte for byte. A pointer to a struct spares an allocation.
+	// A [json.RawMessage], or a pointer to one, is checked and passed on byte for byte; text in a string or a []byte is
+	// refused, since encoding/json makes no object of it. A pointer to a struct spares an allocation.
 	Properties any
-	// EventTime is when the values were measured, to the millisecond, between 1970 and 9999. The zero Time: the platform
-	// takes the time at which it receives the report.
+	// EventTime is when the values were measured, to the millisecond, in the years 2000 to 9999; another is refused, as of a
+	// clock that was never set. The zero Time: the platform takes the time at which it receives the report.
 	EventTime time.Time
 }
 
@@ -50,8 +53,8 @@ type Child struct {
 	Services []Service
 }
 
-// Authenticate authenticates the device, unless a valid access token is at hand. It is optional: reports do it when they
-// need to. It tells early whether endpoint, certificates, device id and secret are right.
+// Authenticate authenticates the device, unless there is a valid access token. It is optional: reports do it when they
+// need to. It shows early whether endpoint, certificates, device id and secret are right.
 func (c *Client) Authenticate(ctx context.Context) error {
 	w := takeWork()
 	defer w.done()
@@ -63,12 +66,15 @@ func (c *Client) Authenticate(ctx context.Context) error {
 
 // ReportProperties reports properties of the device: one service or several.
 //
-// It authenticates if needed, and tries again what can heal, as Config.Retry says. A report whose connection breaks may
+// It authenticates if needed, and retries transient failures, as Config.Retry says. A report whose connection breaks may
 // be sent twice: it arrives at least once, not exactly once.
 //
 // The error is an [*Error], or [ErrClosed].
 func (c *Client) ReportProperties(ctx context.Context, services ...Service) error {
 	const op = "report properties"
+	if c.isNone() {
+		return ErrClosed
+	}
 	w := takeWork()
 	defer w.done()
 	if err := w.addServices(services, -1); err != nil {
@@ -87,7 +93,7 @@ func (c *Client) ReportProperties(ctx context.Context, services ...Service) erro
 //	{"services":[{"service_id":"…","properties":{…},"event_time":"2021-08-13T10:10:10.555Z"}]}
 //
 // It is checked, and sent as it is. event_time may be left out; in another form it is refused, because the platform would
-// silently put its own time in its place, as are members that the platform does not document.
+// silently use its own time instead, as are members that the platform does not document.
 //
 // Otherwise it is as ReportProperties.
 func (c *Client) ReportPropertiesJSON(ctx context.Context, body []byte) error {
@@ -114,19 +120,16 @@ func (c *Client) ReportMessage(ctx context.Context, data []byte) error {
 // ReportBatch reports properties of child devices of this gateway, any number of them. They are sent in order, in as
 // many requests as the platform's limits ask for (50 children, 1 MB).
 //
-// All children are checked before anything is sent; one that is wrong refuses the whole call. A child whose own data
-// passes 1 MB, and one that the platform does not know, are left out and the others delivered: the error is then an
-// [*Error] with status [ErrPartial], or [ErrUnknownChild] if none was delivered, and its Children tell which were not,
-// and why.
+// A child that is wrong in itself, one whose own data passes 1 MB, and one that the platform does not know are left out
+// and the others delivered: the error is then an [*Error] with status [ErrPartial], or that of the children if none was
+// delivered, and its Children are those that were not, and why.
 //
 // Otherwise it is as ReportProperties. The call's time is for all requests together.
 func (c *Client) ReportBatch(ctx context.Context, children []Child) error {
 	const op = "report batch"
 	w := takeWork()
 	defer w.done()
-	if err := w.setChildren(children); err != nil {
-		return err.of(c, op).forAll(children)
-	}
+	w.setChildren(children)
 	if err := w.begin(ctx, c, op); err != nil {
 		if err, ok := err.(*Error); ok {
 			return err.forAll(children)
@@ -143,7 +146,8 @@ func (c *Client) ReportBatch(ctx context.Context, children []Child) error {
 //	{"devices":[{"device_id":"…","services":[{"service_id":"…","properties":{…}}]}]}
 //
 // It is checked as by ReportPropertiesJSON. A body that fits into one request is sent as it is; otherwise each child is
-// passed on as it is written. Of an error, Children is nil.
+// passed on as it is written. The Children of an error are as those of ReportBatch, with the ids that are in the body; nil
+// if the body was not read.
 //
 // Otherwise it is as ReportBatch.
 func (c *Client) ReportBatchJSON(ctx context.Context, body []byte) error {
@@ -152,8 +156,19 @@ func (c *Client) ReportBatchJSON(ctx context.Context, body []byte) error {
 	if err := w.begin(ctx, c, "report batch"); err != nil {
 		return err
 	}
-	return orNil(w.end(c, C.iotda_gateway_batch_json(c.handle.client, view(body), C.size_t(len(body)), nil, 0, nil,
-		&w.call)))
+	w.body = body
+	// A guess: the number of ids. If it is too low, nothing is sent, and C says how many children there are.
+	room := max(bytes.Count(body, []byte(`"device_id"`)), 1)
+	for {
+		w.statuses = slices.Grow(w.statuses[:0], room)[:room]
+		status := C.iotda_gateway_batch_json(c.handle.client, view(body), C.size_t(len(body)),
+			unsafe.SliceData(w.statuses), C.size_t(room), &w.count, &w.call)
+		if int(w.count) <= room {
+			w.statuses = w.statuses[:w.count]
+			return orNil(w.end(c, status))
+		}
+		room = int(w.count)
+	}
 }
 
 // orNil keeps a nil *Error from becoming an error that is not nil.

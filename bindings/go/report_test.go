@@ -40,17 +40,20 @@ func TestOneAuthenticationServesManyReports(t *testing.T) {
 func TestPropertiesArriveAsTheyAreEncoded(t *testing.T) {
 	p := newPlatform(t)
 	client := p.client(t)
+	pointed := json.RawMessage(`{ "n" : 1.0}`)
 	must(t, client.ReportProperties(t.Context(),
 		iotda.Service{ID: "wind", Properties: wind{124, 23.24, "\"Büro\" <\n", []uint64{math.MaxUint64}, "kept"},
 			EventTime: measured.In(time.FixedZone("east", 8*3600))},
 		iotda.Service{ID: "a \"service\"", Properties: map[string]any{"b": nil, "a": true}},
 		iotda.Service{ID: "raw", Properties: json.RawMessage(`{ "n" : 12345678901234567890.10 , "e":1e400}`)},
+		iotda.Service{ID: "pointer", Properties: &pointed},
 	))
 	const want = `{"services":[` +
 		`{"service_id":"wind","properties":{"Height":124,"Speed":23.24,"Place":"\"Büro\" <\n","Gusts":[18446744073709551615]},` +
 		`"event_time":"2021-08-13T10:10:10.555Z"},` +
 		`{"service_id":"a \"service\"","properties":{"a":true,"b":null}},` +
-		`{"service_id":"raw","properties":{ "n" : 12345678901234567890.10 , "e":1e400}}]}`
+		`{"service_id":"raw","properties":{ "n" : 12345678901234567890.10 , "e":1e400}},` +
+		`{"service_id":"pointer","properties":{ "n" : 1.0}}]}`
 	if bodies := p.bodies(t, "properties/report"); len(bodies) != 1 || bodies[0] != want {
 		t.Errorf("%q\ninstead of\n%q", bodies, want)
 	}
@@ -107,6 +110,9 @@ func TestDevicesShareAConnection(t *testing.T) {
 	}
 }
 
+// defined is no RawMessage to encoding/json, which makes a string of it.
+type defined json.RawMessage
+
 // What could not arrive as it was meant is refused, and nothing is sent.
 func TestWrongArgumentsAreRefused(t *testing.T) {
 	p := newPlatform(t)
@@ -122,24 +128,29 @@ func TestWrongArgumentsAreRefused(t *testing.T) {
 		says string
 	}{
 		"no service":         {properties(), "service"},
-		"no id":              {properties(iotda.Service{Properties: empty}), "service_id"},
+		"no id":              {properties(iotda.Service{Properties: empty}), "services[0].ID"},
 		"zero in id":         {properties(iotda.Service{ID: "a\x00", Properties: empty}), "services[0].ID"},
 		"id not UTF-8":       {properties(iotda.Service{ID: "\xff", Properties: empty}), "UTF-8"},
 		"no properties":      {properties(iotda.Service{ID: "s"}), "object"},
 		"no object":          {properties(iotda.Service{ID: "s", Properties: []int{1}}), "object"},
 		"NaN":                {properties(iotda.Service{ID: "s", Properties: map[string]float64{"x": math.NaN()}}), "NaN"},
+		"text":               {properties(iotda.Service{ID: "s", Properties: "{}"}), "json.RawMessage: services[0].Properties is a string"},
+		"bytes":              {properties(iotda.Service{ID: "s", Properties: []byte("{}")}), "json.RawMessage: services[0].Properties is a []uint8"},
+		"a defined raw":      {properties(iotda.Service{ID: "s", Properties: defined("{}")}), "json.RawMessage: services[0].Properties is a iotda_test.defined"},
+		"no raw":             {properties(iotda.Service{ID: "s", Properties: (*json.RawMessage)(nil)}), "JSON"},
+		"a past second":      {properties(iotda.Service{ID: "s", Properties: empty, EventTime: time.Date(1999, 12, 31, 23, 59, 59, 999, time.UTC)}), "services[0].EventTime"},
 		"no JSON":            {properties(iotda.Service{ID: "s", Properties: json.RawMessage("{")}), "JSON"},
 		"no raw JSON":        {properties(iotda.Service{ID: "s", Properties: json.RawMessage(nil)}), "JSON"},
 		"zero in JSON":       {properties(iotda.Service{ID: "s", Properties: json.RawMessage("{}\x00")}), "zero byte"},
 		"more than JSON":     {properties(iotda.Service{ID: "s", Properties: json.RawMessage(`{}},{"service_id":"t","properties":{}`)}), "JSON"},
-		"the year 0":         {properties(iotda.Service{ID: "s", Properties: empty, EventTime: time.Time{}.Add(1)}), "event_time"},
-		"the year 10000":     {properties(iotda.Service{ID: "s", Properties: empty, EventTime: measured.AddDate(8000, 0, 0)}), "event_time"},
-		"the epoch":          {properties(iotda.Service{ID: "s", Properties: empty, EventTime: time.Unix(0, 0)}), "1970"},
+		"the year 0":         {properties(iotda.Service{ID: "s", Properties: empty, EventTime: time.Time{}.Add(1)}), "services[0].EventTime is 0001-"},
+		"the year 10000":     {properties(iotda.Service{ID: "s", Properties: empty, EventTime: measured.AddDate(8000, 0, 0)}), "services[0].EventTime is 10021-"},
+		"the epoch":          {properties(iotda.Service{ID: "s", Properties: empty, EventTime: time.Unix(0, 0).UTC()}), "services[0].EventTime is 1970-01-01T00:00:00Z"},
 		"no child":           {batch(), "child"},
 		"no service of one":  {batch(iotda.Child{DeviceID: "c"}), "service"},
-		"no id of one":       {batch(iotda.Child{Services: services}), "device_id"},
+		"no id of one":       {batch(iotda.Child{Services: services}), "children[0].DeviceID"},
 		"zero in id of one":  {batch(iotda.Child{DeviceID: "c\x00", Services: services}), "children[0].DeviceID"},
-		"NaN of the second":  {batch(iotda.Child{DeviceID: "c", Services: services}, iotda.Child{DeviceID: "d", Services: []iotda.Service{{ID: "s", Properties: math.NaN()}}}), "children[1].Services[0].Properties"},
+		"NaN of the second":  {batch(iotda.Child{DeviceID: "c d", Services: services}, iotda.Child{DeviceID: "d", Services: []iotda.Service{{ID: "s", Properties: math.NaN()}}}), "children[0].DeviceID"},
 		"no body":            {client.ReportPropertiesJSON(t.Context(), nil), "JSON"},
 		"a body of a batch":  {client.ReportPropertiesJSON(t.Context(), []byte(`{"devices":[]}`)), "devices"},
 		"an event time":      {client.ReportPropertiesJSON(t.Context(), []byte(`{"services":[{"service_id":"s","properties":{},"event_time":"noon"}]}`)), "event_time"},
@@ -196,5 +207,19 @@ func TestCountersAndTime(t *testing.T) {
 	}
 	if iotda.Version() == "" {
 		t.Error("no version")
+	}
+}
+
+// The platform documents 256 bytes; nothing says that it keeps to that.
+func TestALongTokenIsExported(t *testing.T) {
+	p := newPlatform(t)
+	token := strings.Repeat("t", 500)
+	p.fault(t, `{"kind":"answer","status":200,"on":"auth","body":"{\"access_token\":\"`+token+`\",\"expires_in\":3600}"}`)
+	client := p.client(t, once)
+	must(t, client.Authenticate(t.Context()))
+	saved, err := client.Token()
+	must(t, err)
+	if len(saved) <= 512 || !strings.Contains(saved, token) {
+		t.Errorf("%d bytes: %q", len(saved), saved)
 	}
 }

@@ -190,10 +190,13 @@ func (c *Config) setTrust(config *C.iotda_config_t) {
 
 func (c *Config) setWay(config *C.iotda_config_t) {
 	if c.MaxIdleConns != 0 || c.IdleConnTimeout != 0 {
-		conns := max(orDefault(c.MaxIdleConns, defaultIdleConns), 0)
-		C.iotda_config_set_pool(config, count(conns),
-			milliseconds(orDefault(c.IdleConnTimeout, defaultIdleConnTimeout)))
+		kept := C.uint32_t(C.IOTDA_POOL_AS_USED)
+		if c.MaxIdleConns != 0 {
+			kept = count(max(c.MaxIdleConns, 0))
+		}
+		C.iotda_config_set_pool(config, kept, milliseconds(orDefault(c.IdleConnTimeout, defaultIdleConnTimeout)))
 	}
+	C.iotda_config_set_max_connections(config, count(orDefault(c.MaxConcurrentCalls, defaultConcurrentCalls)))
 	if c.KeepAlive != 0 {
 		seconds := (milliseconds(c.KeepAlive)-1)/1000 + 1
 		C.iotda_config_set_tcp_keepalive_s(config, seconds)

@@ -36,7 +36,7 @@ type Stats struct {
 
 // Stats reads the counters. It never blocks. Of a client that is closed they are all zero.
 func (c *Client) Stats() Stats {
-	if !c.handle.acquire() {
+	if !c.acquire() {
 		return Stats{}
 	}
 	defer c.handle.release()
@@ -58,23 +58,30 @@ func (c *Client) Stats() Stats {
 // Token returns the access token and its expiry as one text, for Config.Token after a restart; "" if there is no valid
 // one. Keep it as secret as the device's secret. It never blocks.
 func (c *Client) Token() (string, error) {
-	if !c.handle.acquire() {
+	if !c.acquire() {
 		return "", ErrClosed
 	}
 	defer c.handle.release()
-	out := make([]C.char, 512) // always enough, as iotda_token_export says
+	// Enough for a token of the length that the platform documents; if it is not, C says how much is.
+	out := make([]C.char, 512)
 	call := newCall()
-	status := C.iotda_token_export(c.handle.client, &out[0], C.size_t(len(out)), nil, call)
-	if status != C.IOTDA_OK {
-		return "", callError(Status(status), "token", c.deviceID, call)
+	for {
+		var length C.size_t
+		status := C.iotda_token_export(c.handle.client, &out[0], C.size_t(len(out)), &length, call)
+		switch {
+		case status == C.IOTDA_OK:
+			return strings.Clone(fixedText(out)), nil
+		case int(length) < len(out):
+			return "", callError(Status(status), "token", c.deviceID, call)
+		}
+		out = make([]C.char, length+1)
 	}
-	return strings.Clone(fixedText(out)), nil
 }
 
 // ServerTime returns the platform's time, from its last answer and the time that has passed since; false if no answer
-// told it yet. It is true to the second, and late by the way of the answer. It never blocks.
+// had it yet. Its resolution is one second, and it is late by the time that the answer took. It never blocks.
 func (c *Client) ServerTime() (time.Time, bool) {
-	if !c.handle.acquire() {
+	if !c.acquire() {
 		return time.Time{}, false
 	}
 	defer c.handle.release()

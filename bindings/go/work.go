@@ -35,8 +35,20 @@ type work struct {
 	services []C.flat_service_t
 	children []C.flat_child_t
 	statuses []C.iotda_status_t
-	given    []Child
-	encoder  *json.Encoder
+	// How many children a body has, as C counts them.
+	count C.size_t
+	given []Child
+	// The body of a batch in JSON, for the ids in it.
+	body []byte
+	// Children that C is given as wrong ones, with what is wrong.
+	wrong   []wrongChild
+	encoder *json.Encoder
+}
+
+// wrongChild is a child of a batch that was found wrong here. It holds no other up.
+type wrongChild struct {
+	index int
+	err   *Error
 }
 
 // What is larger is not kept.
@@ -58,7 +70,7 @@ func takeWork() *work { return works.Get().(*work) }
 
 // done gives the memory back.
 func (w *work) done() {
-	w.ctx, w.given = nil, nil
+	w.ctx, w.given, w.body, w.wrong = nil, nil, nil, nil
 	if cap(w.text) > keptText || cap(w.services) > keptServices || cap(w.children) > keptServices {
 		return
 	}
@@ -74,25 +86,30 @@ func (t textWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// setChildren takes over child devices with their services.
-func (w *work) setChildren(children []Child) *Error {
+// setChildren takes over child devices with their services. One that is wrong is passed to C as one without an id, which
+// C refuses: so that all children have their places and their statuses there.
+func (w *work) setChildren(children []Child) {
 	w.given = children
 	for index := range children {
 		child := &children[index]
-		if strings.IndexByte(child.DeviceID, 0) >= 0 {
-			return argument(nil, "children[%d].DeviceID holds a zero byte", index)
+		text, first := len(w.text), len(w.services)
+		id, count := 0, len(child.Services)
+		err := checkText(child.DeviceID, func() string { return fmt.Sprintf("children[%d].DeviceID", index) })
+		if err == nil {
+			id = w.add(child.DeviceID)
+			err = w.addServices(child.Services, index)
 		}
-		id, first := w.add(child.DeviceID), len(w.services)
-		if err := w.addServices(child.Services, index); err != nil {
-			return err
+		if err != nil {
+			w.wrong = append(w.wrong, wrongChild{index, err})
+			w.text, w.services = w.text[:text], w.services[:first]
+			id, count = w.add(""), 0
 		}
 		w.children = append(w.children, C.flat_child_t{
-			device_id: C.uintptr_t(id), services: C.uintptr_t(first), service_count: C.size_t(len(child.Services)),
+			device_id: C.uintptr_t(id), services: C.uintptr_t(first), service_count: C.size_t(count),
 		})
 		// Not IOTDA_OK: only the library says that a child was delivered.
 		w.statuses = append(w.statuses, C.IOTDA_E_INTERNAL)
 	}
-	return nil
 }
 
 // addServices appends services; those of a child, if it is not -1.
@@ -105,45 +122,76 @@ func (w *work) addServices(services []Service, child int) *Error {
 			}
 			return fmt.Sprintf("services[%d].%s", index, member)
 		}
-		if strings.IndexByte(service.ID, 0) >= 0 {
-			return argument(nil, "%s holds a zero byte", where("ID"))
+		if err := checkText(service.ID, func() string { return where("ID") }); err != nil {
+			return err
 		}
-		id := w.add(service.ID)
-		properties := len(w.text)
-		if raw, ok := service.Properties.(json.RawMessage); ok {
-			if bytes.IndexByte(raw, 0) >= 0 {
-				return argument(nil, "%s holds a zero byte", where("Properties"))
-			}
-			w.text = append(w.text, raw...)
-		} else if err := w.encoder.Encode(service.Properties); err != nil {
-			return argument(err, "%s: %v", where("Properties"), err)
-		} else {
-			// The encoder ends with a line break.
-			w.text = w.text[:len(w.text)-1]
+		id, properties := w.add(service.ID), len(w.text)
+		if err := w.addProperties(service.Properties, func() string { return where("Properties") }); err != nil {
+			return err
 		}
-		w.text = append(w.text, 0)
-		time, ok := eventTime(service.EventTime)
+		ms, ok := eventTime(service.EventTime)
 		if !ok {
-			return argument(nil, "%s is the beginning of 1970, which cannot be told from no time", where("EventTime"))
+			return argument(nil, "give the time of the measurement, in the years 2000 to 9999, or none: %s is %s",
+				where("EventTime"), service.EventTime.Format(time.RFC3339))
 		}
 		w.services = append(w.services, C.flat_service_t{
-			service_id: C.uintptr_t(id), properties: C.uintptr_t(properties), event_time_ms: time,
+			service_id: C.uintptr_t(id), properties: C.uintptr_t(properties), event_time_ms: ms,
 		})
 	}
 	return nil
 }
 
-// eventTime is a time as C takes it; false for the one moment that C takes for none.
+// addProperties appends a terminated JSON object.
+func (w *work) addProperties(properties any, where func() string) *Error {
+	at := len(w.text)
+	switch given := properties.(type) {
+	case json.RawMessage:
+		w.text = append(w.text, given...)
+	case *json.RawMessage:
+		if given != nil {
+			w.text = append(w.text, *given...)
+		}
+	default:
+		if err := w.encoder.Encode(given); err != nil {
+			return argument(err, "%s: %v", where(), err)
+		}
+		// The encoder ends with a line break.
+		w.text = w.text[:len(w.text)-1]
+		if w.text[at] != '{' {
+			return argument(nil, "pass what encoding/json makes an object of, or JSON as a json.RawMessage: %s is a %T",
+				where(), given)
+		}
+	}
+	if bytes.IndexByte(w.text[at:], 0) >= 0 {
+		return argument(nil, "remove the zero byte from %s", where())
+	}
+	w.text = append(w.text, 0)
+	return nil
+}
+
+func checkText(text string, where func() string) *Error {
+	if strings.IndexByte(text, 0) >= 0 {
+		return argument(nil, "remove the zero byte from %s", where())
+	}
+	return nil
+}
+
+// What the library takes as the time of a measurement: earlier, it is of a clock that was never set.
+var (
+	firstEventTime = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	afterEventTime = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// eventTime is a time as C takes it; false for one that no report can have.
 func eventTime(t time.Time) (C.int64_t, bool) {
 	if t.IsZero() {
 		return C.IOTDA_TIME_NONE, true
 	}
-	// Seconds first: milliseconds overflow for years far away. C refuses those before 1970 and after 9999.
-	if year := t.UTC().Year(); year < 1970 || year > 9999 {
-		return -1, true
+	// Compared first: milliseconds overflow for years far away.
+	if t.Before(firstEventTime) || !t.Before(afterEventTime) {
+		return 0, false
 	}
-	ms := t.UnixMilli()
-	return C.int64_t(ms), ms != C.IOTDA_TIME_NONE
+	return C.int64_t(t.UnixMilli()), true
 }
 
 // add appends a terminated text and returns where it is.
@@ -157,17 +205,60 @@ func (w *work) add(s string) int {
 // undelivered are the children that were not delivered.
 func (w *work) undelivered() []ChildError {
 	var children []ChildError
+	var ids func(int) string
 	for index, status := range w.statuses {
-		if status != C.IOTDA_OK {
-			children = append(children, ChildError{index, w.given[index].DeviceID, Status(status)})
+		if status == C.IOTDA_OK {
+			continue
 		}
+		if ids == nil {
+			ids = w.ids()
+		}
+		children = append(children, ChildError{index, ids(index), Status(status)})
 	}
 	return children
 }
 
+// ids are the ids of the children of a batch; "" for one that has none.
+func (w *work) ids() func(index int) string {
+	if w.body == nil {
+		return func(index int) string { return w.given[index].DeviceID }
+	}
+	var body struct {
+		Devices []json.RawMessage `json:"devices"`
+	}
+	// What is no JSON has no children.
+	_ = json.Unmarshal(w.body, &body)
+	return func(index int) string {
+		var child struct {
+			ID string `json:"device_id"`
+		}
+		if index >= len(body.Devices) || json.Unmarshal(body.Devices[index], &child) != nil {
+			return ""
+		}
+		return child.ID
+	}
+}
+
+// explain has an error of C's say what was wrong with a child before C was asked, and name things as Go does.
+func (w *work) explain(err *Error) {
+	for _, child := range w.wrong {
+		if strings.Contains(err.Message, fmt.Sprintf("children[%d].device_id", child.index)) {
+			err.Message = child.err.Message
+		}
+		err.causes = append(err.causes, child.err.causes...)
+	}
+	if w.body == nil {
+		err.Message = goNames.Replace(err.Message)
+	}
+}
+
+// goNames are the fields of iotda.h's structs, as they stand in its messages, and those of Service and Child.
+var goNames = strings.NewReplacer("].device_id", "].DeviceID", "].services", "].Services", "].service_id", "].ID",
+	"].properties", "].Properties", "].event_time_ms", "].EventTime")
+
 // argument is an error of the program's that was found before C was asked.
 func argument(cause error, format string, args ...any) *Error {
-	err := &Error{Status: ErrInvalidArgument, Message: "nothing was sent: " + fmt.Sprintf(format, args...)}
+	err := &Error{Status: ErrInvalidArgument, Message: fmt.Sprintf(format, args...)}
 	if cause != nil {
 		err.causes = []error{cause}
 	}

@@ -123,16 +123,18 @@ func (g *Gateway) flush(ctx context.Context) error {
 	}
 	for index, child := range children {
 		status, undelivered := statuses[index]
+		lost := 0
 		switch {
 		case !undelivered:
 			g.Delivered += len(child.Services)
-		case canHeal(status):
-			g.places[child.DeviceID] = len(g.children)
-			g.children = append(g.children, child)
-			g.count += len(child.Services)
+		case status.Transient():
+			lost = g.keep(child)
 		default:
-			g.Lost += len(child.Services)
-			g.Logger.Error("readings are lost", "device", child.DeviceID, "count", len(child.Services), "why", status)
+			lost = len(child.Services)
+		}
+		if lost > 0 {
+			g.Lost += lost
+			g.Logger.Error("readings are lost", "device", child.DeviceID, "count", lost, "why", status)
 		}
 	}
 	if errors.Is(err, iotda.ErrAuthFailed) || errors.Is(err, iotda.ErrInternal) {
@@ -141,12 +143,23 @@ func (g *Gateway) flush(ctx context.Context) error {
 	return nil
 }
 
-// canHeal reports whether the same data may be accepted another time.
-func canHeal(status iotda.Status) bool {
-	switch status {
-	case iotda.ErrDNS, iotda.ErrConnect, iotda.ErrTimeout, iotda.ErrCancelled, iotda.ErrRateLimited, iotda.ErrServer:
-		return true
-	default:
-		return false
+// longest is how long a reading is kept that could not be delivered. What is transient may have to be put right by
+// somebody: a child that is registered, a certificate.
+const longest = time.Hour
+
+// keep puts a child's readings back to those that wait, unless they are too old; it returns how many those are.
+func (g *Gateway) keep(child iotda.Child) (tooOld int) {
+	kept := child.Services[:0]
+	for _, service := range child.Services {
+		if time.Since(service.EventTime) < longest {
+			kept = append(kept, service)
+		}
 	}
+	tooOld = len(child.Services) - len(kept)
+	if child.Services = kept; len(kept) > 0 {
+		g.places[child.DeviceID] = len(g.children)
+		g.children = append(g.children, child)
+		g.count += len(kept)
+	}
+	return tooOld
 }
