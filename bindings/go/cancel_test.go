@@ -138,7 +138,7 @@ func TestAContextThatHasEndedSendsNothing(t *testing.T) {
 // What the platform has decided is so, though the context ended in the meantime.
 func TestARefusalIsNotACancellation(t *testing.T) {
 	p := newPlatform(t)
-	p.fault(t, `{"kind":"answer","code":"IOTDA.000006"}`)
+	p.fault(t, `{"kind":"answer","code":"IOTDA.000006","on":"message"}`)
 	ctx, cancel := context.WithCancel(t.Context())
 	// The log is written in the call: when it fails, the answer is there.
 	client := p.client(t, func(config *iotda.Config) { config.Logger = slog.New(onLine(func(slog.Record) { cancel() })) })

@@ -116,7 +116,7 @@ func TestCloseRacesWithEverything(t *testing.T) {
 
 func TestALogHandlerMayCloseTheClient(t *testing.T) {
 	p := newPlatform(t)
-	p.fault(t, `{"kind":"answer","code":"IOTDA.000006"}`)
+	p.fault(t, `{"kind":"answer","code":"IOTDA.000006","on":"message"}`)
 	var client *iotda.Client
 	client = p.client(t, func(config *iotda.Config) {
 		config.Logger = slog.New(onLine(func(slog.Record) { client.Close() }))

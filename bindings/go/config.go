@@ -21,7 +21,7 @@ type Config struct {
 	// freed; Go cannot wipe this one.
 	Secret string
 	// Token is an access token that [Client.Token] returned before a restart. It is used while it is valid, and spares
-	// an authentication.
+	// an authentication. One that is damaged, or of another device, is not used: a warning in the log.
 	Token string
 	// SignType is 0 or 1. With 0 a device whose clock is wrong can authenticate; with 1 the platform also compares the
 	// device's time with its own.

@@ -65,7 +65,7 @@ func TestFailuresAreToldAsWhatTheyAre(t *testing.T) {
 	}{
 		"rate":     {`{"kind":"answer","code":"IOTDA.021101","retry_after":7}`, iotda.ErrRateLimited, "IOTDA.021101", 403},
 		"tenant":   {`{"kind":"answer","code":"IOTDA.021102","retry_after":7}`, iotda.ErrRateLimited, "IOTDA.021102", 403},
-		"data":     {`{"kind":"answer","code":"IOTDA.000006"}`, iotda.ErrRejected, "IOTDA.000006", 400},
+		"data":     {`{"kind":"answer","code":"IOTDA.000006","on":"message"}`, iotda.ErrRejected, "IOTDA.000006", 400},
 		"secret":   {`{"kind":"answer","code":"IOTDA.000002","on":"auth"}`, iotda.ErrAuthFailed, "IOTDA.000002", 401},
 		"token":    {`{"kind":"answer","code":"IOTDA.000004","on":"message"}`, iotda.ErrTokenRejected, "IOTDA.000004", 403},
 		"server":   {`{"kind":"answer","status":503,"body":"<html>"}`, iotda.ErrServer, "", 503},
@@ -139,7 +139,6 @@ func TestAWrongConfigIsToldByNew(t *testing.T) {
 		"zero byte":          func(c *iotda.Config) { c.DeviceID = "a\x00b" },
 		"sign":               func(c *iotda.Config) { c.SignType = 2 },
 		"SignType":           func(c *iotda.Config) { c.SignType = 1 << 32 },
-		"token":              func(c *iotda.Config) { c.Token = "no token" },
 		"Timeout":            func(c *iotda.Config) { c.Timeout = -1 },
 		"KeepAlive":          func(c *iotda.Config) { c.KeepAlive = -time.Second },
 		"Retry.MaxAttempts":  func(c *iotda.Config) { c.Retry.MaxAttempts = -1 },
@@ -165,6 +164,8 @@ func TestAWrongConfigIsToldByNew(t *testing.T) {
 			t.Errorf("%q does not say %q", err, name)
 		}
 	}
+	// A saved token that is damaged is no reason not to start: the client authenticates.
+	right.Token = "no token"
 	client, err := iotda.New(right)
 	must(t, err)
 	var closer io.Closer = client

@@ -572,9 +572,10 @@ iotda_status_t iotda_config_set_tcp_keepalive_s(iotda_config_t *config, uint32_t
 
 /**
  * An access token that iotda_token_export wrote before a restart: it is used while it is valid, and spares an
- * authentication. "" (default): none. It must be one of the device that the config names.
+ * authentication. "" (default): none. One that is damaged, cut or of another device is not used: a warning in the log,
+ * and an authentication.
  *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL. A text that is no token fails in iotda_init.
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_config_set_token(iotda_config_t *config, const char *token);
 

@@ -18,7 +18,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	p, err := startPlatform(filepath.Join(dir, "ca.pem"), "--registry", filepath.Join("testdata", "examples.toml"))
+	p, err := startPlatform(filepath.Join(dir, "ca.pem"), "--strict-model", "--registry", filepath.Join("testdata", "examples.toml"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

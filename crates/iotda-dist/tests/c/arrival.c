@@ -99,5 +99,16 @@ int main(void) {
     message((struct step[]){token, refused}, 1, IOTDA_E_REJECTED, false);
     /* It was sent, and nobody knows. */
     message((struct step[]){token, broken}, 1, IOTDA_E_CONNECT, true);
+    const struct step overloaded = {.answer = ANSWER("503", "0", "")};
+    const struct step limited = {.answer =
+                                     ANSWER("403", "29", "{\"error_code\":\"IOTDA.021101\"}")};
+    const struct step page = {.answer = ANSWER("200", "6", "<html>")};
+    message((struct step[]){token, overloaded}, 1, IOTDA_E_SERVER, true);
+    message((struct step[]){token, page}, 1, IOTDA_E_PROTOCOL, true);
+    message((struct step[]){token, limited}, 1, IOTDA_E_RATE_LIMITED, false);
+    /* An earlier attempt counts as well. */
+    message((struct step[]){token, broken, refused}, 2, IOTDA_E_REJECTED, true);
+    message((struct step[]){token, broken, no_connection}, 2, IOTDA_E_CONNECT, true);
+    message((struct step[]){no_connection, token, refused}, 2, IOTDA_E_REJECTED, false);
     return EXIT_SUCCESS;
 }

@@ -390,10 +390,13 @@ static void statistics_and_tokens(iotda_client_t *client) {
     iotda_config_t *config = config_from_environment();
     iotda_client_t *none = NULL;
     iotda_call_t call = IOTDA_CALL_INIT;
+    /* A saved token that is damaged is no reason not to start: the client authenticates. */
     CHECK_STATUS(IOTDA_OK, iotda_config_set_token(config, "no token"));
-    CHECK_STATUS(IOTDA_E_CONFIG, iotda_init(config, &none, &call));
-    CHECK(strstr(call.message, "saved token") != NULL && none == NULL);
+    CHECK_STATUS(IOTDA_OK, iotda_init(config, &none, &call));
     iotda_config_free(config);
+    CHECK_STATUS(IOTDA_OK, iotda_token_export(none, token, sizeof token, &length, NULL));
+    CHECK(length == 0);
+    iotda_close(none);
 }
 
 int main(void) {
