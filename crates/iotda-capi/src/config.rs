@@ -244,7 +244,7 @@ pub unsafe extern "C" fn iotda_config_set_tcp_keepalive_s(config: *mut iotda_con
 pub unsafe extern "C" fn iotda_config_set_token(config: *mut iotda_config_t, token: *const c_char) -> iotda_status_t {
     setter!(config.set(Token), "iotda_config_set_token", |core| {
         let token = text!(token)?;
-        Outcome::Ok(core.token(token))
+        core.token(token)
     })
 }
 

@@ -138,7 +138,7 @@ fn no_freed_block_holds_a_secret() {
         };
         let mut config = Config::new();
         config.endpoint("https://platform.example").unwrap().device("device-1", SECRET.as_bytes()).unwrap();
-        config.transport(Arc::new(Platform)).token(&saved);
+        config.transport(Arc::new(Platform)).token(&saved).unwrap();
         let client = Client::new(&config).unwrap();
         let second = client.open_device_with_token("device-1", SECRET.as_bytes(), &saved).unwrap();
         for client in [client, second] {

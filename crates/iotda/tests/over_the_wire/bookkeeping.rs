@@ -47,7 +47,7 @@ fn a_saved_token_that_is_damaged_is_a_warning_and_an_authentication() {
     ] {
         let lines = Arc::new(Lines::default());
         let mut config = config(&platform);
-        config.token(&text).log(iotda::Level::Warning, Arc::clone(&lines) as Arc<dyn iotda::Log>);
+        config.token(&text).unwrap().log(iotda::Level::Warning, Arc::clone(&lines) as Arc<dyn iotda::Log>);
         let before = authentications(&platform);
         let restarted = Client::new(&config).unwrap();
         restarted.report_message(b"y", OPTIONS).unwrap();
@@ -71,7 +71,7 @@ fn nothing_is_counted_that_was_not_sent() {
     refusing.endpoint(&format!("https://{}", iotda_http::fixtures::closed_port())).unwrap();
     for (mut config, kind) in [(silent, ErrorKind::Timeout), (refusing, ErrorKind::Connect)] {
         // With a token, so that it is the report that meets it.
-        config.token(&saved_token()).retry(at_once(2)).unwrap().timeout(Duration::from_millis(300)).unwrap();
+        config.token(&saved_token()).unwrap().retry(at_once(2)).unwrap().timeout(Duration::from_millis(300)).unwrap();
         let client = Client::new(&config).unwrap();
         let error = client.report_message(b"x", OPTIONS).unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");

@@ -18,7 +18,7 @@ fn with_token(platform: &Platform) -> Config {
     let mut config = config(platform);
     let first = Client::new(&config).unwrap();
     first.authenticate(OPTIONS).unwrap();
-    config.token(&first.export_token().unwrap());
+    config.token(&first.export_token().unwrap()).unwrap();
     platform.clear_records();
     config
 }

@@ -337,7 +337,7 @@ fn a_saved_token_spares_the_authentication() {
         client.export_token().unwrap()
     };
     let mut config = config(&platform);
-    config.token(&saved);
+    config.token(&saved).unwrap();
     let client = Client::new(&config).unwrap();
     client.report_message(b"y", OPTIONS).unwrap();
     assert_eq!(authentications(&platform), 1);
