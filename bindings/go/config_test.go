@@ -232,26 +232,27 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 }
 
-// As many connections as calls are allowed at the same time, and each is used again.
+// As many connections as calls run at the same time, and no more are opened when the next calls come.
 func TestManyCallsUseFewConnections(t *testing.T) {
+	const goroutines, rounds = 64, 5
 	for name, test := range map[string]struct {
 		calls, want int
-	}{"by default": {0, 256}, "MaxConcurrentCalls": {4, 4}} {
+	}{"by default": {0, goroutines}, "MaxConcurrentCalls": {4, 4}} {
 		p := newPlatform(t)
 		client := p.client(t, func(c *iotda.Config) { c.MaxConcurrentCalls = test.calls })
-		var group sync.WaitGroup
-		for range 400 {
-			group.Add(1)
-			go func() {
-				defer group.Done()
-				for range 5 {
+		for range rounds {
+			var group sync.WaitGroup
+			for range goroutines {
+				group.Add(1)
+				go func() {
+					defer group.Done()
 					if err := client.ReportMessage(t.Context(), nil); err != nil {
 						t.Error(err)
 					}
-				}
-			}()
+				}()
+			}
+			group.Wait()
 		}
-		group.Wait()
 		stats := client.Stats()
 		if handshakes := stats.HandshakesFull + stats.HandshakesResumed; handshakes > uint64(test.want) {
 			t.Errorf("%s: %d handshakes for %d requests", name, handshakes, stats.Requests)

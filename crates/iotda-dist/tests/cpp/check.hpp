@@ -36,6 +36,14 @@ inline void check_status(iotda::Status expected, const iotda::Outcome &outcome, 
     check_status(expected, outcome.status(), what, file, line);
 }
 
+/* Whether the message has this in it; shown if not. */
+inline bool says(const iotda::Outcome &outcome, std::string_view text) {
+    if (std::string_view(outcome.message()).find(text) != std::string_view::npos)
+        return true;
+    std::fprintf(stderr, "%s\n", outcome.message());
+    return false;
+}
+
 inline const char *setting(const char *name) {
     const char *value = std::getenv(name);
     if (value == nullptr) {

@@ -3,6 +3,7 @@
  * wrong is refused, and that each callback is destroyed exactly once.
  */
 #include "check.hpp"
+#include "contract_types.hpp"
 
 #include <array>
 #include <atomic>
@@ -12,90 +13,15 @@
 
 #include <sys/wait.h>
 #include <unistd.h>
-#if __cplusplus >= 202002L
-#include <span>
-#endif
 
 using namespace std::chrono_literals;
 
+/* In second_unit.cpp. */
 std::string json_of_second_unit();
+void outcomes_of_a_program();
+void header_version();
 
-template <class T>
-using MovesOnly =
-    std::conjunction<std::is_nothrow_move_constructible<T>, std::is_nothrow_move_assignable<T>,
-                     std::negation<std::is_copy_constructible<T>>,
-                     std::negation<std::is_copy_assignable<T>>>;
-
-static_assert(MovesOnly<iotda::Client>::value);
-static_assert(MovesOnly<iotda::Config>::value);
-static_assert(MovesOnly<iotda::Cancel>::value);
-static_assert(MovesOnly<iotda::Props>::value);
-static_assert(!std::is_copy_constructible_v<iotda::Result<iotda::Client>>);
-static_assert(std::is_nothrow_move_constructible_v<iotda::Result<iotda::Client>>);
-static_assert(std::is_copy_constructible_v<iotda::Outcome>);
-static_assert(!std::is_convertible_v<iotda::Outcome, bool> &&
-              std::is_constructible_v<bool, iotda::Outcome>);
-
-/* What would dangle, or has no end, does not compile. */
 using iotda::CStringView, iotda::Props, iotda::Service, iotda::Child, iotda::Span;
-static_assert(std::is_convertible_v<const std::string &, CStringView>);
-static_assert(!std::is_constructible_v<CStringView, std::string>);
-static_assert(!std::is_constructible_v<CStringView, std::string_view>);
-static_assert(std::is_constructible_v<Service, const char *, Props &>);
-static_assert(!std::is_constructible_v<Service, const char *, Props>);
-static_assert(!std::is_constructible_v<Service, const char *, std::string>);
-static_assert(std::is_constructible_v<Child, const char *, std::vector<Service> &>);
-static_assert(!std::is_constructible_v<Child, const char *, std::vector<Service>>);
-static_assert(std::is_constructible_v<Child, const char *, Service &>);
-static_assert(!std::is_constructible_v<Child, const char *, Service>);
-static_assert(!std::is_constructible_v<Child, const char *, const Service>);
-static_assert(!std::is_constructible_v<Child, const char *, std::array<Service, 1>>);
-static_assert(!std::is_constructible_v<Child, const char *, const std::array<Service, 1>>);
-static_assert(std::is_constructible_v<Child, const char *, const std::array<Service, 1> &>);
-static_assert(std::is_constructible_v<Child, const char *, Span<const Service>>);
-static_assert(!std::is_constructible_v<Service, const char *, const Props>);
-static_assert(!std::is_constructible_v<Service, const char *, const std::string>);
-static_assert(!std::is_constructible_v<Service, const char *, const Props, iotda::SystemTime>);
-static_assert(std::is_same_v<decltype(Props().add("a", 1)), Props>);
-static_assert(std::is_same_v<decltype(Props().add("a", "b")), Props>);
-static_assert(std::is_same_v<decltype(Props().add_json("a", "1")), Props>);
-static_assert(std::is_same_v<decltype(std::declval<Props &>().add("a", 1)), Props &>);
-template <class T> using JsonOf = decltype(std::declval<T>().json());
-template <class T> using SetterOf = decltype(std::declval<T>().set_sign_type(0));
-template <template <class> class Use, class T, class = void> constexpr bool compiles = false;
-template <template <class> class Use, class T>
-constexpr bool compiles<Use, T, std::void_t<Use<T>>> = true;
-static_assert(compiles<JsonOf, const Props &> && !compiles<JsonOf, Props>);
-static_assert(compiles<SetterOf, iotda::Config &> && !compiles<SetterOf, iotda::Config>);
-static_assert(!std::is_constructible_v<iotda::CallOptions, iotda::Cancel>);
-static_assert(!std::is_constructible_v<iotda::CallOptions, const iotda::Cancel>);
-static_assert(
-    std::is_same_v<decltype(iotda::CallOptions().cancelled_by(std::declval<iotda::Cancel &>())),
-                   iotda::CallOptions>);
-
-/* What is no text, or has no end. */
-static_assert(!std::is_constructible_v<CStringView, std::nullptr_t>);
-static_assert(!std::is_constructible_v<iotda::TextArgument, std::nullptr_t>);
-static_assert(!std::is_constructible_v<iotda::Bytes, std::nullptr_t>);
-static_assert(std::is_convertible_v<std::chrono::nanoseconds, iotda::CallOptions>);
-static_assert(std::is_convertible_v<std::chrono::hours, iotda::CallOptions>);
-static_assert(std::is_convertible_v<std::chrono::steady_clock::time_point, iotda::CallOptions>);
-static_assert(!std::is_convertible_v<int, iotda::CallOptions>);
-
-/* A span is made of what holds its elements, and of nothing that could be written to by mistake. */
-static_assert(std::is_convertible_v<std::vector<Service>, Span<const Service>>);
-static_assert(std::is_convertible_v<const std::array<Service, 2> &, Span<const Service>>);
-static_assert(std::is_convertible_v<Service (&)[3], Span<const Service>>);
-static_assert(std::is_convertible_v<std::vector<int> &, Span<int>>);
-static_assert(!std::is_constructible_v<Span<int>, std::vector<int>>);
-static_assert(!std::is_constructible_v<Span<int>, const std::vector<int> &>);
-static_assert(!std::is_constructible_v<Span<const iotda_service_t>, std::vector<Service>>);
-#if __cplusplus >= 202002L
-static_assert(std::is_convertible_v<std::span<Service>, Span<const Service>>);
-static_assert(std::is_convertible_v<std::span<int>, Span<int>>);
-static_assert(!std::is_constructible_v<Span<int>, std::span<const int>>);
-static_assert(std::is_convertible_v<std::span<const std::byte>, iotda::Bytes>);
-#endif
 
 static bool is(iotda::Bytes bytes, std::string_view expected) {
     return std::string_view(static_cast<const char *>(bytes.data()), bytes.size()) == expected;
@@ -409,13 +335,6 @@ static void callbacks_are_destroyed_once() {
     }
 }
 
-static bool says(const iotda::Outcome &outcome, std::string_view text) {
-    if (std::string_view(outcome.message()).find(text) != std::string_view::npos)
-        return true;
-    std::fprintf(stderr, "%s\n", outcome.message());
-    return false;
-}
-
 /* What only this header knows of a report becomes its message. */
 static void what_is_refused_is_explained(const iotda::Client &client) {
     Props props;
@@ -441,55 +360,6 @@ static void what_is_refused_is_explained(const iotda::Client &client) {
     batch = client.gateway_batch(only_hot);
     CHECK(says(batch, "(children[0].services[1].properties)"));
     CHECK_STATUS(invalid_argument, batch.child_status(0));
-}
-
-struct Text {
-    std::string text;
-    Text &operator<<(const char *more) {
-        text += more;
-        return *this;
-    }
-};
-
-/* Outcomes can be members, and made by a program's tests. */
-static void outcomes_of_a_program() {
-    iotda::Outcome last;
-    CHECK(last.ok() && last.message()[0] == '\0');
-    last = iotda::Outcome(iotda::Status::server, "no answer today");
-    CHECK_STATUS(server, last);
-    CHECK(says(last, "no answer today") && last.is_transient() && !last.may_have_arrived());
-    CHECK(says(iotda::Outcome(iotda::Status::dns), iotda::status_text(iotda::Status::dns)));
-    CHECK(iotda::Outcome(iotda::Status::ok, "x").message()[0] == '\0');
-    const std::string eacute = "\xc3\xa9";
-    std::string long_text = "x";
-    for (int i = 0; i < 200; i++)
-        long_text += eacute;
-    CHECK(iotda::Outcome(iotda::Status::dns, long_text).message() == long_text.substr(0, 255));
-    long_text.insert(0, "x");
-    CHECK(iotda::Outcome(iotda::Status::dns, long_text).message() == long_text.substr(0, 254));
-
-    const iotda::BatchOutcome batch(last, {iotda::Status::ok, iotda::Status::server});
-    CHECK(batch.size() == 2 && iotda::BatchOutcome().size() == 0);
-    CHECK_STATUS(server, batch.child_status(1));
-    CHECK(*iotda::Result<int>(7) == 7);
-    CHECK_STATUS(server, iotda::Result<int>(last));
-    CHECK_STATUS(internal, iotda::Result<int>(iotda::Outcome()));
-
-    Text text;
-    text << last << "; " << iotda::Outcome();
-    CHECK(text.text == "IOTDA_E_SERVER: no answer today; IOTDA_OK");
-}
-
-/* The namespace inside of iotda is of this version. */
-static void header_version() {
-#define TEXT_OF(name) TEXT_OF_IT(name)
-#define TEXT_OF_IT(name) #name
-    std::string expected = std::string("v") + iotda_version();
-    for (auto &c : expected)
-        if (c == '.')
-            c = '_';
-    CHECK(expected == TEXT_OF(IOTDA_HPP_VERSION));
-    static_assert(std::is_same_v<iotda::Client, iotda::IOTDA_HPP_VERSION::Client>);
 }
 
 static void calls_without_a_network() {
@@ -575,15 +445,6 @@ static void no_value_of_a_failed_call() {
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42);
 }
-
-/* Characters are no numbers. */
-template <class T, class = void> constexpr bool can_be_added = false;
-template <class T>
-constexpr bool
-    can_be_added<T, std::void_t<decltype(std::declval<Props &>().add("", std::declval<T>()))>> =
-        true;
-static_assert(can_be_added<unsigned char> && can_be_added<std::string_view> && can_be_added<float>);
-static_assert(!can_be_added<char> && !can_be_added<wchar_t> && !can_be_added<void *>);
 
 /* The C struct, which can be started, and started again. */
 static void the_c_struct() {

@@ -63,8 +63,7 @@ class Sockets final : public iotda::Transport {
         return false;
     }
     std::unique_ptr<iotda::Connection> connect(const char *host, std::uint16_t port,
-                                               std::chrono::milliseconds,
-                                               int) noexcept override {
+                                               std::chrono::milliseconds, int) noexcept override {
         addrinfo hints{};
         hints.ai_family = AF_UNSPEC;
         hints.ai_socktype = SOCK_STREAM;
