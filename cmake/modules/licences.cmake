@@ -2,7 +2,7 @@
 
 cmake_minimum_required(VERSION 3.21)
 
-set(select --package iotda-dist --no-default-features "--features=${FEATURES}" --target "${RUST_TARGET}")
+set(select --package libiotda --no-default-features "--features=${FEATURES}" --target "${RUST_TARGET}")
 execute_process(COMMAND "${CARGO}" tree --quiet --locked ${select} --edges normal --prefix none --format "{p}|{l}"
   WORKING_DIRECTORY "${SOURCE_DIR}" OUTPUT_VARIABLE crates COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND "${CARGO}" metadata --quiet --locked --format-version 1 --filter-platform "${RUST_TARGET}"

@@ -1,4 +1,4 @@
-# A script that libraries.cmake runs: builds crates/iotda-dist with cargo, and makes of its archive one object in
+# A script that libraries.cmake runs: builds crates/libiotda with cargo, and makes of its archive one object in
 # which only the C API can be seen, so that a second Rust library may be linked into the same program.
 #
 # Writes OBJECT, and beside it iotda-small.o, the same without debug information.
@@ -71,7 +71,7 @@ if(BUILD_STD)
   set(build_std -Z build-std=std,panic_unwind -Z build-std-features=panic-unwind,optimize_for_size)
 endif()
 
-run("${CMAKE_COMMAND}" -E chdir "${SOURCE_DIR}" "${CARGO}" rustc --quiet --package iotda-dist --lib --locked
+run("${CMAKE_COMMAND}" -E chdir "${SOURCE_DIR}" "${CARGO}" rustc --quiet --package libiotda --lib --locked
   ${build_std}
   --profile "${PROFILE}" --no-default-features "--features=${FEATURES}"
   --target "${RUST_TARGET}" --target-dir "${CARGO_TARGET_DIR}" --crate-type staticlib)

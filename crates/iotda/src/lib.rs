@@ -18,7 +18,7 @@
 //! # Ok::<(), iotda::Error>(())
 //! ```
 //!
-//! The crates `iotda-capi` and `iotda-dist` make the C library of it.
+//! The crates `iotda-capi` and `libiotda` make the C library of it.
 //!
 //! # How a report flows
 //!

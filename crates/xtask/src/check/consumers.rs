@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What crates/iotda-dist/tests/consumer/four_calls.c reports: the calls and their bodies.
+/// What crates/libiotda/tests/consumer/four_calls.c reports: the calls and their bodies.
 const REPORTS: &[(&str, &[u8])] = &[
     (
         "properties/report",

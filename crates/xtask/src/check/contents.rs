@@ -99,7 +99,7 @@ fn soname(prefix: &Path) -> Result<()> {
 /// by itself, and another one with -static.
 fn native_libraries(project: &Project, prefix: &Path) -> Result<()> {
     let mut ask = project.cargo("rustc");
-    ask.args(["--locked", "--package", "iotda-dist", "--lib", "--crate-type", "staticlib", "--quiet"]);
+    ask.args(["--locked", "--package", "libiotda", "--lib", "--crate-type", "staticlib", "--quiet"]);
     ask.args(["--message-format", "json", "--", "--print", "native-static-libs"]);
     let mut named = BTreeSet::new();
     cargo::messages(&mut ask, |message| {

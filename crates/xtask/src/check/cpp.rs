@@ -1,4 +1,4 @@
-//! include/iotda.hpp: the programs of crates/iotda-dist/tests/cpp, built against the installed package by each
+//! include/iotda.hpp: the programs of crates/libiotda/tests/cpp, built against the installed package by each
 //! compiler, for each language standard, with exceptions and without; run against a stand-in platform; and once
 //! under valgrind. What arrives is compared.
 

@@ -186,7 +186,7 @@ impl<'a> Bench<'a> {
     }
 
     fn suite(&self, prefix: &Path) -> Result<()> {
-        let build = self.build("crates/iotda-dist/tests/c", "suite", prefix, &["-DCMAKE_BUILD_TYPE=Debug"])?;
+        let build = self.build("crates/libiotda/tests/c", "suite", prefix, &["-DCMAKE_BUILD_TYPE=Debug"])?;
         self.is_for_target(&build.join("reports"))?;
         suite::run(&self.dir, &build, |program| self.program(program, &[]))?;
         let memory = &mut self.program(&build.join("memory"), self.target.little_memory);
@@ -199,7 +199,7 @@ impl<'a> Bench<'a> {
     /// left of them in the one object that the libraries are made of.
     fn panics(&self) -> Result<()> {
         let prefix = self.library("library-with-panic-hook", &["-DIOTDA_CARGO_FEATURES=panic-hook-for-tests"])?;
-        let build = self.build("crates/iotda-dist/tests/c", "panics", &prefix, &["-DPANIC_HOOK=ON"])?;
+        let build = self.build("crates/libiotda/tests/c", "panics", &prefix, &["-DPANIC_HOOK=ON"])?;
         Stand::start(&self.dir)?.run(&mut self.program(&build.join("panics"), &[]))?;
         println!("   panics");
         Ok(())

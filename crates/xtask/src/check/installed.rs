@@ -1,5 +1,5 @@
 //! The package as the other steps use it: installed, and then moved to another place. Also the programs
-//! of crates/iotda-dist/tests, as copies outside the repository, built with it.
+//! of crates/libiotda/tests, as copies outside the repository, built with it.
 
 use crate::package::{self, Request};
 use crate::process;
@@ -43,9 +43,9 @@ pub(super) fn install_moved(project: &Project, dir: &str, options: &[&str]) -> R
     Ok(moved)
 }
 
-/// A copy of a directory below crates/iotda-dist/tests, to be built as a user's project is.
+/// A copy of a directory below crates/libiotda/tests, to be built as a user's project is.
 pub(super) fn copy_of(project: &Project, tests: &str, dir: &str) -> Result<PathBuf> {
-    copy_files(project, &format!("crates/iotda-dist/tests/{tests}"), dir)
+    copy_files(project, &format!("crates/libiotda/tests/{tests}"), dir)
 }
 
 /// A copy of the files of a directory of the repository, without the directories in it.

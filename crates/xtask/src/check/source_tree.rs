@@ -12,7 +12,7 @@ use std::process::Command;
 
 pub(super) fn check(project: &Project) -> Result<()> {
     let source = installed::copy_of(project, "source_tree", "check/source_tree")?;
-    std::fs::copy(project.path("crates/iotda-dist/tests/consumer/four_calls.c"), source.join("four_calls.c"))?;
+    std::fs::copy(project.path("crates/libiotda/tests/consumer/four_calls.c"), source.join("four_calls.c"))?;
     let stand = Stand::start(&source)?;
     for (number, (options, linkage, has_debug)) in [
         (["-DCMAKE_BUILD_TYPE=Release", "-DIOTDA_LINKAGE=static"], "static", false),

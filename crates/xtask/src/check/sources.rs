@@ -16,7 +16,7 @@ pub(super) fn rust_format(project: &Project) -> Result<()> {
 pub(super) fn c_format(project: &Project) -> Result<()> {
     // include/iotda.h is left out: it is generated.
     let mut files = vec![project.path("include/iotda.hpp")];
-    for dir in ["examples", "crates/iotda-dist/tests", "cmake"] {
+    for dir in ["examples", "crates/libiotda/tests", "cmake"] {
         c_sources(&project.path(dir), &mut files)?;
     }
     let mut check = Command::new("clang-format");

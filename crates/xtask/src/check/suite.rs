@@ -1,4 +1,4 @@
-//! The C programs of crates/iotda-dist/tests/c: each run by itself and under valgrind, and what arrives of it.
+//! The C programs of crates/libiotda/tests/c: each run by itself and under valgrind, and what arrives of it.
 
 use super::installed::{self, cmake};
 use super::stand::{GATEWAY, SECOND, Stand, report_path};
@@ -64,7 +64,7 @@ pub(super) fn valgrind(project: &Project) -> Command {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--quiet", "--error-exitcode=99", "--leak-check=full"]);
     valgrind.args(["--show-leak-kinds=definite,indirect,possible", "--errors-for-leak-kinds=definite,possible"]);
-    let known = project.path("crates/iotda-dist/tests/c/valgrind.supp");
+    let known = project.path("crates/libiotda/tests/c/valgrind.supp");
     valgrind.arg(format!("--suppressions={}", known.display()));
     valgrind
 }
