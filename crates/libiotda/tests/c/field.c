@@ -1,6 +1,6 @@
 /*
  * What a device does in the field: it saves its token, sleeps and wakes; it is watched; it is stopped.
- * What must arrive is in crates/xtask/src/check/suite.rs.
+ * What must arrive is in ../c.rs.
  */
 #include "check.h"
 

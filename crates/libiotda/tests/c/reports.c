@@ -1,5 +1,5 @@
 /*
- * Reports at the edges of what one call can take. What must arrive is in crates/xtask/src/check/suite.rs.
+ * Reports at the edges of what one call can take. What must arrive is in ../c.rs.
  */
 #include "check.h"
 

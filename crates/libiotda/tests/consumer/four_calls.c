@@ -1,6 +1,6 @@
 /*
  * All calls of the platform, each in every form that the library offers: C11 and C++17 alike. What
- * must arrive is in crates/xtask/src/check/consumers.rs.
+ * must arrive is in ../consumers.rs.
  */
 #include <iotda.h>
 

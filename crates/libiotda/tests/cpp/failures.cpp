@@ -1,6 +1,6 @@
 /*
  * Calls that do not succeed: a wrong secret, a refusal, a child that does not exist, a deadline, and a call
- * that another thread ends. The platform never answers a message; see crates/xtask/src/check/cpp.rs.
+ * that another thread ends. The platform never answers a message; see ../cpp.rs.
  */
 #include "check.hpp"
 #include "sockets.hpp"
@@ -42,8 +42,8 @@ static void overload(iotda::Client &client) {
 }
 
 static void deadlines(iotda::Client &client) {
-    CHECK_STATUS(timeout, client.report_message("late", 200ms));
-    const auto deadline = std::chrono::steady_clock::now() + 200ms;
+    CHECK_STATUS(timeout, client.report_message("late", 1s));
+    const auto deadline = std::chrono::steady_clock::now() + 1s;
     const auto outcome = client.report_message("late", deadline);
     CHECK_STATUS(timeout, outcome);
     CHECK(std::chrono::steady_clock::now() >= deadline);

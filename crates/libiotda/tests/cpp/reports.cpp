@@ -1,5 +1,5 @@
 /*
- * Reports by every way that the C++ header offers. What must arrive is in crates/xtask/src/check/cpp.rs.
+ * Reports by every way that the C++ header offers. What must arrive is in ../cpp.rs.
  */
 #include "check.hpp"
 

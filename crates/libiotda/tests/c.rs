@@ -1,0 +1,114 @@
+//! The C interface: each program of tests/c, by itself and under valgrind, and what arrives of it at a platform.
+
+#![forbid(unsafe_code)]
+
+use anyhow::{Context, Result, ensure};
+use iotda_platform::RequestRecord;
+use testkit::program::{self, Run};
+use testkit::{GATEWAY, Package, SECOND, Stand, bodies, children, of_call, path};
+
+const BATCH: &str = "gateway/sub-devices/properties/report";
+
+/// A module for each program, of the name that its source has, with a test for each way to run it.
+macro_rules! programs {
+    ($($name:ident: $check:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn alone() -> Result<()> {
+                run(stringify!($name), Run::Alone, $check)
+            }
+
+            #[test]
+            fn under_valgrind() -> Result<()> {
+                run(stringify!($name), Run::UnderValgrind, $check)
+            }
+        }
+    )*};
+}
+
+programs! {
+    arguments: nothing;
+    properties: nothing;
+    settings: nothing;
+    reports: reports;
+    threads: threads;
+    field: field;
+    use_after_fork: use_after_fork;
+}
+
+mod memory {
+    use super::*;
+
+    /// Alone: valgrind could not run in the little memory that this program leaves.
+    #[test]
+    fn alone() -> Result<()> {
+        let program = program::c(&Package::shipped()?, &path("crates/libiotda/tests/c/memory.c"))?;
+        Stand::start()?.run(&mut program::command_with_little_memory(&program)).map(drop)
+    }
+}
+
+fn run(name: &str, run: Run, check: fn(&Stand, &[RequestRecord]) -> Result<()>) -> Result<()> {
+    if run.is_missing() {
+        return Ok(());
+    }
+    let program = program::c(&Package::shipped()?, &path(&format!("crates/libiotda/tests/c/{name}.c")))?;
+    let stand = Stand::start()?;
+    let requests = stand.run(&mut run.command(&program)?)?;
+    check(&stand, &requests).with_context(|| format!("what arrived of {name}.c is not what it reports"))
+}
+
+fn nothing(stand: &Stand, _: &[RequestRecord]) -> Result<()> {
+    let connections = stand.platform.counters().connections;
+    ensure!(connections == 0, "{connections} connections for calls that need none");
+    Ok(())
+}
+
+fn reports(_: &Stand, requests: &[RequestRecord]) -> Result<()> {
+    let large = vec![0; 1_048_575];
+    let messages = bodies(&of_call(requests, GATEWAY, "messages/up"));
+    ensure!(messages == [b"".as_slice(), b"", b"\0a\0", b"\xff\xfe", &large], "other messages than were sent");
+
+    let batches = of_call(requests, GATEWAY, BATCH);
+    let arrived: Vec<Vec<String>> = batches.iter().map(|batch| children(batch)).collect::<Result<_>>()?;
+    let sizes: Vec<usize> = arrived.iter().map(Vec::len).collect();
+    ensure!(sizes == [50, 50, 20, 2, 2, 1, 2], "batches of {sizes:?} children");
+    let mut expected: Vec<String> = (0..120).map(|number| format!("child_{number}")).collect();
+    expected.extend((0..5).map(|number| format!("large_{number}")));
+    expected.extend(["before".to_owned(), "after".to_owned()]);
+    ensure!(arrived.concat() == expected, "children in another order: {arrived:?}");
+    ensure!(batches.iter().all(|request| request.body.len() <= 1_000_000), "a batch over 1,000,000 bytes");
+
+    let second = bodies(&of_call(requests, SECOND, "messages/up"));
+    ensure!(second == [b"from the second"], "other messages of the second device");
+    let connections = requests.iter().map(|request| request.connection).max();
+    ensure!(connections == Some(1), "{connections:?} connections where one would do");
+    Ok(())
+}
+
+fn threads(stand: &Stand, _: &[RequestRecord]) -> Result<()> {
+    let counters = stand.platform.counters();
+    ensure!(counters.messages == 80, "{} messages instead of 80", counters.messages);
+    ensure!(counters.authentications == 1, "{} authentications for one device", counters.authentications);
+    Ok(())
+}
+
+fn field(stand: &Stand, requests: &[RequestRecord]) -> Result<()> {
+    let messages = bodies(&of_call(requests, GATEWAY, "messages/up"));
+    ensure!(messages == [b"before the sleep".as_slice(), b"after the sleep", b"not cancelled"], "{messages:?}");
+    let counters = stand.platform.counters();
+    ensure!(counters.authentications == 1, "{} authentications with a saved token", counters.authentications);
+    Ok(())
+}
+
+fn use_after_fork(_: &Stand, requests: &[RequestRecord]) -> Result<()> {
+    let messages = of_call(requests, GATEWAY, "messages/up");
+    let texts = bodies(&messages);
+    ensure!(texts == [b"before the fork".as_slice(), b"from the child", b"after the fork"], "{texts:?}");
+    ensure!(
+        messages[0].connection == messages[2].connection && messages[0].connection != messages[1].connection,
+        "the parent did not keep its connection, or shared it with the child"
+    );
+    Ok(())
+}

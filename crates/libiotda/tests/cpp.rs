@@ -1,0 +1,148 @@
+//! include/iotda.hpp: the programs of tests/cpp, built with the installed package by each compiler, for each language
+//! standard, with exceptions and without; run against a platform; and once under valgrind. What arrives is compared.
+
+#![forbid(unsafe_code)]
+
+use anyhow::{Context, Result, ensure};
+use iotda_platform::{Fault, InjectedAnswer, Part, RetryAfter, Route, Stall};
+use std::path::PathBuf;
+use std::process::Command;
+use testkit::program::Run;
+use testkit::{GATEWAY, Package, SECOND, Stand, Tool, bodies, children, of_call, path, process, scratch};
+
+/// More than a user is likely to have: the header must not be what stops a build.
+const WARNINGS: [&str; 8] = [
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Wconversion",
+    "-Wsign-conversion",
+    "-Wold-style-cast",
+    "-Wnon-virtual-dtor",
+    "-Werror",
+];
+
+/// The pause that the test of overload is asked to make, in seconds: longer than its call may take.
+const PAUSE: u64 = 60;
+
+/// A module for each program, with a test for each compiler, and one for valgrind.
+macro_rules! programs {
+    ($($name:ident: $sources:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn by_gcc() -> Result<()> {
+                by(Tool::Program("g++", "g++"), "g++", &$sources, super::$name)
+            }
+
+            #[test]
+            fn by_clang() -> Result<()> {
+                by(Tool::Program("clang++", "clang"), "clang++", &$sources, super::$name)
+            }
+
+            #[test]
+            fn under_valgrind() -> Result<()> {
+                under_valgrind_of(&$sources, super::$name)
+            }
+        }
+    )*};
+}
+
+programs! {
+    contract: ["contract.cpp", "second_unit.cpp"];
+    reports: ["reports.cpp"];
+    failures: ["failures.cpp"];
+}
+
+/// Runs a program and compares what arrives.
+type Check = fn(&Stand, &mut Command) -> Result<()>;
+
+fn by(tool: Tool, compiler: &str, sources: &[&str], check: Check) -> Result<()> {
+    if testkit::is_missing(tool) {
+        return Ok(());
+    }
+    for standard in ["c++17", "c++20"] {
+        for options in [&["-fexceptions"][..], &["-fno-exceptions", "-fno-rtti"]] {
+            let program = compile(compiler, standard, options, sources)?;
+            check(&Stand::start()?, &mut Command::new(program)).with_context(|| format!("{standard}, {options:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn under_valgrind_of(sources: &[&str], check: Check) -> Result<()> {
+    if Run::UnderValgrind.is_missing() {
+        return Ok(());
+    }
+    let program = compile("c++", "c++17", &[], sources)?;
+    check(&Stand::start()?, &mut Run::UnderValgrind.command(&program)?)
+}
+
+fn compile(compiler: &str, standard: &str, options: &[&str], sources: &[&str]) -> Result<PathBuf> {
+    let program = scratch()?.join("program");
+    let mut compile = Command::new(compiler);
+    compile.current_dir(path("crates/libiotda/tests/cpp")).args([&format!("-std={standard}"), "-O1", "-pthread"]);
+    compile.args(options).args(WARNINGS).args(sources).args(Package::shipped()?.flags("iotda-static")?);
+    process::output(compile.arg("-o").arg(&program))?;
+    Ok(program)
+}
+
+fn contract(stand: &Stand, program: &mut Command) -> Result<()> {
+    stand.run(program)?;
+    let connections = stand.platform.counters().connections;
+    ensure!(connections == 0, "{connections} connections for calls that need none");
+    Ok(())
+}
+
+fn reports(stand: &Stand, program: &mut Command) -> Result<()> {
+    let requests = stand.run_refused(program)?;
+    let (accepted, refused): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| request.status == 200);
+
+    let properties: [&[u8]; 3] = [
+        "{\"services\":[{\"service_id\":\"serviceId\",\"properties\":{\"Height\":124,\"Speed\":23.24,\
+         \"Place\":\"\\\"Büro\\\"\"},\"event_time\":\"2021-08-13T10:10:10.555Z\"}]}"
+            .as_bytes(),
+        b"{\"services\":[{\"service_id\":\"first\",\"properties\":{\"raw\": 12345678901234567890123}},\
+          {\"service_id\":\"second\",\"properties\":{},\"event_time\":\"2021-08-13T10:10:10.555Z\"}]}",
+        b"{\"services\":[{\"service_id\":\"s\",\"properties\":{\"n\":1}}]}",
+    ];
+    compare(&bodies(&of_call(&accepted, GATEWAY, "properties/report")), &properties)?;
+    let messages: [&[u8]; 6] = [b"", b"", b"\0a\xff", b"all", b"owned", b"after the restart"];
+    compare(&bodies(&of_call(&accepted, GATEWAY, "messages/up")), &messages)?;
+    compare(&bodies(&of_call(&accepted, SECOND, "messages/up")), &[b"from the second"])?;
+
+    const BATCH: &str = "gateway/sub-devices/properties/report";
+    let batches = of_call(&accepted, GATEWAY, BATCH);
+    let arrived = batches.into_iter().map(children).collect::<Result<Vec<_>>>()?.concat();
+    let mut sent: Vec<String> = (0..60).map(|number| format!("child_{number}")).collect();
+    sent.extend(["before", "after", "by_json"].map(String::from));
+    ensure!(arrived == sent, "{arrived:#?}\narrived instead of\n{sent:#?}");
+    let of_batches = of_call(&refused, GATEWAY, BATCH);
+    ensure!(of_batches.len() == refused.len(), "requests refused that are no batch: {refused:?}");
+    ensure!(refused.iter().all(|request| request.error_code.as_deref() == Some("IOTDA.021104")), "{refused:?}");
+
+    let authentications = stand.platform.counters().authentications;
+    ensure!(authentications == 2, "{authentications} authentications for two devices, one of them twice");
+    Ok(())
+}
+
+fn failures(stand: &Stand, program: &mut Command) -> Result<()> {
+    stand.platform.inject(Fault::delay(Part::Header, Stall::ForEver).on(Route::Message))?;
+    let overloaded = InjectedAnswer::status(503).retry_after(RetryAfter::Seconds(PAUSE));
+    stand.platform.inject(Fault::answer(overloaded).on(Route::Properties).times(1))?;
+    let requests = stand.run_refused(program)?;
+    let messages: Vec<&[u8]> =
+        requests.iter().filter(|request| request.target.contains("messages")).map(|request| &*request.body).collect();
+    ensure!(messages == [b"late".as_slice(), b"late", b"unanswered"], "{messages:?}");
+    let statuses: Vec<u16> = requests.iter().map(|request| request.status).filter(|status| *status >= 400).collect();
+    ensure!(statuses == [401, 400, 503], "refusals of the statuses {statuses:?}");
+    Ok(())
+}
+
+fn compare(arrived: &[&[u8]], sent: &[&[u8]]) -> Result<()> {
+    let text =
+        |bodies: &[&[u8]]| -> Vec<String> { bodies.iter().map(|body| body.escape_ascii().to_string()).collect() };
+    ensure!(arrived == sent, "{:#?}\narrived instead of\n{:#?}", text(arrived), text(sent));
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! What the documentation shows: programs and projects that are files below tests/docs, which are built and run here and
+//! compared with README.md and the headers word for word; and README.md's commands, run as they stand.
+//!
+//! Three things are replaced: the platform's address by the stand-in platform's, the prefix /opt/iotda by the test
+//! package's, and the source directory of the build, so that it uses what cargo has built already.
+
+#![forbid(unsafe_code)]
+
+use anyhow::{Context, Result, bail, ensure};
+use iotda_platform::{Device, Platform, Registry, Report, ReportKind};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use testkit::program::{WARNINGS, is_linked};
+use testkit::{Package, copy_files, forget_this_crate, path, platform_program, process, read, scratch, target};
+
+const ENDPOINT: &str = "https://xxx.st1.iotda-device.cn-north-4.myhuaweicloud.com";
+const DEVICE: &str = "my_device";
+const SECRET: &str = "my-secret";
+const PREFIX: &str = "/opt/iotda";
+const DOCS: &str = "crates/libiotda/tests/docs";
+
+/// A fenced block of README.md, by its language.
+fn blocks(language: &str) -> Result<Vec<String>> {
+    let readme = read("README.md")?;
+    let found = readme.split("\n```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    Ok(found.filter(|(name, _)| *name == language).map(|(_, text)| format!("{text}\n")).collect())
+}
+
+/// The examples in the comments of a header: lines that are indented by three spaces after the star.
+fn examples(header: &str) -> Vec<String> {
+    let mut examples = vec![String::new()];
+    for line in header.lines() {
+        match (line.strip_prefix(" *   "), examples.last_mut()) {
+            (Some(code), Some(example)) => example.extend([code, "\n"]),
+            // An empty line in an example is followed by more of it.
+            (None, Some(example)) if line == " *" && !example.is_empty() => example.push('\n'),
+            (None, Some(example)) if !example.is_empty() => examples.push(String::new()),
+            _ => {}
+        }
+    }
+    examples.retain(|example| !example.is_empty());
+    examples.iter().map(|example| format!("{}\n", example.trim_end())).collect()
+}
+
+/// Lines without their indentation, which a file may have more of.
+fn plain(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", line.trim())).collect()
+}
+
+fn is_in_a_file(code: &str, dirs: &[&str], extension: &str) -> Result<()> {
+    let mut dirs: Vec<PathBuf> = dirs.iter().map(|dir| path(dir)).collect();
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|end| end == extension)
+                && plain(&fs::read_to_string(&path)?).contains(&plain(code))
+            {
+                return Ok(());
+            }
+        }
+    }
+    bail!("this is in no .{extension} file that is built:\n{code}")
+}
+
+#[test]
+fn each_program_of_the_readme_is_built() -> Result<()> {
+    let mut count = 0;
+    for (language, dirs, extension) in [
+        ("c", &[DOCS][..], "c"),
+        ("cpp", &[DOCS], "cpp"),
+        ("cmake", &[DOCS], "txt"),
+        // Go itself compiles and runs these.
+        ("go", &["bindings/go", "examples/go"], "go"),
+    ] {
+        let blocks = blocks(language)?;
+        ensure!(!blocks.is_empty(), "README.md shows no {language}");
+        blocks.iter().try_for_each(|block| is_in_a_file(block, dirs, extension))?;
+        count += blocks.len();
+    }
+    let fences = read("README.md")?.lines().filter(|line| line.starts_with("```")).count();
+    ensure!(fences == 2 * (count + blocks("sh")?.len()), "README.md has a block of another language, or of none");
+    Ok(())
+}
+
+#[test]
+fn each_example_of_the_headers_is_built() -> Result<()> {
+    let c = examples(&read("include/iotda.h")?);
+    let (bodies, programs): (Vec<_>, Vec<_>) = c.iter().partition(|example| example.starts_with('{'));
+    ensure!(bodies.len() == 2 && programs.len() == 1, "other examples in iotda.h: {c:#?}");
+    programs.iter().try_for_each(|example| is_in_a_file(example, &[DOCS], "c"))?;
+    let cpp = examples(&read("include/iotda.hpp")?);
+    ensure!(cpp.len() == 2, "other examples in iotda.hpp: {cpp:#?}");
+    cpp.iter().try_for_each(|example| is_in_a_file(example, &[DOCS], "cpp"))
+}
+
+#[test]
+fn readme_c() -> Result<()> {
+    the_weather(&reported("readme.c", &[])?, "{\"Temperature\": 21.5}")
+}
+
+#[test]
+fn readme_cpp() -> Result<()> {
+    the_weather(&reported("readme.cpp", &[])?, "{\"Temperature\":21.5,\"Raining\":false}")
+}
+
+/// It relies on a public authority; here, that is the platform's.
+#[test]
+fn header_c() -> Result<()> {
+    let line = "config = iotda_config_new();\n";
+    let with_ca = format!("{line}iotda_config_set_ca_file(config, \"ca.pem\");\n");
+    let reports = reported("header.c", &[(line, &with_ca)])?;
+    ensure!(messages(&reports) == ["hello"], "{reports:?}");
+    Ok(())
+}
+
+/// As above.
+#[test]
+fn header_cpp() -> Result<()> {
+    let line = "iotda::Config config;\n";
+    let reports = reported("header.cpp", &[(line, &format!("{line}config.set_ca_file(\"ca.pem\");\n"))])?;
+    the_weather(&reports, "{\"Height\":124,\"Speed\":23.24}")
+}
+
+#[test]
+fn header_calls_cpp() -> Result<()> {
+    let reports = reported("calls.cpp", &[])?;
+    ensure!(messages(&reports) == ["hello"; 4], "{reports:?}");
+    Ok(())
+}
+
+/// The request bodies in iotda.h, with something for what they leave open, sent by the functions that they stand at.
+#[test]
+fn header_bodies() -> Result<()> {
+    let examples = examples(&read("include/iotda.h")?);
+    for (start, function, about) in [
+        ("{\"services\"", "iotda_report_props_json", DEVICE),
+        ("{\"devices\"", "iotda_gateway_batch_json", "filled_in"),
+    ] {
+        let body = examples.iter().find(|example| example.starts_with(start)).context("no such body in iotda.h")?;
+        let body = body.trim().replace("{…}", "{}").replace('…', "filled_in");
+        let report = "iotda_report_message(client, \"hello\", 5, &call)";
+        let call = format!("{function}(client, {body:?}, {}, &call)", body.len());
+        let line = "config = iotda_config_new();\n";
+        let with_ca = format!("{line}iotda_config_set_ca_file(config, \"ca.pem\");\n");
+        let reports = reported("header.c", &[(line, &with_ca), (report, &call)])?;
+        ensure!(reports.len() == 1 && reports[0].device_id == about, "{reports:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn cmake_project() -> Result<()> {
+    let source = scratch()?.join("source");
+    let platform = platform(&source)?;
+    copy_files(DOCS, &source)?;
+    let program = fs::read_to_string(source.join("readme.c"))?;
+    fs::write(source.join("readme.c"), program.replace(ENDPOINT, platform.url()))?;
+    Package::shipped()?.cmake(&source, &source.join("build"), &[])?;
+    process::silent_in_time(Command::new(source.join("build/my_device")).current_dir(&source))?;
+    the_weather(&platform.reports(), "{\"Temperature\": 21.5}")
+}
+
+/// From this source tree in place of an archive.
+#[test]
+fn source_tree_project() -> Result<()> {
+    let source = scratch()?.join("source");
+    copy_files(&format!("{DOCS}/source_tree"), &source)?;
+    fs::copy(path("examples/c/host_monitor.c"), source.join("host_monitor.c"))?;
+    let build = source.join("build");
+    let mut configure = Command::new("cmake");
+    configure.arg("-S").arg(&source).arg("-B").arg(&build).args(["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]);
+    configure.arg(format!("-DFETCHCONTENT_SOURCE_DIR_IOTDA={}", path("").display()));
+    process::output(configure.arg(cargo_directory()))?;
+    let mut make = Command::new("cmake");
+    forget_this_crate(&mut make);
+    process::output(make.arg("--build").arg(&build))?;
+    is_linked(&build.join("host_monitor"), "static")
+}
+
+/// Where cargo has built the package already.
+fn cargo_directory() -> String {
+    format!("-DIOTDA_CARGO_TARGET_DIR={}", target().join("package/cargo").display())
+}
+
+/// README.md's commands that name /opt/iotda, in its order and with one prefix: the first builds and installs there, the
+/// others build examples with it.
+#[test]
+fn install_commands() -> Result<()> {
+    let dir = scratch()?;
+    for example in ["examples/c", "examples/make"] {
+        copy_files(example, &dir.join(example))?;
+    }
+    let prefix = dir.join("prefix");
+    let source = format!("cmake -S {} {} ", path("cmake").display(), cargo_directory());
+    let blocks: Vec<String> = blocks("sh")?.into_iter().filter(|block| block.contains(PREFIX)).collect();
+    ensure!(blocks.len() == 4, "README.md has {} blocks of commands with {PREFIX}", blocks.len());
+    for block in &blocks {
+        let text = block.replace(PREFIX, &prefix.display().to_string()).replace("cmake -S cmake ", &source);
+        // Each begins in a directory of its own, but for what was installed.
+        let work = if block.contains("examples/") { dir.clone() } else { dir.join("examples/c") };
+        let mut commands = Command::new("sh");
+        forget_this_crate(&mut commands);
+        process::output(commands.current_dir(&work).args(["-euc", &text])).with_context(|| block.clone())?;
+        let _ = fs::remove_dir_all(dir.join("examples/c/build"));
+    }
+    for file in ["lib/libiotda.a", "lib/libiotda.so.1", "include/iotda.h", "include/iotda.hpp"] {
+        ensure!(prefix.join(file).exists(), "{file} was not installed");
+    }
+    for program in ["build/host_monitor", "examples/make/firmware", "examples/c/host_monitor"] {
+        is_linked(&dir.join(program), "static").with_context(|| program.to_owned())?;
+    }
+    Ok(())
+}
+
+/// Those that build for another processor or run the platform. `cargo xtask` is looked at by its own test.
+#[test]
+fn other_commands() -> Result<()> {
+    let others = blocks("sh")?.into_iter().filter(|block| !block.contains(PREFIX) && !block.contains("cargo xtask"));
+    for block in others {
+        let words: Vec<&str> = block.split_whitespace().collect();
+        if let Some(at) = words.iter().position(|word| *word == "--toolchain") {
+            ensure!(path(words[at + 1]).exists(), "there is no {}", words[at + 1]);
+        } else if let Some(arguments) = block.trim().strip_prefix("cargo run --release -p iotda-platform -- ") {
+            serves(&arguments.split(' ').collect::<Vec<_>>())?;
+        } else {
+            bail!("nothing tries this out: {block}");
+        }
+    }
+    Ok(())
+}
+
+/// The platform's command, which ends with its input: it has none.
+fn serves(arguments: &[&str]) -> Result<()> {
+    let dir = scratch()?;
+    let mut command = Command::new(platform_program()?);
+    let output = process::output_in_time(command.current_dir(&dir).args(arguments).arg("--exit-with-stdin"))?;
+    for setting in ["IOTDA_ENDPOINT=", "IOTDA_CA_FILE="] {
+        ensure!(output.contains(setting), "it does not print {setting}:\n{output}");
+    }
+    ensure!(dir.join("ca.pem").exists(), "it wrote no ca.pem");
+    Ok(())
+}
+
+/// README.md names nothing that the headers do not have, and refers to no file that is not there.
+#[test]
+fn readme_names_what_there_is() -> Result<()> {
+    let readme = read("README.md")?;
+    let headers = read("include/iotda.h")? + &read("include/iotda.hpp")?;
+    let words = readme.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let unknown: Vec<&str> = words
+        .filter(|word| (word.starts_with("iotda_") || word.starts_with("IOTDA_E_")) && !headers.contains(word))
+        .collect();
+    ensure!(unknown.is_empty(), "README.md names what the headers do not have: {unknown:?}");
+    for document in ["README.md"] {
+        let text = read(document)?;
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+        let files = links.map(|(link, _)| link).filter(|link| !link.contains("://") && !link.starts_with('#'));
+        let missing: Vec<&str> = files.filter(|file| !path(file).exists()).collect();
+        ensure!(missing.is_empty(), "{document} refers to what is not there: {missing:?}");
+    }
+    Ok(())
+}
+
+/// A platform that knows the documentation's device, and leaves `ca.pem` in a directory.
+fn platform(dir: &Path) -> Result<Platform> {
+    let mut registry = Registry::new();
+    registry.add_device(Device::new(DEVICE).with_secret(SECRET).with_any_child())?;
+    let platform = Platform::builder().registry(registry).start()?;
+    fs::create_dir_all(dir)?;
+    fs::write(dir.join("ca.pem"), platform.ca_pem())?;
+    Ok(platform)
+}
+
+/// Builds a program of tests/docs and runs it, which must succeed and write nothing to standard error. Returns what it
+/// reported.
+fn reported(name: &str, replaced: &[(&str, &str)]) -> Result<Vec<Report>> {
+    let dir = scratch()?;
+    let platform = platform(&dir)?;
+    let mut text = read(&format!("{DOCS}/{name}"))?;
+    for (before, after) in [&[(ENDPOINT, platform.url())], replaced].concat() {
+        ensure!(text.contains(before), "{name} does not hold {before}");
+        text = text.replace(before, after);
+    }
+    fs::write(dir.join(name), text)?;
+    let (compiler, standard) = if name.ends_with(".c") { ("cc", "-std=c11") } else { ("c++", "-std=c++17") };
+    let mut compile = Command::new(compiler);
+    compile.current_dir(&dir).arg(standard).args(WARNINGS).args(["-Wno-unused-result", "-o", "program", name]);
+    process::output(compile.args(Package::shipped()?.flags("iotda-static")?))?;
+    process::silent_in_time(Command::new(dir.join("program")).current_dir(&dir))?;
+    Ok(platform.reports())
+}
+
+fn messages(reports: &[Report]) -> Vec<String> {
+    let messages = reports.iter().filter(|report| report.kind == ReportKind::Message);
+    messages.map(|report| String::from_utf8_lossy(&report.body).into_owned()).collect()
+}
+
+/// One report of one service, "weather".
+fn the_weather(reports: &[Report], properties: &str) -> Result<()> {
+    let [report] = reports else { bail!("{} reports arrived", reports.len()) };
+    let [service] = &report.services[..] else { bail!("not one service arrived: {report:?}") };
+    ensure!(
+        report.device_id == DEVICE && service.service_id == "weather" && service.properties == properties,
+        "{report:?}"
+    );
+    Ok(())
+}
+
+mod parts {
+    use super::*;
+
+    #[test]
+    fn examples_are_found_in_comments() {
+        let header = "/*\n * H\n *\n *   a\n *\n *     b\n *\n * text\n */\nint x;\n/** Line.\n * I\n *   c\n */\n";
+        assert_eq!(examples(header), ["a\n\n  b\n", "c\n"]);
+    }
+
+    #[test]
+    fn what_is_not_built_is_found() {
+        assert!(is_in_a_file("int main(void) {\n", &[DOCS], "c").is_ok());
+        assert!(is_in_a_file("int main(void) { another }\n", &[DOCS], "c").is_err());
+    }
+}

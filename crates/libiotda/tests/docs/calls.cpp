@@ -1,0 +1,29 @@
+/* The calls of iotda.hpp's CallOptions, on a client. */
+#include <iotda.hpp>
+
+#include <chrono>
+#include <cstdio>
+
+using namespace std::chrono_literals;
+
+int main() {
+    iotda::Config config;
+    config.set_endpoint("https://xxx.st1.iotda-device.cn-north-4.myhuaweicloud.com")
+        .set_device("my_device", "my-secret")
+        .set_ca_file("ca.pem");
+    auto made = iotda::Client::make(config);
+    if (!made) {
+        std::fprintf(stderr, "%s\n", made.message());
+        return 1;
+    }
+    iotda::Client &client = *made;
+    iotda::Cancel cancel;
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    // clang-format off
+    client.report_message("hello");                                  // the client's timeout
+    client.report_message("hello", 500ms);                           // a timeout of its own
+    client.report_message("hello", deadline);                        // a time of std::chrono::steady_clock
+    client.report_message("hello", iotda::CallOptions(500ms).cancelled_by(cancel));
+    // clang-format on
+    return 0;
+}

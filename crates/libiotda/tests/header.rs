@@ -1,0 +1,132 @@
+//! The headers. include/iotda.h is generated from crates/iotda-capi and kept in the repository: `cargo xtask header` runs
+//! the first test here with IOTDA_WRITE set, which then writes it. How it looks is set in crates/iotda-capi/cbindgen.toml.
+
+#![forbid(unsafe_code)]
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use std::collections::HashSet;
+use std::env;
+use std::fs;
+use std::process::Command;
+use testkit::{declared_function, path, process, read, scratch};
+
+const HEADER: &str = "include/iotda.h";
+
+#[test]
+fn is_up_to_date() -> Result<()> {
+    let header = generate()?;
+    if read(HEADER).is_ok_and(|kept| kept == header) {
+        return Ok(());
+    }
+    if env::var_os("IOTDA_WRITE").is_none() {
+        bail!("{HEADER} does not match crates/iotda-capi; run: cargo xtask header");
+    }
+    fs::write(path(HEADER), header).with_context(|| format!("cannot write {HEADER}"))
+}
+
+#[test]
+fn each_compiles_alone() -> Result<()> {
+    let dir = scratch()?;
+    const C: &str = "#include \"iotda.h\"\niotda_call_t call = IOTDA_CALL_INIT;\n";
+    const CPP: &str = "#include \"iotda.hpp\"\niotda::Client client;\n";
+    for (compiler, language, standard, text) in [
+        ("cc", "c", "c99", C),
+        ("cc", "c", "c11", C),
+        ("c++", "c++", "c++17", C),
+        ("c++", "c++", "c++20", C),
+        ("c++", "c++", "c++17", CPP),
+        ("c++", "c++", "c++20", CPP),
+    ] {
+        let source = dir.join("alone");
+        fs::write(&source, text)?;
+        let mut compile = Command::new(compiler);
+        compile.args(["-fsyntax-only", "-x", language, &format!("-std={standard}")]);
+        compile.args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"]).arg(path("include"));
+        process::output(compile.arg(&source))?;
+    }
+    Ok(())
+}
+
+/// include/iotda.hpp calls every function of include/iotda.h, and has a name for every constant.
+#[test]
+fn cpp_has_all_that_c_has() -> Result<()> {
+    let (c, cpp) = (read("include/iotda.h")?, read("include/iotda.hpp")?);
+    let used: HashSet<&str> = cpp.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let functions = c.lines().filter_map(declared_function);
+    let constants = c.lines().filter_map(|line| line.strip_prefix("#define ")?.split([' ', '(']).next());
+    let lacking: Vec<&str> =
+        functions.chain(constants.filter(|name| *name != "IOTDA_H")).filter(|name| !used.contains(name)).collect();
+    ensure!(lacking.is_empty(), "include/iotda.hpp lacks what include/iotda.h has: {lacking:?}");
+    Ok(())
+}
+
+fn generate() -> Result<String> {
+    let source = path("crates/iotda-capi");
+    let config = cbindgen::Config::from_file(source.join("cbindgen.toml"))
+        .map_err(|error| anyhow!("crates/iotda-capi/cbindgen.toml: {error}"))?;
+    let bindings = cbindgen::generate_with_config(&source, config)
+        .map_err(|error| anyhow!("cbindgen cannot read crates/iotda-capi: {error}"))?;
+    let mut header = Vec::new();
+    bindings.write(&mut header);
+    let header = String::from_utf8(header).context("cbindgen wrote no text")?;
+    Ok(tidy(&header))
+}
+
+/// Makes the generator's C what one would write: types by their names alone (`iotda_call_t`, not
+/// `struct iotda_call_t`), tags without the `_t`, short comments on one line, and no empty lines or
+/// spaces too many.
+fn tidy(header: &str) -> String {
+    let lines: Vec<String> = header.lines().map(tidy_line).collect();
+    let mut tidy = String::with_capacity(header.len());
+    let mut rest = lines.as_slice();
+    while let Some((line, after)) = rest.split_first() {
+        rest = after;
+        match after {
+            [text, end, ..] if line.trim_start() == "/**" && end.trim_start() == "*/" => {
+                tidy.push_str(&line.replace("/**", &format!("/** {} */", text.trim_start_matches([' ', '*']))));
+                rest = &after[2..];
+            }
+            _ if line.is_empty() && (tidy.is_empty() || tidy.ends_with("\n\n")) => continue,
+            _ => tidy.push_str(line),
+        }
+        tidy.push('\n');
+    }
+    tidy
+}
+
+fn tidy_line(line: &str) -> String {
+    let line = line.trim_end();
+    match line.strip_prefix("typedef struct ").and_then(|rest| rest.split_once("_t ")) {
+        Some((tag, rest)) => format!("typedef struct {tag} {rest}"),
+        None if line.trim_start().starts_with('*') => line.to_owned(),
+        None => line.replace("struct iotda_", "iotda_"),
+    }
+}
+
+mod tidy {
+    use super::tidy;
+
+    #[test]
+    fn types_are_called_by_their_names() {
+        let generated = concat!(
+            "typedef struct iotda_call_t {\n",
+            "    const struct iotda_cancel_t *cancel;\n",
+            "} iotda_call_t;\n\n\n\n",
+            "/**\n * A struct iotda_call_t.\n * Two lines.\n */\n",
+            "typedef struct iotda_client_t iotda_client_t;   \n",
+        );
+        let tidied = concat!(
+            "typedef struct iotda_call {\n",
+            "    const iotda_cancel_t *cancel;\n",
+            "} iotda_call_t;\n\n",
+            "/**\n * A struct iotda_call_t.\n * Two lines.\n */\n",
+            "typedef struct iotda_client iotda_client_t;\n",
+        );
+        assert_eq!(tidy(generated), tidied);
+    }
+
+    #[test]
+    fn a_short_comment_takes_one_line() {
+        assert_eq!(tidy("    /**\n     * Done.\n     */\n    int32_t x;\n"), "    /** Done. */\n    int32_t x;\n");
+    }
+}

@@ -1,0 +1,20 @@
+//! What the tests of the installed package share.
+//!
+//! [`Package`] is libiotda as its users have it: built by CMake, installed, moved. [`program`] builds programs with it,
+//! for this processor or for the one that `cargo xtask cross` names. [`Stand`] is a stand-in platform in the test's own
+//! process, so that every request can be looked at. [`process`] runs programs, and ends those that hang. What a test
+//! expects is in the test, in crates/libiotda/tests.
+
+#![forbid(unsafe_code)]
+
+mod package;
+pub mod process;
+pub mod program;
+mod project;
+mod stand;
+mod tools;
+
+pub use package::{OWN_STD, PANIC_HOOK, Package, VERSION, declared_function};
+pub use project::{Lock, cargo, copy_files, forget_this_crate, path, platform_program, read, scratch, target};
+pub use stand::{GATEWAY, SECOND, SECRET, Stand, bodies, children, of_call, report_path};
+pub use tools::{Tool, find, is_missing, own_std_is_missing, skip};
