@@ -71,6 +71,10 @@ if(BUILD_STD)
   set(build_std -Z build-std=std,panic_unwind -Z build-std-features=panic-unwind,optimize_for_size)
 endif()
 
+# Builds with other features may share the directory, in which the last one's archive lies: until this one's is read, they
+# wait. The lock ends with this script.
+file(LOCK "${CARGO_TARGET_DIR}/libiotda.lock")
+
 run("${CMAKE_COMMAND}" -E chdir "${SOURCE_DIR}" "${CARGO}" rustc --quiet --package libiotda --lib --locked
   ${build_std}
   --profile "${PROFILE}" --no-default-features "--features=${FEATURES}"

@@ -1,26 +1,18 @@
-//! `cargo xtask`: the developer commands. This file reads the command line; each command has a
-//! module of its own.
+//! `cargo xtask`: the developer commands. This file reads the command line; each command has a module of its own, or is
+//! a test or a program of another crate, which is run here.
 
 #![forbid(unsafe_code)]
 
-mod abi;
-mod bench;
-mod cargo;
-mod check;
 mod demo;
-mod dist;
-mod header;
 mod package;
-mod platform;
 mod process;
 mod project;
-mod provision;
-mod root;
+mod runner;
+mod test;
+mod tools;
 
-use anyhow::{Result, bail};
-use check::cross::{self, Target};
+use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
-use package::Request;
 use project::Project;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,22 +25,24 @@ Usage: cargo xtask COMMAND
   demo
         Build and install the package below target/, build examples/c with it, run it against the
         stand-in platform, and show what the platform received.
-  test [--from N]
-        Check everything that must hold before a change is merged. `.ci/run` calls this. With --from,
-        begin at step N, after a run that has come so far.
+  test [STEP ...] [--list]
+        Check everything that must hold before a change is merged. `.ci/run` calls this. With names, only
+        those steps and what they need; --list names all. Logs are in target/test/logs.
   bench [--write] [--budgets]
         Compare what a report costs with what one would use in libiotda's place. With --write, put the tables
-        into examples/bench/README.md. With --budgets, do not compare: count what libiotda's own reports cost,
-        and write it to crates/xtask/budgets.toml, to which `test` holds every change.
-  package --prefix DIR [-DNAME=VALUE ...]
-        Install headers, libraries, CMake package and pkg-config files below DIR. The result may be
-        moved. The options are CMake's own and those in cmake/CMakeLists.txt.
+        into crates/bench/README.md. With --budgets, do not compare: count what libiotda's own reports cost,
+        and write it to crates/bench/budgets.toml, to which `test` holds every change.
+  package [--prefix DIR] [-DNAME=VALUE ...]
+        Build the library, and install headers, libraries, CMake package and pkg-config files below DIR. The
+        result may be moved. The options are CMake's own and those in cmake/CMakeLists.txt.
   dist
         Make the packages to hand out, in target/dist: Debian's libiotda1 and libiotda-dev, and a .tar.gz.
   cross [TARGET ...]
         Build the library for aarch64, armhf or musl (the first two unless given) in a Debian 13 root below
         target/, and run the C example and the C tests there, under emulation. Only as root. musl needs
         rustc's library for x86_64-unknown-linux-musl, which rustup has.
+  debian
+        Install what `dist` makes on a bare Debian 13 below target/, and build the example there. Only as root.
   header [--check]
         Write include/iotda.h from crates/iotda-capi; with --check, only say whether it is up to date.
   abi [--write]
@@ -57,104 +51,178 @@ Usage: cargo xtask COMMAND
   help
         Show this text.
 
-demo, test and bench install the tools they lack (CMake, a C++ compiler, ...) where they may: as root on a
-machine with apt-get. Elsewhere they say what to install. Nothing is written outside target/.
+What a command lacks (CMake, a C++ compiler, ...) it installs where it may: as root on a machine with apt-get.
+Elsewhere it says what to install. Nothing is written outside target/.
 ";
 
-enum Command {
-    Demo,
-    Bench { write: bool, budgets: bool },
-    Test { from: usize },
-    Package(Request),
-    Dist,
-    Cross(Vec<&'static Target>),
-    Header { check_only: bool },
-    Abi { write: bool },
-    Help,
+/// The command line, after the command's name.
+#[derive(Default)]
+struct Arguments {
+    names: Vec<String>,
+    /// Such as `--write`.
+    flags: Vec<String>,
+    prefix: Option<PathBuf>,
+    /// CMake's, such as `-DIOTDA_TLS13=OFF`.
+    options: Vec<String>,
 }
 
+impl Arguments {
+    fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|other| other == flag)
+    }
+}
+
+/// A command: its name, the flags that it takes, whether it takes names, and what it does. Add new ones here and in
+/// HELP: a campaign (fuzz, mutants, ...) has a module that runs its tool.
+type Command = (&'static str, &'static [&'static str], bool, fn(&Project, &Arguments) -> Result<ExitCode>);
+
+const COMMANDS: &[Command] = &[
+    ("demo", &[], false, |project, _| done(demo::run(project))),
+    ("test", &["list"], true, |project, arguments| {
+        if arguments.has("list") { done(test::list(project)) } else { test::run(project, &arguments.names) }
+    }),
+    ("bench", &["write", "budgets"], false, |project, arguments| done(bench(project, arguments))),
+    ("package", &[], false, |project, arguments| done(package(project, arguments))),
+    ("dist", &[], false, |project, _| {
+        done(package::dist(project).map(|files| files.iter().for_each(|file| println!("{}", file.display()))))
+    }),
+    ("cross", &[], true, |project, arguments| {
+        let targets: Vec<&str> = arguments.names.iter().map(String::as_str).collect();
+        // Unless given, those that need nothing but Debian.
+        let targets = if targets.is_empty() { &["aarch64", "armhf"][..] } else { &targets };
+        done(targets.iter().try_for_each(|target| in_root(project, "cross.sh", &[target])))
+    }),
+    ("debian", &[], false, |project, _| {
+        package::dist(project)?;
+        done(in_root(project, "debian.sh", &[]))
+    }),
+    ("header", &["check"], false, |project, arguments| {
+        done(kept(project, "header", "is_up_to_date", !arguments.has("check")))
+    }),
+    ("abi", &["write"], false, |project, arguments| {
+        tools::ensure(project, tools::FOR_ABI)?;
+        done(kept(project, "abi", "as_promised", arguments.has("write")))
+    }),
+];
+
 fn main() -> ExitCode {
-    match command_line().and_then(run) {
+    match command_line() {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            let is_unavailable = error.chain().any(|cause| cause.is::<tools::Unavailable>());
+            if is_unavailable { ExitCode::from(process::UNAVAILABLE) } else { ExitCode::FAILURE }
         }
     }
 }
 
-fn run(command: Command) -> Result<ExitCode> {
-    if let Command::Help = command {
-        print!("{HELP}");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let project = Project::find()?;
-    match command {
-        Command::Test { from } => return Ok(check::run(&project, from)),
-        Command::Demo => demo::run(&project)?,
-        Command::Bench { budgets: true, .. } => bench::budgets::write(&project)?,
-        Command::Bench { write, .. } => bench::run(&project, write)?,
-        Command::Package(request) => {
-            package::install(&project, &request)?;
-            println!("libiotda is installed in {}", request.prefix.display());
-        }
-        Command::Dist => {
-            for file in dist::make(&project)? {
-                println!("{}", file.display());
-            }
-        }
-        Command::Header { check_only: true } => header::check(&project)?,
-        Command::Header { check_only: false } => header::write(&project)?,
-        Command::Abi { write: true } => abi::write(&project)?,
-        Command::Abi { write: false } => abi::build_and_check(&project)?,
-        Command::Cross(targets) => targets.iter().try_for_each(|target| cross::run(&project, target))?,
-        Command::Help => {}
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn command_line() -> Result<Command> {
-    let mut arguments = lexopt::Parser::from_env();
-    let command = match arguments.next()? {
-        None | Some(Short('h') | Long("help")) => return Ok(Command::Help),
+fn command_line() -> Result<ExitCode> {
+    let mut parser = lexopt::Parser::from_env();
+    let name = match parser.next()? {
+        None | Some(Short('h') | Long("help")) => String::from("help"),
         Some(Value(name)) => name.string()?,
         Some(other) => return Err(other.unexpected().into()),
     };
-    let mut check_only = false;
-    let (mut write, mut budgets) = (false, false);
-    let mut from = 1;
-    let mut prefix = None;
-    let mut options = Vec::new();
-    let mut targets = Vec::new();
-    while let Some(argument) = arguments.next()? {
-        match (command.as_str(), argument) {
-            (_, Short('h') | Long("help")) => return Ok(Command::Help),
-            ("header", Long("check")) => check_only = true,
-            ("abi" | "bench", Long("write")) => write = true,
-            ("bench", Long("budgets")) => budgets = true,
-            ("test", Long("from")) => from = arguments.value()?.parse()?,
-            ("package", Long("prefix")) => prefix = Some(PathBuf::from(arguments.value()?)),
-            ("package", Short('D')) => options.push(format!("-D{}", arguments.value()?.string()?)),
-            ("cross", Value(name)) => targets.push(cross::target(&name.string()?)?),
-            (_, other) => return Err(other.unexpected().into()),
+    let command = COMMANDS.iter().find(|(other, ..)| *other == name);
+    let Some((_, flags, takes_names, run)) = command else {
+        if name == "help" {
+            print!("{HELP}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        bail!("there is no command `{name}`; see cargo xtask help");
+    };
+    let mut arguments = Arguments::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Long("prefix") if name == "package" => arguments.prefix = Some(PathBuf::from(parser.value()?)),
+            Short('D') if name == "package" => arguments.options.push(format!("-D{}", parser.value()?.string()?)),
+            Long(flag) if flags.contains(&flag) => arguments.flags.push(flag.to_owned()),
+            Value(value) if *takes_names => arguments.names.push(value.string()?),
+            other => return Err(other.unexpected().into()),
         }
     }
-    Ok(match command.as_str() {
-        "demo" => Command::Demo,
-        "bench" => Command::Bench { write, budgets },
-        "test" => Command::Test { from },
-        "header" => Command::Header { check_only },
-        "dist" => Command::Dist,
-        "abi" => Command::Abi { write },
-        "package" => match prefix {
-            Some(prefix) => Command::Package(Request { prefix, options }),
-            None => bail!("package needs --prefix DIR: where to install"),
-        },
-        "cross" if targets.is_empty() => {
-            Command::Cross(cross::DEFAULT.iter().map(|name| cross::target(name)).collect::<Result<_>>()?)
+    run(&Project::find()?, &arguments)
+}
+
+fn done(result: Result<()>) -> Result<ExitCode> {
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+fn package(project: &Project, arguments: &Arguments) -> Result<()> {
+    match &arguments.prefix {
+        None => package::build(project, &arguments.options).map(drop),
+        Some(prefix) => {
+            package::install(project, prefix, &arguments.options)?;
+            println!("libiotda is installed in {}", prefix.display());
+            Ok(())
         }
-        "cross" => Command::Cross(targets),
-        "help" => Command::Help,
-        other => bail!("there is no command `{other}`; see cargo xtask help"),
-    })
+    }
+}
+
+fn bench(project: &Project, arguments: &Arguments) -> Result<()> {
+    tools::ensure(project, tools::FOR_BUDGETS)?;
+    if !arguments.has("budgets") {
+        tools::ensure(project, tools::FOR_BENCH)?;
+        for tools in [tools::FOR_BENCH_PEERS, tools::FOR_BUILD_STD] {
+            if let Err(error) = tools::ensure(project, tools) {
+                println!("Without a part of the comparison: {error:#}");
+            }
+        }
+    }
+    let mut run = project.cargo("run");
+    run.args(["--locked", "--quiet", "--package", "bench", "--"]).args(&arguments.flags);
+    process::run(&mut run)
+}
+
+/// Runs a script that works in a Debian 13 root.
+fn in_root(project: &Project, script: &str, arguments: &[&str]) -> Result<()> {
+    let tools = tools::ensure(project, tools::FOR_ROOT);
+    tools.map_err(|error| tools::Unavailable::because("no Debian 13 root can be made here", &error))?;
+    let mut command = std::process::Command::new(project.path("crates/xtask/roots").join(script));
+    command.args(arguments).env("TARGET_DIR", project.target()).env("CARGO", Project::cargo_program());
+    project::forget_this_crate(&mut command);
+    process::run(&mut command)
+}
+
+/// A file that is made of others and kept: a test of crates/libiotda compares it, or writes it.
+fn kept(project: &Project, test: &str, name: &str, write: bool) -> Result<()> {
+    let mut tests = project.cargo("test");
+    tests.args(["--locked", "--quiet", "--package", "libiotda", "--test", test, "--", name]);
+    if write {
+        tests.env("IOTDA_WRITE", "1");
+    }
+    process::run(&mut tests).with_context(|| format!("see crates/libiotda/tests/{test}.rs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_has_every_command_with_its_flags() {
+        for (name, flags, ..) in COMMANDS {
+            let line = HELP.lines().find(|line| line.trim_start().split(' ').next() == Some(name)).unwrap_or_default();
+            assert!(
+                line.starts_with("  ") && flags.iter().all(|flag| line.contains(&format!("--{flag}"))),
+                "{name}: {line}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_documentation_names_commands_that_there_are() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+        let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+        let mut count = 0;
+        for (_, rest) in readme.match_indices("cargo xtask ").map(|(at, text)| readme.split_at(at + text.len())) {
+            let name = rest.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default();
+            assert!(COMMANDS.iter().any(|(other, ..)| *other == name), "README.md names cargo xtask {name}");
+            count += 1;
+        }
+        assert!(count > 5);
+    }
 }

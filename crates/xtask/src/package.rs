@@ -1,57 +1,74 @@
-//! Installing the library as a package. CMake does it, by cmake/CMakeLists.txt, as for anyone who builds libiotda
-//! from source; this module runs it, in a build directory below target/.
+//! The library as a package. CMake makes it, by cmake/CMakeLists.txt, as for anyone who builds libiotda from source; this
+//! module runs it, in build directories below target/package, which share what cargo has built.
 
 use crate::project::{Project, forget_this_crate};
-use crate::{process, provision};
-use anyhow::{Context, Result};
+use crate::{process, tools};
+use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What to install, and where.
-pub(crate) struct Request {
-    pub(crate) prefix: PathBuf,
-    /// What CMake is told beside the prefix, such as `-DIOTDA_ROOTS=none`.
-    pub(crate) options: Vec<String>,
-}
-
 /// Builds the library and installs it below the prefix.
-pub(crate) fn install(project: &Project, request: &Request) -> Result<()> {
-    let build = build(project, &request.options)?;
-    let prefix = std::path::absolute(&request.prefix)?;
+pub(crate) fn install(project: &Project, prefix: &Path, options: &[String]) -> Result<()> {
+    let build = build(project, options)?;
+    let prefix = std::path::absolute(prefix)?;
     process::output(Command::new("cmake").arg("--install").arg(&build).arg("--prefix").arg(prefix)).map(drop)
 }
 
-/// Builds the library by itself, and returns CMake's build directory. Equal options have the same one.
+/// Builds the library, and returns CMake's build directory. Equal options have the same one.
 pub(crate) fn build(project: &Project, options: &[String]) -> Result<PathBuf> {
-    provision::ensure(project, provision::FOR_PACKAGE)?;
+    tools::ensure(project, tools::FOR_PACKAGE)?;
     let build = project.target().join("package").join(directory_name(options));
-    configure(&project.path("cmake"), &build, project, options)?;
+    fs::create_dir_all(&build).with_context(|| format!("cannot create {}", build.display()))?;
+    let mut configure = Command::new("cmake");
+    configure.arg("-S").arg(project.path("cmake")).arg("-B").arg(&build);
+    configure.args(["-G", tools::generator(), "--no-warn-unused-cli"]);
+    // With a Rust library of its own, nothing is shared, and the two can be built at the same time.
+    let has_own_std = options.iter().any(|option| option.contains("IOTDA_BUILD_STD=ON"));
+    let cargo = project.target().join(if has_own_std { "package/cargo-own-std" } else { "package/cargo" });
+    configure.arg(format!("-DIOTDA_CARGO_TARGET_DIR={}", cargo.display()));
+    configure.arg(format!("-DIOTDA_CARGO={}", Project::cargo_program().display()));
+    process::output(configure.args(options))?;
     let mut make = Command::new("cmake");
     forget_this_crate(&mut make);
     process::run(make.arg("--build").arg(&build))?;
     Ok(build)
 }
 
-fn configure(source: &Path, build: &Path, project: &Project, options: &[String]) -> Result<()> {
-    fs::create_dir_all(build).with_context(|| format!("cannot create {}", build.display()))?;
-    let mut configure = Command::new("cmake");
-    configure.arg("-S").arg(source).arg("-B").arg(build).args(["-G", provision::generator(), "--no-warn-unused-cli"]);
-    // One directory for all variants, since most crates are the same in them.
-    configure.arg(format!("-DIOTDA_CARGO_TARGET_DIR={}", project.target().join("package/cargo").display()));
-    configure.arg(format!("-DIOTDA_CARGO={}", Project::cargo_program().display()));
-    process::output(configure.args(options)).map(drop)
+/// Makes the packages to hand out in target/dist, Debian's and a .tar.gz, by CPack, and returns their paths.
+pub(crate) fn dist(project: &Project) -> Result<Vec<PathBuf>> {
+    tools::ensure(project, tools::FOR_DIST)?;
+    let dist = project.empty_dir("dist")?;
+    // Debian's directories for libraries are other ones than those of a prefix that may be moved.
+    for (generator, options) in [("DEB", &["-DCMAKE_INSTALL_PREFIX=/usr".to_owned()][..]), ("TGZ", &[])] {
+        let mut cpack = Command::new("cpack");
+        cpack.current_dir(build(project, options)?).args(["-G", generator, "-B"]).arg(&dist);
+        process::output(&mut cpack)?;
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&dist)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            // CPack's own working directory.
+            fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort();
+    ensure!(files.len() == 3, "CPack made {files:?} instead of two .deb and a .tar.gz");
+    Ok(files)
 }
 
-/// A directory name that tells one list of options from another.
+/// A directory name that distinguishes lists of options.
 fn directory_name(options: &[String]) -> String {
     let mut name = String::from("build");
     for option in options {
+        name.push('+');
         let option = option.strip_prefix("-D").unwrap_or(option);
-        name.push(' ');
         name.extend(option.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }));
     }
-    name.replace(' ', "+")
+    name
 }
 
 #[cfg(test)]

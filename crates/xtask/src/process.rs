@@ -1,133 +1,38 @@
-//! Starting programs, waiting for them, and making sure that none is left behind.
+//! Running programs.
 
+use crate::tools::Unavailable;
 use anyhow::{Context, Result, bail};
-use std::io::Read;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-/// How long a program under test may take. None comes near it, not even under valgrind on a busy machine; one
-/// that hangs is ended.
-const LIMIT: Duration = Duration::from_secs(300);
-
-/// A child process. Dropped, it is killed if it still runs, and waited for.
-pub(crate) struct Background {
-    pub(crate) child: Child,
-    pub(crate) name: String,
-}
-
-impl Background {
-    pub(crate) fn start(command: &mut Command) -> Result<Self> {
-        let name = line(command);
-        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-        Ok(Self { child, name })
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        // Both fail only for a process that has ended and been waited for.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// What a program wrote, and how it ended.
-struct Finished {
-    status: ExitStatus,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
-impl Finished {
-    /// Both streams, for a message about a failure.
-    fn text(&self) -> String {
-        let mut text = String::from_utf8_lossy(&self.stdout).into_owned();
-        text.push_str(&String::from_utf8_lossy(&self.stderr));
-        text
-    }
-}
+/// The exit code of a command that cannot be run on this machine. Its first line that begins with "error: " says why.
+pub(crate) const UNAVAILABLE: u8 = 77;
 
 /// Runs a program whose output the user sees as it comes.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let mut program = Background::start(command)?;
-    let status = program.child.wait()?;
+    let status = command.status().with_context(|| format!("cannot start {}", line(command)))?;
+    if status.code() == Some(UNAVAILABLE.into()) {
+        bail!(Unavailable::new("this machine has not what it takes: see above"));
+    }
     if !status.success() {
-        bail!("this failed ({status}): {}", program.name);
+        bail!("this failed ({status}): {}", line(command));
     }
     Ok(())
 }
 
-/// Runs a tool quietly and returns what it wrote to standard output. It takes as long as it takes.
+/// Runs a program quietly and returns what it wrote to standard output.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    successful(command, None)
-}
-
-/// Runs a program under test quietly and returns what it wrote to standard output. One that hangs is ended.
-pub(crate) fn output_in_time(command: &mut Command) -> Result<String> {
-    successful(command, Some(LIMIT))
-}
-
-/// As `output_in_time`, for a program in which nothing may write to standard error.
-pub(crate) fn silent_in_time(command: &mut Command) -> Result<()> {
-    let finished = finish(command, Some(LIMIT))?;
-    if !finished.status.success() {
-        bail!("this failed ({}): {}\n{}", finished.status, line(command), finished.text());
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {}", line(command)))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("this failed ({}): {}\n{text}{errors}", output.status, line(command));
     }
-    if !finished.stderr.is_empty() {
-        bail!("something wrote to the standard error of {}:\n{}", line(command), finished.text());
-    }
-    Ok(())
+    Ok(text)
 }
 
 /// Whether a command can be run and succeeds.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    finish(command, None).is_ok_and(|finished| finished.status.success())
-}
-
-fn successful(command: &mut Command, limit: Option<Duration>) -> Result<String> {
-    let finished = finish(command, limit)?;
-    if !finished.status.success() {
-        bail!("this failed ({}): {}\n{}", finished.status, line(command), finished.text());
-    }
-    String::from_utf8(finished.stdout).with_context(|| format!("not text: output of {}", line(command)))
-}
-
-/// Runs a program quietly to its end, whatever that is.
-fn finish(command: &mut Command, limit: Option<Duration>) -> Result<Finished> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut program = Background::start(command)?;
-    let stdout = program.child.stdout.take().context("the output is not piped")?;
-    let stderr = program.child.stderr.take().context("the errors are not piped")?;
-    let (sender, outputs) = mpsc::channel();
-    collect(0, stdout, sender.clone());
-    collect(1, stderr, sender);
-    let mut texts = [Vec::new(), Vec::new()];
-    for _ in 0..texts.len() {
-        let next = match limit {
-            None => outputs.recv().ok(),
-            Some(limit) => outputs.recv_timeout(limit).ok(),
-        };
-        let Some((index, read)) = next else {
-            bail!("it did not end in {} s and was ended: {}", LIMIT.as_secs(), program.name);
-        };
-        texts[index] = read?;
-    }
-    let [stdout, stderr] = texts;
-    Ok(Finished { status: program.child.wait()?, stdout, stderr })
-}
-
-type Output = (usize, std::io::Result<Vec<u8>>);
-
-/// Reads one stream to its end in a thread of its own, so that the other cannot hold the program up.
-fn collect(index: usize, mut stream: impl Read + Send + 'static, outputs: mpsc::Sender<Output>) {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let read = stream.read_to_end(&mut bytes).map(|_| bytes);
-        // Nobody listens any more once the limit has passed.
-        let _ = outputs.send((index, read));
-    });
+    output(command).is_ok()
 }
 
 /// A command as one would type it.
@@ -144,19 +49,6 @@ pub(crate) fn line(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_program_that_hangs_is_ended() {
-        let error = successful(Command::new("sleep").arg("1000"), Some(Duration::from_millis(1))).unwrap_err();
-        assert!(error.to_string().contains("did not end"), "{error}");
-    }
-
-    #[test]
-    fn a_program_that_should_be_silent_is_heard() {
-        silent_in_time(Command::new("sh").args(["-c", "echo out"])).unwrap();
-        let error = silent_in_time(Command::new("sh").args(["-c", "echo err >&2"])).unwrap_err();
-        assert!(error.to_string().contains("standard error"), "{error}");
-    }
 
     #[test]
     fn a_failure_shows_what_the_program_wrote() {

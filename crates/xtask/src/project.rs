@@ -7,9 +7,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The version of the package, which is that of the whole workspace.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-
 /// A checkout of the repository.
 pub(crate) struct Project {
     root: PathBuf,
@@ -56,6 +53,13 @@ impl Project {
     /// The cargo that started us.
     pub(crate) fn cargo_program() -> PathBuf {
         env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).into()
+    }
+
+    /// git, at work in the repository.
+    pub(crate) fn git(&self, subcommand: &str) -> Command {
+        let mut git = Command::new("git");
+        git.current_dir(&self.root).arg(subcommand);
+        git
     }
 
     /// The cargo that started us, at work in the repository.

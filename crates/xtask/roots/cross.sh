@@ -1,0 +1,83 @@
+#!/bin/sh
+# Builds libiotda for another processor, in a Debian 13 root with the oldest Rust that is supported, or for musl; and runs
+# tests of crates/libiotda/tests with it, their programs under emulation. `cargo xtask cross` runs this:
+#
+#     TARGET_DIR=... CARGO=... cross.sh aarch64|armhf|musl
+set -eu
+target=$1
+repository=$(cd "$(dirname "$0")/../../.." && pwd)
+root_sh=$repository/crates/xtask/roots/root.sh
+roots=$TARGET_DIR/roots
+dir=$TARGET_DIR/cross/$target
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+
+# QEMU says the machine's memory in bytes, of which there can be more than a 32-bit program has bits for. Emulators take no
+# notice of the limit of memory that a program sets itself; 32 bits are a limit.
+tests="alone everything_arrives memory_is_a_machines" little_memory= emulator= sysroot=
+case $target in
+aarch64)
+    architecture=arm64 toolchain=aarch64-linux-gnu machine=AArch64 emulator=qemu-aarch64 little_memory="-R 0x10000000"
+    ;;
+armhf)
+    architecture=armhf toolchain=arm-linux-gnueabihf machine=ARM emulator=qemu-arm tests="alone everything_arrives"
+    ;;
+musl)
+    toolchain=x86_64-linux-musl machine=X86-64
+    ;;
+*)
+    echo "error: there is no target \"$target\": there are aarch64, armhf, musl" >&2
+    exit 1
+    ;;
+esac
+
+# cargo in the root uses what this machine's has downloaded.
+cd "$repository"
+"$CARGO" fetch --locked --quiet
+if [ "$target" = musl ]; then
+    # rustup brings Rust's own library for it, which Debian has not.
+    triple=x86_64-unknown-linux-musl root=$roots/musl compiler=musl-gcc
+    [ -d "$(rustc --target $triple --print target-libdir)" ] ||
+        { echo "error: rustc has no library for $triple; run: rustup target add $triple" >&2 && exit 1; }
+    sysroot=$(rustc --print sysroot)
+    "$root_sh" make "$roots" musl cmake ninja-build gcc libc6-dev musl-tools
+else
+    root=$roots/cross compiler=$toolchain-gcc
+    "$root_sh" make "$roots" cross cargo rustc cmake ninja-build qemu-user crossbuild-essential-arm64 \
+        crossbuild-essential-armhf
+    "$root_sh" foreign "$root" "$architecture" libstd-rust-dev
+fi
+
+# The command that runs the one after it in the root, which sees what it needs by the same paths.
+mkdir -p "$dir" "$TARGET_DIR/test"
+enter() {
+    set -- sh "$root_sh" enter "$root" ro "$repository" rw "$TARGET_DIR/cross" rw "$TARGET_DIR/test" rw "$cargo_home" \
+        ${sysroot:+ro "$sysroot"} -- env PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$@"
+    if [ -n "${only_words:-}" ]; then printf '%s\n' "$@"; else "$@"; fi
+}
+build() {
+    source=$1 build=$2
+    shift 2
+    enter cmake -G Ninja -S "$repository/$source" -B "$build" \
+        --toolchain "$repository/cmake/toolchains/$toolchain.cmake" "$@" >"$dir/cmake.log" || { cat "$dir/cmake.log" && exit 1; }
+    enter env -u RUSTC CARGO_HOME="$cargo_home" CARGO_NET_OFFLINE=true HOME=/root ${sysroot:+RUSTC="$sysroot/bin/rustc"} \
+        cmake --build "$build"
+}
+
+# Once, with the function that makes it panic: that a panic inside is an error outside depends on the processor's tables for
+# unwinding. Build scripts and macros, which run here, are the same for all targets.
+build cmake "$dir/library" -DIOTDA_CARGO_FEATURES=panic-hook-for-tests "-DIOTDA_CARGO_TARGET_DIR=$TARGET_DIR/cross/cargo" \
+    "-DIOTDA_CARGO=${sysroot:-/usr}/bin/cargo"
+enter cmake --install "$dir/library" --prefix "$dir/installed" >"$dir/cmake.log"
+build examples/c "$dir/example" "-DCMAKE_PREFIX_PATH=$dir/installed" -DCMAKE_BUILD_TYPE=Release \
+    "-DCMAKE_C_FLAGS=-Wall -Wextra -Wpedantic -Werror"
+# Not one for this machine's processor, which would run as well.
+readelf -h "$dir/example/host_monitor" | grep -q "Machine:.*$machine" ||
+    { echo "error: host_monitor is for another processor" >&2 && exit 1; }
+
+lines() { for word in "$@"; do echo "$word"; done; }
+export IOTDA_TEST_PROCESSOR="$target" IOTDA_TEST_PACKAGE="$dir/installed" IOTDA_TEST_CC="$compiler"
+export IOTDA_TEST_HOST_MONITOR="$dir/example/host_monitor"
+# shellcheck disable=SC2086
+IOTDA_TEST_ENTER=$(only_words=1 enter) IOTDA_TEST_LITTLE_MEMORY=$(lines $little_memory) \
+    IOTDA_TEST_EMULATOR=$(lines $emulator ${emulator:+-L "/usr/$toolchain"}) \
+    "$CARGO" test --locked --quiet --workspace --test c --test panics --test host_monitor -- $tests

@@ -1,0 +1,305 @@
+//! `cargo xtask test`: everything that must hold, as steps. What a step does is said in one line of its own; most are the
+//! test programs that cargo has built, each run by itself. A single test needs none of this:
+//!
+//!     cargo test -p libiotda --test c reports
+
+use crate::process;
+use crate::project::Project;
+use crate::runner::{self, Step};
+use crate::tools::{self, FOR_BUILD_STD, FOR_TEST};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self as std_process, Command, ExitCode};
+
+/// The option for the function that makes the library panic.
+const PANIC_HOOK: &str = "-DIOTDA_CARGO_FEATURES=panic-hook-for-tests";
+
+/// Runs the steps of these names with those that they need, or all. The last line says how the tests ended.
+pub(crate) fn run(project: &Project, names: &[String]) -> Result<ExitCode> {
+    let test = Test::new(project)?;
+    let steps = selected(test.steps()?, names)?;
+    tools::ensure(project, FOR_TEST)?;
+    // Without it, tests are skipped, and say so.
+    let _ = tools::ensure(project, FOR_BUILD_STD);
+    let begin = std::time::Instant::now();
+    let summary = runner::run(steps, &test.logs)?;
+    println!("\nIt took {:.0} s.", begin.elapsed().as_secs_f32());
+    if !summary.names.is_empty() {
+        println!("What failed can be run again: cargo xtask test {}", summary.names.join(" "));
+    }
+    println!("{} passed, {} failed, {} skipped", summary.passed, summary.failed, summary.skipped);
+    Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints the names of the steps.
+pub(crate) fn list(project: &Project) -> Result<()> {
+    Test::new(project)?.steps()?.iter().for_each(|step| println!("{}", step.name));
+    Ok(())
+}
+
+fn selected<'a>(mut steps: Vec<Step<'a>>, names: &[String]) -> Result<Vec<Step<'a>>> {
+    if names.is_empty() {
+        return Ok(steps);
+    }
+    let mut wanted: BTreeSet<String> = names.iter().cloned().collect();
+    if let Some(unknown) = wanted.iter().find(|name| !steps.iter().any(|step| step.name == **name)) {
+        bail!("there is no step \"{unknown}\"; cargo xtask test --list names them");
+    }
+    loop {
+        let of_wanted = steps.iter().filter(|step| wanted.contains(&step.name));
+        let more: Vec<String> = of_wanted.flat_map(|step| step.after.iter().map(|name| (*name).to_owned())).collect();
+        let before = wanted.len();
+        wanted.extend(more);
+        if wanted.len() == before {
+            steps.retain(|step| wanted.contains(&step.name));
+            return Ok(steps);
+        }
+    }
+}
+
+struct Test<'a> {
+    project: &'a Project,
+    logs: PathBuf,
+    /// This program.
+    xtask: PathBuf,
+    /// The name of this run: see crates/testkit/src/package.rs.
+    run: String,
+}
+
+impl<'a> Test<'a> {
+    fn new(project: &'a Project) -> Result<Self> {
+        let seconds = std::time::SystemTime::UNIX_EPOCH.elapsed()?.as_secs();
+        Ok(Self {
+            project,
+            logs: project.target().join("test/logs"),
+            xtask: env::current_exe()?,
+            run: format!("{seconds}-{}", std_process::id()),
+        })
+    }
+
+    /// Two lines of steps: what is built for the packages and in the Debian roots, where most takes one core, and the
+    /// tests beside it. They begin in this order.
+    fn steps(&'a self) -> Result<Vec<Step<'a>>> {
+        let mut steps = vec![
+            self.step("format", &[], || self.format()),
+            self.step("shipped", &[], || Ok(vec![self.package(&[])])),
+            self.step("build", &[], || Ok(vec![self.build(&[], "build")])),
+            self.step("panic-hook", &["shipped"], || Ok(vec![self.package(&[PANIC_HOOK])])),
+            self.step("rust", &["build"], || self.programs("build", |program| !program.is_alone())),
+            self.step("debian", &["shipped", "build"], || Ok(vec![self.xtask(&["debian"])])),
+            self.step("clippy", &["build"], || Ok(vec![self.clippy()])),
+            self.step("aarch64", &["debian"], || Ok(vec![self.xtask(&["cross", "aarch64"])])),
+            self.step("armhf", &["aarch64"], || Ok(vec![self.xtask(&["cross", "armhf"])])),
+            self.step("features", &["build"], || Ok(vec![self.build(&["--no-default-features"], "features")])),
+            self.step("without-features", &["features"], || {
+                self.programs("features", |program| program.package == "iotda")
+            }),
+            self.step("doc", &["build"], || Ok(vec![self.documentation(), self.documentation_tests()])),
+            self.step("own-std", &["shipped"], || Ok(vec![self.package(&["-DIOTDA_BUILD_STD=ON", PANIC_HOOK])])),
+        ];
+        for name in package_tests(self.project)? {
+            let after: &[&str] = match name.as_str() {
+                "panics" => &["build", "panic-hook"],
+                "package" => &["build", "shipped"],
+                "variants" => &["build", "shipped", "panic-hook"],
+                _ => &["build", "shipped"],
+            };
+            let program = name.clone();
+            steps.push(self.step(&name, after, move || {
+                self.programs("build", |other| other.package == "libiotda" && other.name == program)
+            }));
+        }
+        steps.push(self.step("demo", &["shipped", "build"], || Ok(vec![self.xtask(&["demo"])])));
+        steps.push(
+            self.step("budgets", &["build", "shipped"], || {
+                self.programs("build", |program| program.package == "bench")
+            }),
+        );
+        Ok(steps)
+    }
+
+    fn step<F>(&self, name: &str, after: &[&'static str], work: F) -> Step<'a>
+    where
+        F: FnOnce() -> Result<Vec<Command>> + Send + 'a,
+    {
+        Step { name: name.to_owned(), after: after.to_vec(), work: Box::new(work) }
+    }
+
+    fn format(&self) -> Result<Vec<Command>> {
+        let mut rust = self.project.cargo("fmt");
+        rust.args(["--all", "--check"]);
+        // include/iotda.h is left out: it is generated.
+        let mut files = process::output(self.project.git("ls-files").args([
+            "--",
+            "*.c",
+            "*.h",
+            "*.cpp",
+            "*.hpp",
+            ":!include/iotda.h",
+            ":!bindings",
+        ]))?;
+        if files.is_empty() {
+            files = "include/iotda.hpp\n".to_owned();
+        }
+        let mut c = Command::new("clang-format");
+        c.current_dir(self.project.root()).args(["--dry-run", "-Werror"]).args(files.lines());
+        let mut go = Command::new("sh");
+        let script =
+            "unformatted=$(gofmt -l bindings/go examples/go) && echo \"$unformatted\" && test -z \"$unformatted\"";
+        go.current_dir(self.project.root()).args(["-c", script]);
+        Ok(vec![rust, c, go])
+    }
+
+    fn clippy(&self) -> Command {
+        let mut clippy = self.project.cargo("clippy");
+        clippy.args(["--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+        clippy
+    }
+
+    fn documentation(&self) -> Command {
+        let mut doc = self.project.cargo("doc");
+        doc.args(["--locked", "--workspace", "--no-deps", "--document-private-items"]);
+        doc.env("RUSTDOCFLAGS", "-D warnings");
+        doc
+    }
+
+    fn documentation_tests(&self) -> Command {
+        let mut test = self.project.cargo("test");
+        test.args(["--locked", "--workspace", "--doc"]);
+        test
+    }
+
+    fn xtask(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.xtask);
+        self.about(command.args(arguments));
+        command
+    }
+
+    fn package(&self, options: &[&str]) -> Command {
+        let mut package = self.xtask(&["package"]);
+        package.args(options);
+        package
+    }
+
+    /// Sets what the tests find in their environment.
+    fn about(&self, command: &mut Command) {
+        command.env("CARGO", Project::cargo_program()).env("RUST_LIB_BACKTRACE", "0");
+        command.env("IOTDA_XTASK", &self.xtask).env("IOTDA_TEST_RUN", &self.run);
+        command.env("IOTDA_PLATFORM", self.project.target().join("debug/iotda-platform"));
+    }
+
+    /// Builds all test programs, and has cargo say where they are, in a file of this name.
+    fn build(&self, options: &[&str], name: &str) -> Command {
+        let mut cargo = self.project.cargo("test");
+        cargo.args(["--locked", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"]);
+        if name != "build" {
+            // The tests of the package are about the one that is shipped.
+            cargo.args(["--lib", "--bins", "--test", "over_the_wire"]);
+        }
+        cargo.args(options);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "\"$@\" >\"$0\""]).arg(self.programs_file(name)).arg(cargo.get_program());
+        shell.args(cargo.get_args()).current_dir(self.project.root());
+        shell
+    }
+
+    fn programs_file(&self, name: &str) -> PathBuf {
+        self.logs.join(format!("{name}.json"))
+    }
+
+    /// The commands that run the chosen test programs that a build has made.
+    fn programs(&self, build: &str, choose: impl Fn(&Program) -> bool) -> Result<Vec<Command>> {
+        let file = self.programs_file(build);
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let programs: Vec<Program> = text.lines().filter_map(Program::of).filter(choose).collect();
+        ensure!(!programs.is_empty(), "cargo has built no such test: see {}", file.display());
+        let run = |program: Program| {
+            let mut command = Command::new(program.path);
+            // As cargo does.
+            command.current_dir(&program.dir).env("CARGO_MANIFEST_DIR", &program.dir);
+            self.about(&mut command);
+            command
+        };
+        Ok(programs.into_iter().map(run).collect())
+    }
+}
+
+/// A test program that cargo has built.
+struct Program {
+    package: String,
+    name: String,
+    dir: PathBuf,
+    path: PathBuf,
+}
+
+impl Program {
+    /// Of a line of cargo's messages.
+    fn of(line: &str) -> Option<Self> {
+        let message: Value = serde_json::from_str(line).ok()?;
+        if message["profile"]["test"] != true {
+            return None;
+        }
+        let manifest = Path::new(message["manifest_path"].as_str()?);
+        let dir = manifest.parent()?.to_owned();
+        Some(Self {
+            package: dir.file_name()?.to_string_lossy().into_owned(),
+            name: message["target"]["name"].as_str()?.to_owned(),
+            path: message["executable"].as_str()?.into(),
+            dir,
+        })
+    }
+
+    /// Whether it is a step of its own.
+    fn is_alone(&self) -> bool {
+        ["libiotda", "bench"].contains(&&*self.package)
+    }
+}
+
+/// The tests of crates/libiotda, each a step. The longest first.
+fn package_tests(project: &Project) -> Result<Vec<String>> {
+    const LONGEST: [&str; 5] = ["conan", "cpp", "go", "consumers", "variants"];
+    let mut names = Vec::new();
+    for entry in fs::read_dir(project.path("crates/libiotda/tests"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            names.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    let place = |name: &String| LONGEST.iter().position(|long| long == name).unwrap_or(LONGEST.len());
+    names.sort_by(|a, b| (place(a), a).cmp(&(place(b), b)));
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(name: &str, after: &[&'static str]) -> Step<'static> {
+        Step { name: name.to_owned(), after: after.to_vec(), work: Box::new(|| Ok(Vec::new())) }
+    }
+
+    #[test]
+    fn a_step_by_name_brings_those_that_it_needs() {
+        let steps = || vec![step("a", &[]), step("b", &["a"]), step("c", &["b"]), step("d", &[])];
+        let of = |names: &[&str]| -> Result<Vec<String>> {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            Ok(selected(steps(), &names)?.into_iter().map(|step| step.name).collect())
+        };
+        assert_eq!(of(&["c"]).unwrap(), ["a", "b", "c"]);
+        assert_eq!(of(&[]).unwrap().len(), 4);
+        assert!(of(&["e"]).unwrap_err().to_string().contains("no step \"e\""));
+    }
+
+    #[test]
+    fn test_programs_are_found_in_what_cargo_says() {
+        let line = r#"{"manifest_path":"/r/crates/libiotda/Cargo.toml","target":{"name":"c"},"profile":{"test":true},"executable":"/t/c-1"}"#;
+        let program = Program::of(line).unwrap();
+        assert_eq!((program.package.as_str(), program.name.as_str(), program.is_alone()), ("libiotda", "c", true));
+        assert!(Program::of(&line.replace("true", "false")).is_none());
+        assert!(Program::of("{\"reason\":\"build-finished\"}").is_none());
+    }
+}
