@@ -4,25 +4,41 @@
 
 use anyhow::{Context, Result, ensure};
 use iotda_platform::RequestRecord;
-use testkit::program::{self, Run};
-use testkit::{GATEWAY, Package, SECOND, Stand, bodies, children, of_call, path};
+use std::process::Command;
+use testkit::program::{self, Run, WARNINGS};
+use testkit::{GATEWAY, Package, SECOND, Stand, bodies, children, of_call, path, process, scratch};
 
 const BATCH: &str = "gateway/sub-devices/properties/report";
 
-/// A module for each program, of the name that its source has, with a test for each way to run it.
+/// A module for each program, of the name that its source has, with a test for each way to run it. What it is built
+/// with beside the usual stands in brackets.
 macro_rules! programs {
-    ($($name:ident: $check:expr;)*) => {$(
+    ($($name:ident $([$($option:literal),*])?: $check:expr;)*) => {$(
         mod $name {
             use super::*;
 
             #[test]
             fn alone() -> Result<()> {
-                run(stringify!($name), Run::Alone, $check)
+                run(stringify!($name), &[$($($option),*)?], Run::Alone, $check)
             }
 
             #[test]
             fn under_valgrind() -> Result<()> {
-                run(stringify!($name), Run::UnderValgrind, $check)
+                run(stringify!($name), &[$($($option),*)?], Run::UnderValgrind, $check)
+            }
+        }
+    )*};
+}
+
+/// As above, of programs that are about what valgrind would report, or that leave it no memory.
+macro_rules! programs_without_valgrind {
+    ($($name:ident $([$($option:literal),*])?: $check:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn alone() -> Result<()> {
+                run(stringify!($name), &[$($($option),*)?], Run::Alone, $check)
             }
         }
     )*};
@@ -30,6 +46,8 @@ macro_rules! programs {
 
 programs! {
     arguments: nothing;
+    at_exit: |_, requests| at_exit(requests, 4);
+    cancelled_thread: nothing;
     properties: nothing;
     settings: nothing;
     reports: reports;
@@ -38,25 +56,55 @@ programs! {
     use_after_fork: use_after_fork;
 }
 
-mod memory {
+programs_without_valgrind! {
+    memory: anything;
+}
+
+/// As C++, which has more that runs at the end of a process.
+mod at_exit_cpp {
     use super::*;
 
-    /// Alone: valgrind could not run in the little memory that this program leaves.
     #[test]
     fn alone() -> Result<()> {
-        let program = program::c(&Package::shipped()?, &path("crates/libiotda/tests/c/memory.c"))?;
-        Stand::start()?.run(&mut program::command_with_little_memory(&program)).map(drop)
+        let (source, package) = (path("crates/libiotda/tests/c/at_exit.c"), Package::shipped()?);
+        let program = scratch()?.join("at_exit");
+        let mut compile = Command::new("c++");
+        compile.args(["-std=c++17", "-pthread"]).args(WARNINGS).arg("-o").arg(&program);
+        process::output(
+            compile.args(["-x", "c++"]).arg(source).args(["-x", "none"]).args(package.flags("iotda-static")?),
+        )?;
+        for run in [Run::Alone, Run::UnderValgrind] {
+            if !run.is_missing() {
+                at_exit(&Stand::start()?.run(&mut run.command(&program)?)?, 6)?;
+            }
+        }
+        Ok(())
     }
 }
 
-fn run(name: &str, run: Run, check: fn(&Stand, &[RequestRecord]) -> Result<()>) -> Result<()> {
+type Check = fn(&Stand, &[RequestRecord]) -> Result<()>;
+
+fn run(name: &str, options: &[&str], run: Run, check: Check) -> Result<()> {
     if run.is_missing() {
         return Ok(());
     }
-    let program = program::c(&Package::shipped()?, &path(&format!("crates/libiotda/tests/c/{name}.c")))?;
+    let program = program::c(&Package::shipped()?, &path(&format!("crates/libiotda/tests/c/{name}.c")), options)?;
     let stand = Stand::start()?;
-    let requests = stand.run(&mut run.command(&program)?)?;
+    let mut command =
+        if name == "memory" { program::command_with_little_memory(&program) } else { run.command(&program)? };
+    let requests = stand.run(&mut command)?;
     check(&stand, &requests).with_context(|| format!("what arrived of {name}.c is not what it reports"))
+}
+
+fn anything(_: &Stand, _: &[RequestRecord]) -> Result<()> {
+    Ok(())
+}
+
+/// A message of each process at its end.
+fn at_exit(requests: &[RequestRecord], processes: usize) -> Result<()> {
+    let late = requests.iter().filter(|request| request.body == b"late").count();
+    ensure!(late == processes, "{late} messages of processes that ended instead of {processes}");
+    Ok(())
 }
 
 fn nothing(stand: &Stand, _: &[RequestRecord]) -> Result<()> {

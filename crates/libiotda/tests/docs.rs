@@ -254,7 +254,7 @@ fn readme_names_what_there_is() -> Result<()> {
         .filter(|word| (word.starts_with("iotda_") || word.starts_with("IOTDA_E_")) && !headers.contains(word))
         .collect();
     ensure!(unknown.is_empty(), "README.md names what the headers do not have: {unknown:?}");
-    for document in ["README.md"] {
+    for document in ["README.md", "CONTRIBUTING.md"] {
         let text = read(document)?;
         let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
         let files = links.map(|(link, _)| link).filter(|link| !link.contains("://") && !link.starts_with('#'));

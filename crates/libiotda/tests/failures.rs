@@ -13,7 +13,7 @@ use testkit::{GATEWAY, Package, SECRET, Stand, path, process, program};
 
 /// The program, which is to find what is expected: a status, and words of the message.
 fn outcome(stand: &Stand, expected: &[&str]) -> Result<Command> {
-    let built = program::c(&Package::shipped()?, &path("crates/libiotda/tests/c/outcome.c"))?;
+    let built = program::c(&Package::shipped()?, &path("crates/libiotda/tests/c/outcome.c"), &[])?;
     let mut command = program::command(&built);
     stand.configure(&mut command);
     command.args(expected);

@@ -9,19 +9,26 @@ use std::process::Command;
 use testkit::program::{self, Run, WARNINGS};
 use testkit::{PANIC_HOOK, Package, Stand, path, process, scratch};
 
-mod panics {
-    use super::*;
+/// A module for each program of tests/c that is built with that library.
+macro_rules! programs {
+    ($($name:ident)*) => {$(
+        mod $name {
+            use super::*;
 
-    #[test]
-    fn alone() -> Result<()> {
-        errors_outside(Run::Alone)
-    }
+            #[test]
+            fn alone() -> Result<()> {
+                errors_outside(stringify!($name), Run::Alone)
+            }
 
-    #[test]
-    fn under_valgrind() -> Result<()> {
-        errors_outside(Run::UnderValgrind)
-    }
+            #[test]
+            fn under_valgrind() -> Result<()> {
+                errors_outside(stringify!($name), Run::UnderValgrind)
+            }
+        }
+    )*};
 }
+
+programs! { panics at_exit }
 
 mod two_archives {
     use super::*;
@@ -37,11 +44,12 @@ mod two_archives {
     }
 }
 
-fn errors_outside(run: Run) -> Result<()> {
+fn errors_outside(name: &str, run: Run) -> Result<()> {
     if run.is_missing() {
         return Ok(());
     }
-    let program = program::c(&Package::with(&[PANIC_HOOK])?, &path("crates/libiotda/tests/c/panics.c"))?;
+    let source = path(&format!("crates/libiotda/tests/c/{name}.c"));
+    let program = program::c(&Package::with(&[PANIC_HOOK])?, &source, &["-DPANIC_HOOK"])?;
     let mut command = run.command(&program)?;
     // What a panic would print is reported to the caller instead, whatever the environment asks for.
     command.env("RUST_BACKTRACE", "1");

@@ -16,7 +16,7 @@ fn a_thousand_reports_cost_a_thousand_sends() -> Result<()> {
     if testkit::is_missing(Tool::Program("strace", "strace")) {
         return Ok(());
     }
-    let program = program::c(&Package::shipped()?, &path("crates/libiotda/tests/c/steady.c"))?;
+    let program = program::c(&Package::shipped()?, &path("crates/libiotda/tests/c/steady.c"), &[])?;
     let trace = scratch()?.join("trace");
     let stand = Stand::start()?;
     let mut strace = Command::new("strace");

@@ -35,7 +35,7 @@ fn without_both() -> Result<()> {
 
 /// A program reports with the package, which has these features.
 fn reports(package: &Package, features: &[&str]) -> Result<()> {
-    let program = program::c(package, &path("crates/libiotda/tests/c/variant.c"))?;
+    let program = program::c(package, &path("crates/libiotda/tests/c/variant.c"), &[])?;
     let requests = Stand::start()?.run(program::command(&program).args(features))?;
     let messages = requests.iter().filter(|request| request.body == b"of a variant").count();
     ensure!(messages == 1, "{messages} messages instead of one");
@@ -58,7 +58,7 @@ mod own_std {
         if own_std_is_missing()? {
             return Ok(());
         }
-        let program = program::c(&Package::with(OWN_STD)?, &path("crates/libiotda/tests/c/panics.c"))?;
+        let program = program::c(&Package::with(OWN_STD)?, &path("crates/libiotda/tests/c/panics.c"), &[])?;
         for run in [Run::Alone, Run::UnderValgrind] {
             if !run.is_missing() {
                 Stand::start()?.run(run.command(&program)?.env("RUST_BACKTRACE", "1"))?;

@@ -52,12 +52,12 @@ pub fn command_with_little_memory(program: &Path) -> Command {
     prefixed(&[words("IOTDA_TEST_ENTER"), emulator].concat(), program)
 }
 
-/// Builds a C program of the test's own directory with the static library, and without optimization.
-pub fn c(package: &Package, source: &Path) -> Result<PathBuf> {
+/// Builds a C program of a file with the static library, without optimization, in the test's own directory.
+pub fn c(package: &Package, source: &Path, options: &[&str]) -> Result<PathBuf> {
     let program = scratch()?.join(source.file_stem().unwrap_or_default());
     let compiler = env::var("IOTDA_TEST_CC").unwrap_or_else(|_| "cc".to_owned());
     let mut compile = prefixed(&words("IOTDA_TEST_ENTER"), compiler.as_ref());
-    compile.args(["-std=c11", "-g", "-pthread"]).args(WARNINGS).arg("-o").arg(&program).arg(source);
+    compile.args(["-std=c11", "-g", "-pthread"]).args(WARNINGS).arg("-o").arg(&program).arg(source).args(options);
     process::output(compile.args(package.flags("iotda-static")?))?;
     Ok(program)
 }
