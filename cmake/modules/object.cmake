@@ -75,7 +75,7 @@ endif()
 # wait. The lock ends with this script.
 file(LOCK "${CARGO_TARGET_DIR}/libiotda.lock")
 
-run("${CMAKE_COMMAND}" -E chdir "${SOURCE_DIR}" "${CARGO}" rustc --quiet --package libiotda --lib --locked
+run("${CMAKE_COMMAND}" -E chdir "${SOURCE_DIR}" "${CARGO}" rustc --package libiotda --lib --locked
   ${build_std}
   --profile "${PROFILE}" --no-default-features "--features=${FEATURES}"
   --target "${RUST_TARGET}" --target-dir "${CARGO_TARGET_DIR}" --crate-type staticlib)

@@ -33,6 +33,8 @@ enter() {
         shift 2
     done
     shift
+    # What runs there may make roots of its own.
+    unset IN_NAMESPACES
     # Not by exec: this shell stays as process 1, which is no place for a program. A signal would not end it there.
     chroot "$root" "$@"
 }

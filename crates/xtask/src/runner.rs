@@ -2,6 +2,7 @@
 //! begun and ended, and never nothing for more than ten seconds.
 
 use crate::process;
+use crate::tools::Unavailable;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -106,8 +107,10 @@ fn report(screen: &mut Screen, name: &str, end: &End, took: f64) {
 }
 
 fn perform(step: Step, log: &Path, ends: &Sender<(String, End)>) {
-    let end =
-        commands(step.work, log).unwrap_or_else(|error| End { failed: 1, why: format!("{error:#}"), ..End::default() });
+    let end = commands(step.work, log).unwrap_or_else(|error| match error.downcast_ref::<Unavailable>() {
+        Some(reason) => End { skipped: vec![reason.to_string()], ..End::default() },
+        None => End { failed: 1, why: format!("{error:#}"), ..End::default() },
+    });
     // The receiver outlives the thread.
     let _ = ends.send((step.name, end));
 }

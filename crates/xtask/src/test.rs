@@ -6,7 +6,7 @@
 use crate::process;
 use crate::project::Project;
 use crate::runner::{self, Step};
-use crate::tools::{self, FOR_BUILD_STD, FOR_TEST};
+use crate::tools::{self, FOR_BUILD_STD, FOR_TEST, Unavailable};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -14,6 +14,9 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self as std_process, Command, ExitCode};
+
+/// The crates of which the library is, whose features can be left out.
+const OF_THE_LIBRARY: [&str; 3] = ["iotda", "iotda-http", "iotda-capi"];
 
 /// The option for the function that makes the library panic.
 const PANIC_HOOK: &str = "-DIOTDA_CARGO_FEATURES=panic-hook-for-tests";
@@ -23,8 +26,6 @@ pub(crate) fn run(project: &Project, names: &[String]) -> Result<ExitCode> {
     let test = Test::new(project)?;
     let steps = selected(test.steps()?, names)?;
     tools::ensure(project, FOR_TEST)?;
-    // Without it, tests are skipped, and say so.
-    let _ = tools::ensure(project, FOR_BUILD_STD);
     let begin = std::time::Instant::now();
     let summary = runner::run(steps, &test.logs)?;
     println!("\nIt took {:.0} s.", begin.elapsed().as_secs_f32());
@@ -94,18 +95,18 @@ impl<'a> Test<'a> {
             self.step("clippy", &["build"], || Ok(vec![self.clippy()])),
             self.step("aarch64", &["debian"], || Ok(vec![self.xtask(&["cross", "aarch64"])])),
             self.step("armhf", &["aarch64"], || Ok(vec![self.xtask(&["cross", "armhf"])])),
-            self.step("features", &["build"], || Ok(vec![self.build(&["--no-default-features"], "features")])),
+            self.step("features", &["build"], || Ok(vec![self.build(&self.without_features()?, "features")])),
             self.step("without-features", &["features"], || {
-                self.programs("features", |program| program.package == "iotda")
+                self.programs("features", |program| OF_THE_LIBRARY.contains(&&*program.package))
             }),
             self.step("doc", &["build"], || Ok(vec![self.documentation(), self.documentation_tests()])),
-            self.step("own-std", &["shipped"], || Ok(vec![self.package(&["-DIOTDA_BUILD_STD=ON", PANIC_HOOK])])),
+            self.step("own-std", &["shipped"], || self.own_std()),
         ];
         for name in package_tests(self.project)? {
             let after: &[&str] = match name.as_str() {
                 "panics" => &["build", "panic-hook"],
-                "package" => &["build", "shipped"],
-                "variants" => &["build", "shipped", "panic-hook"],
+                "package" => &["build", "shipped", "own-std"],
+                "variants" => &["build", "shipped", "panic-hook", "own-std"],
                 _ => &["build", "shipped"],
             };
             let program = name.clone();
@@ -185,6 +186,13 @@ impl<'a> Test<'a> {
         package
     }
 
+    /// Where Rust's source is missing, the tests of it are skipped, as this is.
+    fn own_std(&self) -> Result<Vec<Command>> {
+        let tools = tools::ensure(self.project, FOR_BUILD_STD);
+        tools.map_err(|error| Unavailable::because("a Rust library of its own", &error))?;
+        Ok(vec![self.package(&["-DIOTDA_BUILD_STD=ON", PANIC_HOOK])])
+    }
+
     /// Sets what the tests find in their environment.
     fn about(&self, command: &mut Command) {
         command.env("CARGO", Project::cargo_program()).env("RUST_LIB_BACKTRACE", "0");
@@ -192,15 +200,24 @@ impl<'a> Test<'a> {
         command.env("IOTDA_PLATFORM", self.project.target().join("debug/iotda-platform"));
     }
 
-    /// Builds all test programs, and has cargo say where they are, in a file of this name.
-    fn build(&self, options: &[&str], name: &str) -> Command {
-        let mut cargo = self.project.cargo("test");
-        cargo.args(["--locked", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"]);
-        if name != "build" {
-            // The tests of the package are about the one that is shipped.
-            cargo.args(["--lib", "--bins", "--test", "over_the_wire"]);
+    /// The tests of the library's crates. Not those of the package, which are about the one that is shipped: without
+    /// naming the others, they would be built once more too.
+    fn without_features(&self) -> Result<Vec<String>> {
+        let mut options = ["--no-default-features", "--lib", "--bins"].map(String::from).to_vec();
+        for package in OF_THE_LIBRARY {
+            for name in stems(&self.project.path(&format!("crates/{package}/tests")))? {
+                options.extend(["--test".to_owned(), name]);
+            }
         }
-        cargo.args(options);
+        Ok(options)
+    }
+
+    /// Builds test programs, and has cargo say where they are, in a file of this name.
+    fn build(&self, options: &[String], name: &str) -> Command {
+        let mut cargo = self.project.cargo("test");
+        cargo
+            .args(["--locked", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"])
+            .args(options);
         let mut shell = Command::new("sh");
         shell.args(["-c", "\"$@\" >\"$0\""]).arg(self.programs_file(name)).arg(cargo.get_program());
         shell.args(cargo.get_args()).current_dir(self.project.root());
@@ -262,15 +279,21 @@ impl Program {
 /// The tests of crates/libiotda, each a step. The longest first.
 fn package_tests(project: &Project) -> Result<Vec<String>> {
     const LONGEST: [&str; 5] = ["conan", "cpp", "go", "consumers", "variants"];
+    let mut names = stems(&project.path("crates/libiotda/tests"))?;
+    let place = |name: &String| LONGEST.iter().position(|long| long == name).unwrap_or(LONGEST.len());
+    names.sort_by(|a, b| (place(a), a).cmp(&(place(b), b)));
+    Ok(names)
+}
+
+/// The integration tests in a directory: files, and directories with a main.rs. None, where there is no directory.
+fn stems(dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(project.path("crates/libiotda/tests"))? {
+    for entry in fs::read_dir(dir).into_iter().flatten() {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
+        if path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists() {
             names.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
         }
     }
-    let place = |name: &String| LONGEST.iter().position(|long| long == name).unwrap_or(LONGEST.len());
-    names.sort_by(|a, b| (place(a), a).cmp(&(place(b), b)));
     Ok(names)
 }
 
