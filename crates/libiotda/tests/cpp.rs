@@ -52,6 +52,7 @@ macro_rules! programs {
 programs! {
     contract: ["contract.cpp", "second_unit.cpp"];
     reports: ["reports.cpp"];
+    at_exit: ["at_exit.cpp"];
     failures: ["failures.cpp"];
 }
 
@@ -92,6 +93,13 @@ fn contract(stand: &Stand, program: &mut Command) -> Result<()> {
     stand.run(program)?;
     let connections = stand.platform.counters().connections;
     ensure!(connections == 0, "{connections} connections for calls that need none");
+    Ok(())
+}
+
+/// A message of each process at its end.
+fn at_exit(stand: &Stand, program: &mut Command) -> Result<()> {
+    let late = stand.run(program)?.iter().filter(|request| request.body == b"late").count();
+    ensure!(late == 5, "{late} messages of processes that ended instead of 5");
     Ok(())
 }
 
