@@ -88,11 +88,13 @@ static void prepare(bool large) {
     object = object_of(large ? BYTES : 10);
     memset(text, 't', sizeof text - 1);
     static const char one_service[] = "{\"service_id\":\"s\",\"properties\":{}},";
-    services_json = printed("{\"services\":[", one_service, large ? BYTES / (sizeof one_service - 1) : 1,
-                            "{\"service_id\":\"s\",\"properties\":{}}]}");
-    devices_json = printed("{\"devices\":[",
-                           "{\"device_id\":\"c\",\"services\":[{\"service_id\":\"s\",\"properties\":{}}]},", count,
-                           "{\"device_id\":\"d\",\"services\":[{\"service_id\":\"s\",\"properties\":{}}]}]}");
+    services_json =
+        printed("{\"services\":[", one_service, large ? BYTES / (sizeof one_service - 1) : 1,
+                "{\"service_id\":\"s\",\"properties\":{}}]}");
+    devices_json = printed(
+        "{\"devices\":[",
+        "{\"device_id\":\"c\",\"services\":[{\"service_id\":\"s\",\"properties\":{}}]},", count,
+        "{\"device_id\":\"d\",\"services\":[{\"service_id\":\"s\",\"properties\":{}}]}]}");
     for (size_t i = 0; i < count; i++) {
         services[i] = (iotda_service_t){"s", "{}", IOTDA_TIME_NONE};
         snprintf(ids[i], sizeof ids[i], "c%zu", i);
@@ -127,7 +129,8 @@ static bool is_honest(iotda_status_t status) {
 static void expect(iotda_status_t status, const iotda_call_t *call) {
     if (is_honest(status))
         return;
-    fprintf(stderr, "%s without memory: %s\n", iotda_status_name(status), call == NULL ? "" : call->message);
+    fprintf(stderr, "%s without memory: %s\n", iotda_status_name(status),
+            call == NULL ? "" : call->message);
     _exit(3);
 }
 
@@ -157,7 +160,9 @@ static void init_step(void) {
     iotda_config_free(config);
     if (status != IOTDA_OK)
         return;
-    expect(iotda_open_device(client, "other", text, least_size > 0 ? sizeof text : 8, &device, &call), &call);
+    expect(
+        iotda_open_device(client, "other", text, least_size > 0 ? sizeof text : 8, &device, &call),
+        &call);
     iotda_close(device);
     iotda_close(client);
 }
@@ -249,16 +254,11 @@ static const struct {
     void (*run)(void);
     size_t large_aborts;
 } steps[] = {
-    {"config", config_step, 2},
-    {"init", init_step, 1},
-    {"builder", builder_step, 3},
-    {"auth", auth_step, 0},
-    {"props", props_step, 0},
-    {"many props", many_props_step, 0},
-    {"props json", props_json_step, 0},
-    {"message", message_step, 0},
-    {"batch", batch_step, 1},
-    {"batch json", batch_json_step, 3},
+    {"config", config_step, 2},         {"init", init_step, 1},
+    {"builder", builder_step, 3},       {"auth", auth_step, 0},
+    {"props", props_step, 0},           {"many props", many_props_step, 0},
+    {"props json", props_json_step, 0}, {"message", message_step, 0},
+    {"batch", batch_step, 1},           {"batch json", batch_json_step, 3},
 };
 
 enum { NOT_REACHED = 10, BY_ABORT = -1 };
@@ -318,7 +318,8 @@ int main(int argc, char **argv) {
     prepare(large);
     bool good = true;
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
-        good = campaign(steps[i].name, steps[i].run, large ? steps[i].large_aborts : SIZE_MAX) && good;
+        good =
+            campaign(steps[i].name, steps[i].run, large ? steps[i].large_aborts : SIZE_MAX) && good;
     CHECK(reached > sizeof steps / sizeof steps[0]);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -33,7 +33,8 @@ static void use_and_close(iotda_client_t *client) {
         _exit(2);
     }
     /* Also the refusals, which write their text elsewhere. */
-    if (iotda_report_message(client, NULL, 4, &call) != IOTDA_E_INVALID_ARGUMENT || call.message[0] == '\0')
+    if (iotda_report_message(client, NULL, 4, &call) != IOTDA_E_INVALID_ARGUMENT ||
+        call.message[0] == '\0')
         _exit(3);
 #endif
     iotda_close(client);
@@ -101,7 +102,8 @@ static void ends_well(const char *name, void (*prepare)(void)) {
     CHECK(waitpid(child, &status, 0) == child);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         fprintf(stderr, "%s: the process ended with status %d, signal %d\n", name,
-                WIFEXITED(status) ? WEXITSTATUS(status) : -1, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+                WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+                WIFSIGNALED(status) ? WTERMSIG(status) : 0);
         exit(EXIT_FAILURE);
     }
 }

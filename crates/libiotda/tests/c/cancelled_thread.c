@@ -35,10 +35,12 @@ static void *stalled_call(void *argument) {
 
 /* A server that takes the connection and then says nothing. */
 static int silent_server(char *endpoint, size_t size) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
     socklen_t length = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM, 0);
-    CHECK(listener >= 0 && bind(listener, (struct sockaddr *)&address, length) == 0 && listen(listener, 1) == 0);
+    CHECK(listener >= 0 && bind(listener, (struct sockaddr *)&address, length) == 0 &&
+          listen(listener, 1) == 0);
     CHECK(getsockname(listener, (struct sockaddr *)&address, &length) == 0);
     snprintf(endpoint, size, "https://127.0.0.1:%d", ntohs(address.sin_port));
     return listener;
@@ -50,7 +52,8 @@ static void in_a_stalled_call(int cancel_state) {
     CHECK(setenv("IOTDA_ENDPOINT", endpoint, 1) == 0);
 
     iotda_cancel_t *cancel = iotda_cancel_new();
-    struct job job = {client_from_environment(), IOTDA_CALL_INIT, IOTDA_OK, false, cancel_state, false};
+    struct job job = {
+        client_from_environment(), IOTDA_CALL_INIT, IOTDA_OK, false, cancel_state, false};
     job.call.cancel = cancel;
     job.call.timeout_ms = 60000;
     pthread_t thread;
@@ -87,7 +90,8 @@ static void cancelling_log(void *user_data, int32_t level, const char *line) {
 
 static void *logging_call(void *argument) {
     iotda_config_t *config = config_from_environment();
-    CHECK_STATUS(IOTDA_OK, iotda_config_set_log(config, IOTDA_LOG_DEBUG, cancelling_log, NULL, NULL));
+    CHECK_STATUS(IOTDA_OK,
+                 iotda_config_set_log(config, IOTDA_LOG_DEBUG, cancelling_log, NULL, NULL));
     struct job *job = argument;
     CHECK_STATUS(IOTDA_OK, iotda_init(config, &job->client, NULL));
     iotda_config_free(config);

@@ -25,8 +25,9 @@ static void too_little_room_for_the_token(iotda_client_t *client, const char *to
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         size_t length = 0;
         memset(room, 'r', sizeof room);
-        CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT,
-                     iotda_token_export(client, sizes[i] == 0 ? NULL : room, sizes[i], &length, &call));
+        CHECK_STATUS(
+            IOTDA_E_INVALID_ARGUMENT,
+            iotda_token_export(client, sizes[i] == 0 ? NULL : room, sizes[i], &length, &call));
         CHECK(length == strlen(token));
         snprintf(needed, sizeof needed, "%zu bytes", length + 1);
         CHECK(strstr(call.message, needed) != NULL);

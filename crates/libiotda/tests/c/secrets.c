@@ -30,7 +30,8 @@ static void wipe(void *memory, size_t size) {
         bytes[size] = 0;
 }
 
-static size_t occurrences_in(const unsigned char *memory, size_t size, const struct disguised *secret) {
+static size_t occurrences_in(const unsigned char *memory, size_t size,
+                             const struct disguised *secret) {
     size_t found = 0;
     for (size_t at = 0; at + secret->length <= size; at++) {
         size_t same = 0;
@@ -105,8 +106,10 @@ static void no_trace_of_the_secret(void) {
     iotda_config_t *config = config_from_environment();
     iotda_client_t *client = NULL;
     iotda_client_t *device = NULL;
-    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_config_set_device(config, "a b", text, strlen(text)));
-    CHECK_STATUS(IOTDA_OK, iotda_config_set_device(config, setting("IOTDA_DEVICE_ID"), text, strlen(text)));
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT,
+                 iotda_config_set_device(config, "a b", text, strlen(text)));
+    CHECK_STATUS(IOTDA_OK,
+                 iotda_config_set_device(config, setting("IOTDA_DEVICE_ID"), text, strlen(text)));
     CHECK_STATUS(IOTDA_OK, iotda_init(config, &client, NULL));
     CHECK_STATUS(IOTDA_OK, iotda_open_device(client, "second", text, strlen(text), &device, NULL));
     CHECK(occurrences(&secret) > before);

@@ -48,7 +48,8 @@ static void freed_config(void) {
     iotda_client_t *client = NULL;
     CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_config_set_timeout_ms(stale, 1000));
     CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_config_set_clock(stale, NULL, NULL, NULL));
-    REFUSED(iotda_init(stale, &client, &call), "a config of iotda_config_new as config: this is none, or was freed");
+    REFUSED(iotda_init(stale, &client, &call),
+            "a config of iotda_config_new as config: this is none, or was freed");
     CHECK(client == NULL);
 }
 
@@ -75,8 +76,10 @@ static void foreign_pointers(iotda_client_t *client) {
     every_call_of_a_client((iotda_client_t *)(void *)config);
     every_call_of_a_client((iotda_client_t *)(void *)props);
     every_call_of_a_client((iotda_client_t *)(void *)cancel);
-    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_config_set_timeout_ms((iotda_config_t *)(void *)client, 1000));
-    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_props_add_integer((iotda_props_t *)(void *)cancel, "n", 1));
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT,
+                 iotda_config_set_timeout_ms((iotda_config_t *)(void *)client, 1000));
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT,
+                 iotda_props_add_integer((iotda_props_t *)(void *)cancel, "n", 1));
     call.cancel = (iotda_cancel_t *)(void *)props;
     REFUSED(iotda_report_message(client, "x", 1, &call), "cancel");
     call.cancel = NULL;
