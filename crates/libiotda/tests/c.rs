@@ -111,6 +111,12 @@ fn anything(_: &Stand, _: &[RequestRecord]) -> Result<()> {
     Ok(())
 }
 
+fn nothing(stand: &Stand, _: &[RequestRecord]) -> Result<()> {
+    let connections = stand.platform.counters().connections;
+    ensure!(connections == 0, "{connections} connections for calls that need none");
+    Ok(())
+}
+
 /// A message of each process at its end.
 fn at_exit(_: &Stand, requests: &[RequestRecord]) -> Result<()> {
     let late = requests.iter().filter(|request| request.body == b"late").count();

@@ -16,15 +16,23 @@ use std::time::{Duration, Instant};
 /// At most so long, nothing is said.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Makes a step's commands, once all steps that it comes after have ended well.
+/// Makes a step's commands, once all steps that it needs have ended well.
 pub(crate) type Work<'a> = Box<dyn FnOnce() -> Result<Vec<Command>> + Send + 'a>;
 
 /// A part of a run, by its name.
 pub(crate) struct Step<'a> {
     pub(crate) name: String,
-    /// Steps that it needs.
+    /// Steps that must have ended well before it begins.
+    pub(crate) needs: Vec<&'static str>,
+    /// Steps that must have ended: it would wait for what they hold.
     pub(crate) after: Vec<&'static str>,
     pub(crate) work: Work<'a>,
+}
+
+impl Step<'_> {
+    pub(crate) fn after(self, after: &[&'static str]) -> Self {
+        Self { after: after.to_vec(), ..self }
+    }
 }
 
 /// How a step ended.
@@ -63,10 +71,10 @@ pub(crate) fn run(steps: Vec<Step>, logs: &Path) -> Result<Summary> {
         while !waiting.is_empty() || !running.is_empty() {
             while running.len() < lanes {
                 let is_due = |name: &str| running.contains_key(name) || waiting.iter().any(|step| step.name == name);
-                let is_ready = |step: &Step| !step.after.iter().any(|name| is_due(name));
+                let is_ready = |step: &Step| !step.needs.iter().chain(&step.after).any(|name| is_due(name));
                 let Some(next) = waiting.iter().position(is_ready) else { break };
                 let step = waiting.remove(next);
-                if let Some(lacking) = step.after.iter().find(|name| ended.get(**name) == Some(&false)) {
+                if let Some(lacking) = step.needs.iter().find(|name| ended.get(**name) == Some(&false)) {
                     screen.line(&format!("FAILED {}: not run, since {lacking} failed", step.name));
                     summary.failed += 1;
                     summary.names.push(step.name.clone());
@@ -139,7 +147,8 @@ fn commands(work: Work, log: &Path) -> Result<End> {
     let mut end = judge(&text);
     if !failed.is_empty() {
         end.failed = end.failed.max(1);
-        end.why = format!("{}\nThis failed: {}\nAll of it is in {}", excerpt(&text), failed.join("\n"), log.display());
+        let failed: String = failed.join("\n").chars().take(300).collect();
+        end.why = format!("{}\nThis failed: {failed}\nAll of it is in {}", excerpt(&text), log.display());
     } else if end.failed > 0 {
         bail!("its tests failed and it did not: {}", log.display());
     } else if end.passed == 0 && end.skipped.is_empty() {
@@ -263,13 +272,13 @@ fn last_line(log: &PathBuf) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn step<'a>(name: &str, after: &[&'static str], script: &'static str) -> Step<'a> {
+    fn step<'a>(name: &str, needs: &[&'static str], script: &'static str) -> Step<'a> {
         let work = move || {
             let mut command = Command::new("sh");
             command.args(["-c", script]);
             Ok(vec![command])
         };
-        Step { name: name.to_owned(), after: after.to_vec(), work: Box::new(work) }
+        Step { name: name.to_owned(), needs: needs.to_vec(), after: Vec::new(), work: Box::new(work) }
     }
 
     fn logs(name: &str) -> PathBuf {
