@@ -34,7 +34,7 @@ pub fn libiotda(package: &Package, dir: &Path) -> Result<PathBuf> {
     stripped(&compile("libiotda", dir, "libiotda", &package.flags("iotda-static")?)?)
 }
 
-/// All programs, the least that a report can cost first and ours second.
+/// All programs, the least that a report can cost first and libiotda second.
 pub fn build(package: &Package, dir: &Path) -> Vec<Peer> {
     let openssl = format!("OpenSSL {}", package_version("libssl-dev"));
     let cjson = format!("cJSON {}", package_version("libcjson-dev"));

@@ -102,7 +102,7 @@ fn native_libraries() -> Result<()> {
     Ok(())
 }
 
-/// Nothing names a directory of the build: such a package breaks elsewhere, or tells about its maker.
+/// Nothing names a directory of the build: such a package breaks elsewhere, or discloses where it was made.
 #[test]
 fn no_build_paths() -> Result<()> {
     names_no_build_path(&Package::shipped()?)
@@ -133,7 +133,7 @@ fn names_no_build_path(package: &Package) -> Result<()> {
     Ok(())
 }
 
-/// Whether the path is among the bytes, and not as a part of a longer name. What is before it does not tell, because the
+/// Whether the path is among the bytes, and not as a part of a longer name. What is before it says nothing, because the
 /// texts of a library follow each other without a gap; but `/src` after a name is in the middle of another path.
 fn holds(bytes: &[u8], path: &Path) -> bool {
     let is_of_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);

@@ -19,6 +19,17 @@ enter() {
         env PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
     if [ -n "${only_words:-}" ]; then printf '%s\n' "$@"; else "$@"; fi
 }
+# Runs a test program of crates/libiotda: the one that `cargo xtask test` has built already, or by cargo.
+run_test() {
+    name=$1
+    shift
+    eval "program=\${TEST_PROGRAM_$name:-}"
+    if [ -n "$program" ]; then
+        (cd "$repository/crates/libiotda" && "$program" "$@")
+    else
+        "$CARGO" test --locked --quiet --workspace --test "$name" -- "$@"
+    fi
+}
 example() {
     for linkage in static shared; do
         echo "examples/c, $linkage $* ..."
@@ -27,9 +38,9 @@ example() {
         needed=$(enter objdump -p /srv/example/build/host_monitor | grep -c 'NEEDED.*libiotda.so.1' || true)
         [ "$linkage $needed" = "static 0" ] || [ "$linkage $needed" = "shared 1" ] ||
             { echo "error: host_monitor is not linked $linkage" >&2 && exit 1; }
-        IOTDA_TEST_PROCESSOR=debian IOTDA_TEST_ENTER=$(only_words=1 enter) \
-            IOTDA_TEST_HOST_MONITOR=/srv/example/build/host_monitor \
-            "$CARGO" test --locked --quiet --workspace --test host_monitor
+        IOTDA_TEST_ENTER=$(only_words=1 enter)
+        export IOTDA_TEST_ENTER IOTDA_TEST_PROCESSOR=debian IOTDA_TEST_HOST_MONITOR=/srv/example/build/host_monitor
+        run_test host_monitor
     done
 }
 

@@ -71,7 +71,8 @@ impl Project {
     }
 }
 
-/// What cargo tells us about this crate, by the environment, is not about the crates that `command` is to build.
+/// Removes what cargo says about this crate in the environment: build scripts of the crates that `command` is to build
+/// would take it for a change.
 pub(crate) fn forget_this_crate(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_")) {

@@ -15,8 +15,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self as std_process, Command, ExitCode};
 
-/// The crates of which the library is, whose features can be left out.
-const OF_THE_LIBRARY: [&str; 3] = ["iotda", "iotda-http", "iotda-capi"];
+/// Not of the whole workspace, in which tests of iotda-http take its features.
+const WITHOUT_FEATURES: &[&str] = &["--package", "iotda", "--package", "iotda-capi", "--no-default-features"];
 
 /// The option for the function that makes the library panic.
 const PANIC_HOOK: &str = "-DIOTDA_CARGO_FEATURES=panic-hook-for-tests";
@@ -88,17 +88,16 @@ impl<'a> Test<'a> {
         let mut steps = vec![
             self.step("format", &[], || self.format()),
             self.step("shipped", &[], || Ok(vec![self.package(&[])])),
-            self.step("build", &[], || Ok(vec![self.build(&[], "build")])),
+            self.step("build", &[], || Ok(vec![self.build(&["--workspace"], "build")])),
             self.step("panic-hook", &[], || Ok(vec![self.package(&[PANIC_HOOK])])).after(&["shipped"]),
             self.step("rust", &["build"], || self.programs("build", |program| !program.is_alone())),
-            self.step("debian", &["shipped", "build"], || Ok(vec![self.xtask(&["debian"])])),
+            self.step("debian", &["shipped", "build"], || self.in_root(&["debian"])),
             self.step("clippy", &[], || Ok(vec![self.clippy()])).after(&["build"]),
-            self.step("aarch64", &["build"], || Ok(vec![self.xtask(&["cross", "aarch64"])])).after(&["debian"]),
-            self.step("armhf", &["build"], || Ok(vec![self.xtask(&["cross", "armhf"])])).after(&["aarch64"]),
-            self.step("features", &[], || Ok(vec![self.build(&self.without_features()?, "features")]))
-                .after(&["clippy"]),
+            self.step("aarch64", &["build"], || self.in_root(&["cross", "aarch64"])).after(&["debian"]),
+            self.step("armhf", &["build"], || self.in_root(&["cross", "armhf"])).after(&["aarch64"]),
+            self.step("features", &[], || Ok(vec![self.build(WITHOUT_FEATURES, "features")])).after(&["clippy"]),
             self.step("without-features", &["features"], || {
-                self.programs("features", |program| OF_THE_LIBRARY.contains(&&*program.package))
+                self.programs("features", |program| program.package.starts_with("iotda"))
             }),
             self.step("doc", &[], || Ok(vec![self.documentation(), self.documentation_tests()])).after(&["features"]),
             self.step("own-std", &[], || self.own_std()).after(&["shipped"]),
@@ -172,6 +171,15 @@ impl<'a> Test<'a> {
         command
     }
 
+    /// A command that runs tests with what it makes in a root: not by cargo, which others hold up.
+    fn in_root(&self, arguments: &[&str]) -> Result<Vec<Command>> {
+        let mut command = self.xtask(arguments);
+        for program in self.built("build")?.into_iter().filter(|program| program.package == "libiotda") {
+            command.env(format!("TEST_PROGRAM_{}", program.name), program.path);
+        }
+        Ok(vec![command])
+    }
+
     fn package(&self, options: &[&str]) -> Command {
         let mut package = self.xtask(&["package"]);
         package.args(options);
@@ -192,24 +200,10 @@ impl<'a> Test<'a> {
         command.env("IOTDA_PLATFORM", self.project.target().join("debug/iotda-platform"));
     }
 
-    /// The tests of the library's crates. Not those of the package, which are about the one that is shipped: without
-    /// naming the others, they would be built once more too.
-    fn without_features(&self) -> Result<Vec<String>> {
-        let mut options = ["--no-default-features", "--lib", "--bins"].map(String::from).to_vec();
-        for package in OF_THE_LIBRARY {
-            for name in stems(&self.project.path(&format!("crates/{package}/tests")))? {
-                options.extend(["--test".to_owned(), name]);
-            }
-        }
-        Ok(options)
-    }
-
     /// Builds test programs, and has cargo say where they are, in a file of this name.
-    fn build(&self, options: &[String], name: &str) -> Command {
+    fn build(&self, options: &[&str], name: &str) -> Command {
         let mut cargo = self.project.cargo("test");
-        cargo
-            .args(["--locked", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"])
-            .args(options);
+        cargo.args(["--locked", "--no-run", "--message-format", "json-render-diagnostics"]).args(options);
         let mut shell = Command::new("sh");
         shell.args(["-c", "\"$@\" >\"$0\""]).arg(self.programs_file(name)).arg(cargo.get_program());
         shell.args(cargo.get_args()).current_dir(self.project.root());
@@ -220,12 +214,17 @@ impl<'a> Test<'a> {
         self.logs.join(format!("{name}.json"))
     }
 
-    /// The commands that run the chosen test programs that a build has made.
-    fn programs(&self, build: &str, choose: impl Fn(&Program) -> bool) -> Result<Vec<Command>> {
+    /// The test programs that a build has made.
+    fn built(&self, build: &str) -> Result<Vec<Program>> {
         let file = self.programs_file(build);
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let programs: Vec<Program> = text.lines().filter_map(Program::of).filter(choose).collect();
-        ensure!(!programs.is_empty(), "cargo has built no such test: see {}", file.display());
+        Ok(text.lines().filter_map(Program::of).collect())
+    }
+
+    /// The commands that run those of them that are chosen.
+    fn programs(&self, build: &str, choose: impl Fn(&Program) -> bool) -> Result<Vec<Command>> {
+        let programs: Vec<Program> = self.built(build)?.into_iter().filter(choose).collect();
+        ensure!(!programs.is_empty(), "cargo has built no such test: see {}", self.programs_file(build).display());
         let run = |program: Program| {
             let mut command = Command::new(program.path);
             // As cargo does.
@@ -271,21 +270,15 @@ impl Program {
 /// The tests of crates/libiotda, each a step. The longest first.
 fn package_tests(project: &Project) -> Result<Vec<String>> {
     const LONGEST: [&str; 5] = ["conan", "cpp", "go", "consumers", "variants"];
-    let mut names = stems(&project.path("crates/libiotda/tests"))?;
-    let place = |name: &String| LONGEST.iter().position(|long| long == name).unwrap_or(LONGEST.len());
-    names.sort_by(|a, b| (place(a), a).cmp(&(place(b), b)));
-    Ok(names)
-}
-
-/// The integration tests in a directory: files, and directories with a main.rs. None, where there is no directory.
-fn stems(dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(dir).into_iter().flatten() {
+    for entry in fs::read_dir(project.path("crates/libiotda/tests"))? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").exists() {
+        if path.extension().is_some_and(|extension| extension == "rs") {
             names.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
         }
     }
+    let place = |name: &String| LONGEST.iter().position(|long| long == name).unwrap_or(LONGEST.len());
+    names.sort_by(|a, b| (place(a), a).cmp(&(place(b), b)));
     Ok(names)
 }
 

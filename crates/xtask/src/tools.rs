@@ -102,7 +102,7 @@ impl Tool {
             Some(("pkg-config", name)) => {
                 find("pkg-config") && process::succeeds(Command::new("pkg-config").args(["--exists", name]))
             }
-            // rustup puts stand-ins in the path for what is not installed: only running them tells.
+            // rustup puts stand-ins in the path for what is not installed: only running them shows it.
             Some(("cargo", name)) => process::succeeds(project.cargo(name).arg("--version")),
             Some((_, file)) => process::output(Command::new("rustc").args(["--print", "sysroot"]))
                 .is_ok_and(|sysroot| Path::new(sysroot.trim()).join(file).exists()),
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn tools_are_found() {
         let project = Project::find().unwrap();
-        let there = [Tool("no-such-program|sh", ""), Tool("/etc/passwd", ""), Tool("cargo:build", "")];
+        let there = [Tool("no-such-program|sh", ""), Tool("/etc/passwd", ""), Tool("cargo:fmt", "")];
         assert_eq!(missing(&project, &there), []);
         let missing_ones =
             [Tool("no-such-program", ""), Tool("/no/such", ""), Tool("rust:no/such", ""), Tool("cargo:no", "")];
