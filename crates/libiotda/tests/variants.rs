@@ -20,7 +20,12 @@ fn shipped() -> Result<()> {
 
 #[test]
 fn without_public_roots() -> Result<()> {
-    reports(&Package::with(&[DEBUG, "-DIOTDA_PUBLIC_ROOTS=OFF"])?, &["tls13"])
+    reports(&Package::with(&[DEBUG, "-DIOTDA_ROOTS=platform"])?, &["roots", "tls13"])
+}
+
+#[test]
+fn without_roots() -> Result<()> {
+    reports(&Package::with(&[DEBUG, "-DIOTDA_ROOTS=none"])?, &["tls13"])
 }
 
 #[test]
@@ -30,7 +35,7 @@ fn without_tls13() -> Result<()> {
 
 #[test]
 fn without_both() -> Result<()> {
-    reports(&Package::with(&[DEBUG, "-DIOTDA_PUBLIC_ROOTS=OFF", "-DIOTDA_TLS13=OFF"])?, &[])
+    reports(&Package::with(&[DEBUG, "-DIOTDA_ROOTS=none", "-DIOTDA_TLS13=OFF"])?, &[])
 }
 
 /// A program reports with the package, which has these features.

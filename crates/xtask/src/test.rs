@@ -99,7 +99,8 @@ impl<'a> Test<'a> {
             self.step("without-features", &["features"], || {
                 self.programs("features", |program| program.package.starts_with("iotda"))
             }),
-            self.step("doc", &[], || Ok(vec![self.documentation(), self.documentation_tests()])).after(&["features"]),
+            self.step("ureq", &[], || Ok(vec![self.by_ureq()])).after(&["features"]),
+            self.step("doc", &[], || Ok(vec![self.documentation(), self.documentation_tests()])).after(&["ureq"]),
             self.step("own-std", &[], || self.own_std()).after(&["shipped"]),
         ];
         for name in package_tests(self.project)? {
@@ -150,6 +151,13 @@ impl<'a> Test<'a> {
         let mut clippy = self.project.cargo("clippy");
         clippy.args(["--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]);
         clippy
+    }
+
+    /// The tests of the core that send by an agent of ureq's.
+    fn by_ureq(&self) -> Command {
+        let mut test = self.project.cargo("test");
+        test.args(["--locked", "--workspace", "--features", "iotda/ureq", "--test", "over_the_wire", "by_ureq"]);
+        test
     }
 
     fn documentation(&self) -> Command {
