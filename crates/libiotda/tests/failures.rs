@@ -42,7 +42,7 @@ fn a_wrong_secret() -> Result<()> {
 #[test]
 fn another_authority() -> Result<()> {
     let (stand, other) = (Stand::start()?, Stand::start()?);
-    let mut program = outcome(&stand, &["IOTDA_E_TLS", "authority", "CA certificate"])?;
+    let mut program = outcome(&stand, &["IOTDA_E_TLS", "authority", "ca_file"])?;
     process::output_in_time(program.env("IOTDA_CA_FILE", &other.ca_file))?;
     requests_are(&stand, 0)
 }
