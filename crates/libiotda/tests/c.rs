@@ -46,10 +46,13 @@ macro_rules! programs_without_valgrind {
 
 programs! {
     arguments: nothing;
+    arrival: nothing;
     at_exit: at_exit;
+    batch: batch;
     cancelled_thread: nothing;
     descriptors: anything;
     field: field;
+    interrupt: nothing;
     properties: nothing;
     reports: reports;
     settings: nothing;
@@ -146,10 +149,18 @@ fn reports(_: &Stand, requests: &[RequestRecord]) -> Result<()> {
     Ok(())
 }
 
+/// The children that are right, in two batches.
+fn batch(_: &Stand, requests: &[RequestRecord]) -> Result<()> {
+    let batches = of_call(requests, GATEWAY, BATCH);
+    let arrived: Vec<Vec<String>> = batches.into_iter().map(children).collect::<Result<_>>()?;
+    ensure!(arrived == [vec!["a", "b", "c"], vec!["d", "e"]], "other children than the good ones: {arrived:?}");
+    Ok(())
+}
+
 fn threads(stand: &Stand, _: &[RequestRecord]) -> Result<()> {
     let counters = stand.platform.counters();
-    ensure!(counters.messages == 80, "{} messages instead of 80", counters.messages);
-    ensure!(counters.authentications == 1, "{} authentications for one device", counters.authentications);
+    ensure!(counters.messages == 160, "{} messages instead of 160", counters.messages);
+    ensure!(counters.authentications == 2, "{} authentications for two clients", counters.authentications);
     Ok(())
 }
 

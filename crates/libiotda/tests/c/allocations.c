@@ -204,7 +204,8 @@ static iotda_status_t batch(iotda_client_t *client, iotda_call_t *call) {
 }
 
 static iotda_status_t batch_json(iotda_client_t *client, iotda_call_t *call) {
-    return iotda_gateway_batch_json(client, devices_json, strlen(devices_json), NULL, 0, NULL, call);
+    return iotda_gateway_batch_json(client, devices_json, strlen(devices_json), NULL, 0, NULL,
+                                    call);
 }
 
 /* After what failed, the same client reports. */

@@ -36,9 +36,11 @@ static void *all_calls(void *unused) {
     CHECK_STATUS(IOTDA_OK, iotda_gateway_batch(client, children, 2, child_status, &call));
     static const char json[] = "{\"devices\":[{\"device_id\":\"c\",\"services\":"
                                "[{\"service_id\":\"s\",\"properties\":{}}]}]}";
-    CHECK_STATUS(IOTDA_OK, iotda_gateway_batch_json(client, json, sizeof json - 1, NULL, 0, NULL, &call));
-    CHECK_STATUS(IOTDA_OK, iotda_open_device(client, "second", setting("IOTDA_DEVICE_SECRET"),
-                                             strlen(setting("IOTDA_DEVICE_SECRET")), &device, &call));
+    CHECK_STATUS(IOTDA_OK,
+                 iotda_gateway_batch_json(client, json, sizeof json - 1, NULL, 0, NULL, &call));
+    CHECK_STATUS(IOTDA_OK,
+                 iotda_open_device(client, "second", setting("IOTDA_DEVICE_SECRET"),
+                                   strlen(setting("IOTDA_DEVICE_SECRET")), &device, &call));
     CHECK_STATUS(IOTDA_OK, iotda_report_message(device, "x", 1, &call));
     CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_report_message(device, NULL, 1, &call));
     iotda_close(device);

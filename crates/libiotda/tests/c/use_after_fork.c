@@ -17,7 +17,8 @@ static void in_the_child(iotda_client_t *client) {
     CHECK_STATUS(IOTDA_E_FORKED, iotda_report_props(client, &service, 1, &call));
     CHECK_STATUS(IOTDA_E_FORKED, iotda_report_props_json(client, json, strlen(json), &call));
     CHECK_STATUS(IOTDA_E_FORKED, iotda_gateway_batch(client, &child, 1, NULL, &call));
-    CHECK_STATUS(IOTDA_E_FORKED, iotda_gateway_batch_json(client, batch, strlen(batch), NULL, 0, NULL, &call));
+    CHECK_STATUS(IOTDA_E_FORKED,
+                 iotda_gateway_batch_json(client, batch, strlen(batch), NULL, 0, NULL, &call));
     iotda_client_t *device = NULL;
     CHECK_STATUS(IOTDA_E_FORKED, iotda_open_device(client, "other", "secret", 6, &device, &call));
     CHECK(device == NULL);
