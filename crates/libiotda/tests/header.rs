@@ -27,7 +27,7 @@ fn is_up_to_date() -> Result<()> {
 #[test]
 fn each_compiles_alone() -> Result<()> {
     let dir = scratch()?;
-    const C: &str = "#include \"iotda.h\"\niotda_call_t call = IOTDA_CALL_INIT;\n";
+    const C: &str = "#include \"iotda.h\"\nvoid f(void) { iotda_call_t call = IOTDA_CALL_INIT; (void)call; }\n";
     const CPP: &str = "#include \"iotda.hpp\"\niotda::Client client;\n";
     for (compiler, language, standard, text) in [
         ("cc", "c", "c99", C),
