@@ -1,10 +1,18 @@
-/* The calls of iotda.hpp's CallOptions, on a client. */
+/* The calls that iotda.hpp shows at CallOptions and at Service, on a client. */
 #include <iotda.hpp>
 
 #include <chrono>
 #include <cstdio>
+#include <string>
 
 using namespace std::chrono_literals;
+
+/* A JSON library's. */
+struct Json {
+    std::string dump() const {
+        return "{\"Height\":124}";
+    }
+};
 
 int main() {
     iotda::Config config;
@@ -18,6 +26,8 @@ int main() {
     }
     iotda::Client &client = *made;
     iotda::Cancel cancel;
+    const Json json;
+    const auto measured = std::chrono::system_clock::now();
     const auto deadline = std::chrono::steady_clock::now() + 20s;
     // clang-format off
     client.report_message("hello");                                  // the client's timeout
@@ -25,5 +35,7 @@ int main() {
     client.report_message("hello", deadline);                        // a time of std::chrono::steady_clock
     client.report_message("hello", iotda::CallOptions(500ms).cancelled_by(cancel));
     // clang-format on
+    client.report_props({"weather", iotda::Props().add("Height", 124)});
+    client.report_props({"weather", json.dump(), measured});
     return 0;
 }
