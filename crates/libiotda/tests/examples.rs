@@ -224,6 +224,7 @@ fn wakes_and_sleeps(dir: &Path, program: &Path) -> Result<()> {
         command.arg(&token);
         if saved.is_some() {
             // The library warns of it, which the program prints.
+            stand.platform.clear_records();
             stand.configure(&mut command);
             process::output_in_time(&mut command)?;
         } else {
