@@ -25,7 +25,7 @@ pub(crate) mod retry;
 pub(crate) mod saved_token;
 pub(crate) mod session;
 pub(crate) mod token;
-mod verdict;
+pub(crate) mod verdict;
 
 pub use batch::BatchReport;
 pub use call::{CallOptions, Delivery};

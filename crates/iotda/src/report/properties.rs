@@ -170,7 +170,7 @@ impl Properties {
     }
 }
 
-/// More than the longest number that [`write`] makes.
+/// More than the longest number that [`mod@write`] makes.
 const NUMBER_MAX: usize = 32;
 
 fn check_finite(name: &str, value: f64) -> Result<()> {
