@@ -48,6 +48,10 @@ Usage: cargo xtask COMMAND
   abi [--write]
         Compare the binary interface with the one that is kept in crates/iotda-capi/abi; with --write,
         keep it as it is now. What breaks programs is refused unless IOTDA_ABI_VERSION has moved.
+  mutants [CRATE ...]
+        Change the code of iotda, iotda-http and iotda-capi (or of the crates named) in one place after the
+        other, and see whether a test of that crate notices. It takes hours; what no test noticed is listed at
+        the end, and below target/mutants. Needs cargo-mutants.
   help
         Show this text.
 
@@ -96,6 +100,7 @@ const COMMANDS: &[Command] = &[
         package::dist(project)?;
         done(in_root(project, "debian.sh", &[]))
     }),
+    ("mutants", &[], true, |project, arguments| done(mutants(project, &arguments.names))),
     ("header", &["check"], false, |project, arguments| {
         done(kept(project, "header", "is_up_to_date", !arguments.has("check")))
     }),
@@ -162,6 +167,23 @@ fn package(project: &Project, arguments: &Arguments) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Runs the campaign of cargo-mutants. Each crate is held to its own tests alone: those of the others take longer than
+/// they find more.
+fn mutants(project: &Project, crates: &[String]) -> Result<()> {
+    if !process::succeeds(project.cargo("mutants").arg("--version")) {
+        bail!("install cargo-mutants first: cargo install --locked cargo-mutants");
+    }
+    let ours = ["iotda", "iotda-http", "iotda-capi"].map(String::from);
+    std::fs::create_dir_all(project.target().join("mutants"))?;
+    for name in if crates.is_empty() { &ours[..] } else { crates } {
+        let mut command = project.cargo("mutants");
+        // Twice the time of the tests as they are, at least: a mutant may wait for a deadline.
+        command.args(["--package", name, "--minimum-test-timeout", "120", "--output"]);
+        process::run(command.arg(project.target().join("mutants").join(name)))?;
+    }
+    Ok(())
 }
 
 fn bench(project: &Project, arguments: &Arguments) -> Result<()> {
