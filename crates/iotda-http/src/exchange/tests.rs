@@ -170,7 +170,7 @@ fn connections_that_are_no_younger_than_a_dead_one_go_with_it() {
         let error = https.post(&POST, &impatient()).map(drop).unwrap_err();
         assert_eq!(error.kind, if silent { Kind::Timeout } else { Kind::Connect });
         assert!(error.kept && error.sent, "{error:?}");
-        https.post(&POST, &impatient()).unwrap();
+        https.post(&POST, &Bounds::default()).unwrap();
         assert_eq!(network.opened(), 9, "none of the seven was tried");
     }
 }
@@ -186,7 +186,7 @@ fn connections_that_are_younger_than_a_dead_one_stay() {
     }
     network.dead.lock().unwrap().insert(0);
     https.post(&POST, &impatient()).map(drop).unwrap_err();
-    https.post(&POST, &impatient()).unwrap();
+    https.post(&POST, &Bounds::default()).unwrap();
     assert_eq!((network.opened(), network.served().last()), (3, Some(&1)));
 }
 
