@@ -6,14 +6,21 @@ use crate::{package, process, tools};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 const GATEWAY: &str = "demo_gateway";
 const SECRET: &str = "demo-secret";
 
-pub(crate) fn run(project: &Project) -> Result<()> {
+/// Between two reports of this machine while the demo stays.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// `stays`: go on reporting until there is a line of input, or its end; so it does where a terminal is attached.
+pub(crate) fn run(project: &Project, stays: bool) -> Result<()> {
     tools::ensure(project, tools::FOR_PACKAGE)?;
     let dir = project.empty_dir("demo")?;
 
@@ -34,17 +41,42 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     let record = dir.join("record.jsonl");
     let platform = Platform::start(project, &dir.join("ca.pem"), &record)?;
     println!("Running host_monitor, which reports to {} ...", platform.endpoint);
-    let mut monitor = Command::new(build.join("host_monitor"));
-    monitor.env("IOTDA_ENDPOINT", &platform.endpoint).env("IOTDA_CA_FILE", dir.join("ca.pem"));
-    print!("  {}", process::output(monitor.env("IOTDA_DEVICE_ID", GATEWAY).env("IOTDA_DEVICE_SECRET", SECRET))?);
-    platform.stop()?;
-    show(&fs::read_to_string(&record).with_context(|| format!("cannot read {}", record.display()))?)
+    let monitor = || {
+        let mut monitor = Command::new(build.join("host_monitor"));
+        monitor.env("IOTDA_ENDPOINT", &platform.endpoint).env("IOTDA_CA_FILE", dir.join("ca.pem"));
+        process::output(monitor.env("IOTDA_DEVICE_ID", GATEWAY).env("IOTDA_DEVICE_SECRET", SECRET))
+    };
+    print!("  {}", monitor()?);
+    let received = fs::read_to_string(&record).with_context(|| format!("cannot read {}", record.display()))?;
+    show(&received)?;
+    println!("The platform's page: {}", platform.page);
+    if stays || io::stdin().is_terminal() && io::stdout().is_terminal() {
+        println!("This machine reports every {} s; press Enter to end.", PAUSE.as_secs());
+        stay(monitor)?;
+    } else {
+        println!("It ends with this command; with --stay it goes on, and this machine's metrics move there.");
+    }
+    platform.stop()
+}
+
+fn stay(mut report: impl FnMut() -> Result<String>) -> Result<()> {
+    let (ended, end) = channel::<()>();
+    thread::spawn(move || {
+        let _ = io::stdin().read_line(&mut String::new());
+        drop(ended);
+    });
+    while end.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+        report()?;
+    }
+    Ok(())
 }
 
 /// The platform's process. It ends with its standard input, so also when this program is killed.
 struct Platform {
     child: Child,
     endpoint: String,
+    /// The address of its web page.
+    page: String,
 }
 
 impl Platform {
@@ -54,14 +86,17 @@ impl Platform {
         command.arg("--record").arg(record).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {}", process::line(&command)))?;
         let stdout = child.stdout.take().context("the output is not piped")?;
-        let mut endpoint = String::new();
+        let (mut endpoint, mut page) = (String::new(), String::new());
         for line in BufReader::new(stdout).lines() {
             let line = line?;
             if let Some(value) = line.strip_prefix("IOTDA_ENDPOINT=") {
                 endpoint = value.trim_matches('\'').to_owned();
             }
+            if let Some(value) = line.strip_prefix("IOTDA_INSPECT=") {
+                page = value.trim_matches('\'').to_owned();
+            }
             if line == "ready" {
-                return Ok(Self { child, endpoint });
+                return Ok(Self { child, endpoint, page });
             }
         }
         bail!("the stand-in platform ended before it was ready: {}", process::line(&command))

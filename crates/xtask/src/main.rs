@@ -22,9 +22,10 @@ The developer commands of libiotda
 
 Usage: cargo xtask COMMAND
 
-  demo
+  demo [--stay]
         Build and install the package below target/, build examples/c with it, run it against the
-        stand-in platform, and show what the platform received.
+        stand-in platform, and show what the platform received. On a terminal, or with --stay, it goes on
+        reporting until Enter is pressed, and the platform's page shows the metrics move.
   test [STEP ...] [--list]
         Check everything that must hold before a change is merged. `.ci/run` calls this. With names, only
         those steps and what they need; --list names all. Logs are in target/test/logs.
@@ -49,9 +50,8 @@ Usage: cargo xtask COMMAND
         Compare the binary interface with the one that is kept in crates/iotda-capi/abi; with --write,
         keep it as it is now. What breaks programs is refused unless IOTDA_ABI_VERSION has moved.
   mutants [CRATE ...]
-        Change the code of iotda, iotda-http and iotda-capi (or of the crates named) in one place after the
-        other, and see whether a test of that crate notices. It takes hours; what no test noticed is listed at
-        the end, and below target/mutants. Needs cargo-mutants.
+        Change iotda, iotda-http and iotda-capi (or the crates named) in one place after the other, and list
+        what no test of that crate notices, in target/mutants. Takes hours; needs cargo-mutants.
   help
         Show this text.
 
@@ -81,7 +81,7 @@ impl Arguments {
 type Command = (&'static str, &'static [&'static str], bool, fn(&Project, &Arguments) -> Result<ExitCode>);
 
 const COMMANDS: &[Command] = &[
-    ("demo", &[], false, |project, _| done(demo::run(project))),
+    ("demo", &["stay"], false, |project, arguments| done(demo::run(project, arguments.has("stay")))),
     ("test", &["list"], true, |project, arguments| {
         if arguments.has("list") { done(test::list(project)) } else { test::run(project, &arguments.names) }
     }),
@@ -176,12 +176,12 @@ fn mutants(project: &Project, crates: &[String]) -> Result<()> {
         bail!("install cargo-mutants first: cargo install --locked cargo-mutants");
     }
     let ours = ["iotda", "iotda-http", "iotda-capi"].map(String::from);
-    std::fs::create_dir_all(project.target().join("mutants"))?;
+    let target = project.target().join("mutants");
+    std::fs::create_dir_all(&target)?;
     for name in if crates.is_empty() { &ours[..] } else { crates } {
-        let mut command = project.cargo("mutants");
-        // Twice the time of the tests as they are, at least: a mutant may wait for a deadline.
-        command.args(["--package", name, "--minimum-test-timeout", "120", "--output"]);
-        process::run(command.arg(project.target().join("mutants").join(name)))?;
+        // A mutant may wait for a deadline.
+        let options = ["--package", name, "--minimum-test-timeout", "120", "--output"];
+        process::run(project.cargo("mutants").args(options).arg(target.join(name)))?;
     }
     Ok(())
 }

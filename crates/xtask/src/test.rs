@@ -205,6 +205,7 @@ impl<'a> Test<'a> {
     fn about(&self, command: &mut Command) {
         command.env("CARGO", Project::cargo_program()).env("RUST_LIB_BACKTRACE", "0");
         command.env("IOTDA_XTASK", &self.xtask).env("IOTDA_TEST_RUN", &self.run);
+        command.env("IOTDA_BROWSER_REQUIRED", "1"); // `tools` has seen to it.
         command.env("IOTDA_PLATFORM", self.project.target().join("debug/iotda-platform"));
     }
 

@@ -69,7 +69,8 @@ pub(crate) const FOR_BUILD_STD: &[Tool] = &[RUST_SOURCE];
 pub(crate) const FOR_TEST: &[Tool] = &[
     BINUTILS, CMAKE, NINJA, Tool("make", "make"), Tool("c++|g++", "g++"), PKG_CONFIG, Tool("clang-format", "clang-format"),
     VALGRIND, STRACE, ABIGAIL, DPKG, FILE, FLOCK, Tool("python3", "python3-venv"), OPENSSL, GO,
-    Tool("cargo:fmt", "rustfmt"), Tool("cargo:clippy", "rust-clippy"),
+    Tool("cargo:fmt", "rustfmt"), Tool("cargo:clippy", "rust-clippy"), Tool("openssl", "openssl"), Tool("curl", "curl"),
+    Tool("chromium", "chromium"), Tool("chromedriver", "chromium-driver"),
 ];
 pub(crate) const FOR_BUDGETS: &[Tool] =
     &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER, PKG_CONFIG, VALGRIND, STRACE, FLOCK];
