@@ -53,7 +53,6 @@ Usage: cargo xtask COMMAND
         Change iotda, iotda-http and iotda-capi (or the crates named) in one place after the other, and list
         what no test of that crate notices, in target/mutants. Takes hours; needs cargo-mutants.
   help
-        Show this text.
 
 What a command lacks (CMake, a C++ compiler, ...) it installs where it may: as root on a machine with apt-get.
 Elsewhere it says what to install. Nothing is written outside target/.
