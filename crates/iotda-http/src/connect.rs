@@ -185,9 +185,10 @@ impl Connector {
         config: &Arc<ClientConfig>,
         socket: &mut Bounded<'_>,
         records: &mut Records,
-    ) -> Result<ClientConnection> {
-        let mut tls = ClientConnection::new(Arc::clone(config), self.server_name.clone())
-            .map_err(|error| explain(&error, &self.peer, false))?;
+    ) -> Result<Box<ClientConnection>> {
+        // In a box from the beginning: moved about by value it would take a kilobyte of stack for each step.
+        let tls = ClientConnection::new(Arc::clone(config), self.server_name.clone());
+        let mut tls = Box::new(tls.map_err(|error| explain(&error, &self.peer, false))?);
         // Requests are gathered and measured before they come here; a limit would only cut them.
         tls.set_buffer_limit(None);
         while tls.is_handshaking() {

@@ -64,6 +64,8 @@ impl Proxy {
     }
 
     /// Lets the proxy pass this connection on to `authority`, which names a port.
+    // Its buffers are not to lie beneath a handshake: a call must fit on a small stack.
+    #[inline(never)]
     pub(crate) fn tunnel(&self, socket: &mut Bounded<'_>, authority: &str) -> Result<()> {
         let broken = |error: &io::Error| io_error(error, &self.name());
         let mut request = Zeroizing::new(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n"));

@@ -166,6 +166,8 @@ impl Fields {
 }
 
 /// Reads a head, if `input` holds the whole of it, and returns how long it is. `Err` says why it is none.
+// Its 4 kB of fields are not to lie beneath a handshake: a call must fit on a small stack.
+#[inline(never)]
 pub(crate) fn parse(input: &[u8], dates: &mut Dates) -> Result<Option<(usize, Head)>, &'static str> {
     let mut headers = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut response = httparse::Response::new(&mut []);

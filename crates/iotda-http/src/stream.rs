@@ -32,7 +32,7 @@ const HEAD_MAX: usize = 64 * 1024;
 /// An open connection with its buffer.
 pub(crate) struct Stream {
     /// `None` where a custom transport does it.
-    tls: Option<ClientConnection>,
+    tls: Option<Box<ClientConnection>>,
     socket: Socket,
     /// `host[:port]`, for messages.
     peer: Arc<str>,
@@ -64,7 +64,7 @@ struct Request {
 impl Stream {
     /// Takes over a connection whose handshake is done.
     pub(crate) fn new(
-        tls: Option<(ClientConnection, Records)>,
+        tls: Option<(Box<ClientConnection>, Records)>,
         socket: Socket,
         peer: Arc<str>,
         address: Option<SocketAddr>,
