@@ -97,8 +97,12 @@ fn wiped_page() -> Option<Mark> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use std::sync::Mutex;
+
+    /// Held by tests that fork, and by those that look at what a forked child of another would keep open.
+    pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
     /// What `mark` says in a child; the child only reads the mark and leaves.
     fn forked_in_child(mark: &ForkMark) -> bool {
@@ -117,6 +121,7 @@ mod tests {
 
     #[test]
     fn a_child_sees_the_fork_and_the_parent_does_not() {
+        let _no_locks = ONE_AT_A_TIME.lock();
         for mark in [ForkMark::new(), ForkMark { mark: Mark::ProcessId(std::process::id()) }] {
             assert!(!mark.is_forked());
             assert!(forked_in_child(&mark), "{mark:?}");

@@ -5,6 +5,8 @@
 //! - [`signal`]: a thread that no signal of the program reaches.
 //! - [`cancellation`]: a thread that `pthread_cancel` does not end in the midst of the library.
 //! - [`descriptor`]: descriptors that are none of the standard streams'.
+//! - [`file`]: a lock on a directory, and what a file system does with zeros.
+//! - [`boot`]: the time since the machine started, and which start it was.
 //! - [`fork`]: a mark that tells, without a system call, that this process is a child made by `fork`.
 //!
 //! This crate and the C boundary are the only ones with `unsafe`; what the calls are used for is the
@@ -12,8 +14,10 @@
 
 #![cfg(unix)]
 
+pub mod boot;
 pub mod cancellation;
 pub mod descriptor;
+pub mod file;
 pub mod fork;
 pub mod signal;
 pub mod socket;
