@@ -33,6 +33,10 @@ mod config;
 mod delivery;
 mod error;
 mod monitor;
+// Not reachable until delivery is connected to it.
+#[cfg(test)]
+#[allow(dead_code)]
+mod outbox;
 mod report;
 
 pub use client::Client;

@@ -1,0 +1,392 @@
+//! Puts the memory ([`super::book`]) and the files ([`super::log`]) together, for many threads: one of them writes
+//! at a time, without a lock, and those that wait for the same sync share it.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use super::book::{Book, Entry, LOST, Room, Source};
+use super::clock::Now;
+use super::frame::{HEADER, Header, LaneKey, Stamp, kind};
+use super::lanes::Slot;
+use super::log::{Frames, Log, Outcome, read_entry};
+use super::repair::{Recovered, Unusable, recover};
+use super::segment;
+use super::space::{Pressure, Reclaim, Sizes};
+use super::storage::Storage;
+
+/// How an outbox keeps what is put.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keeping {
+    pub(crate) sizes: Sizes,
+    /// A put returns when its entries are on the device.
+    pub(crate) sync_at_put: bool,
+    pub(crate) pad: bool,
+}
+
+/// Why the files could not be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) kind: io::ErrorKind,
+    /// The outbox's own bound, and no fault of the files.
+    pub(crate) bound: bool,
+    pub(crate) text: String,
+}
+
+impl Failure {
+    fn new(error: &io::Error) -> Self {
+        let bound = error.kind() == io::ErrorKind::QuotaExceeded && error.raw_os_error().is_none();
+        Failure { kind: error.kind(), bound, text: error.to_string() }
+    }
+}
+
+/// Why a put failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotPut {
+    TooLarge,
+    /// There is no space, and none to be had without dropping entries.
+    Full,
+    Storage(Failure),
+    Timeout,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) damaged: u64,
+    pub(crate) syncs: u64,
+    pub(crate) bytes_written: u64,
+}
+
+pub(crate) struct State {
+    pub(crate) book: Book,
+    /// Whoever writes takes it out.
+    log: Option<Log>,
+    /// Set when the present buffer is on the device, or was not written.
+    ticket: Ticket,
+    /// The last write failed, and no other has succeeded.
+    pub(crate) failure: Option<Failure>,
+    pub(crate) counts: Counts,
+}
+
+type Ticket = Arc<OnceLock<Result<(), Failure>>>;
+
+/// One outbox's memory and files.
+pub(crate) struct Engine {
+    storage: Arc<dyn Storage>,
+    keeping: Keeping,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Engine {
+    /// Reads the files. That the first segment cannot be begun is no error: puts will say so.
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        keeping: Keeping,
+        boot: Option<[u8; 16]>,
+    ) -> Result<(Self, u32), Unusable> {
+        let mut found: Recovered = recover(&*storage)?;
+        let number = found.boots.enter(boot);
+        let next_place = found.segments.iter().map(|segment| segment.place + 1).max().unwrap_or(0);
+        let counts = Counts { damaged: found.damaged, ..Counts::default() };
+        let log = Log::new(Arc::clone(&storage), keeping.sizes.segment, keeping.pad, next_place);
+        let book = Book::new(found, keeping.sizes, keeping.sync_at_put);
+        let state = State { book, log: Some(log), ticket: Ticket::default(), failure: None, counts };
+        let engine = Engine { storage, keeping, state: Mutex::new(state), changed: Condvar::new() };
+        if engine.commit(true, None).is_ok() {
+            while engine.reclaim(Pressure::None).unwrap_or(false) {}
+        }
+        Ok((engine, number))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts entries, all or none; returns the first one's number.
+    pub(crate) fn put(&self, entries: &[Entry<'_>], stamp: Stamp, deadline: Option<Instant>) -> Result<u64, NotPut> {
+        let lengths = || entries.iter().map(|entry| entry.payload.len());
+        if lengths().any(|length| super::frame::frame_bytes(length) as u64 > self.keeping.sizes.entry) {
+            return Err(NotPut::TooLarge);
+        }
+        let mut state = self.lock();
+        // Each segment is copied once at most for one put.
+        let mut tries = state.book.space.segments.len() + 2;
+        loop {
+            let room = if state.failure.is_some() { Room::AfterCommit } else { state.book.room(lengths()) };
+            match room {
+                Room::Fits => break,
+                Room::AfterCommit => {
+                    drop(state);
+                    self.commit(true, deadline)?;
+                    state = self.lock();
+                }
+                Room::NoSpace => {
+                    drop(state);
+                    if tries == 0 || !self.reclaim(Pressure::Put)? {
+                        return Err(NotPut::Full);
+                    }
+                    tries -= 1;
+                    state = self.lock();
+                }
+            }
+        }
+        let first = state.book.put(entries, stamp);
+        if !self.keeping.sync_at_put {
+            return Ok(first);
+        }
+        let ticket = Arc::clone(&state.ticket);
+        drop(state);
+        let result = self.wait_for(&ticket, deadline);
+        if result == Err(NotPut::Timeout) {
+            let mut state = self.lock();
+            // It may have been written in the meantime.
+            match ticket.get() {
+                Some(done) => return done.clone().map(|()| first).map_err(NotPut::from),
+                None => state.book.cancel(first..first + entries.len() as u64),
+            }
+        }
+        result.map(|()| first)
+    }
+
+    /// Writes what waits to be written; with `sync` until it is on the device. Gives space back where the write
+    /// needs it, or has taken what is kept free.
+    pub(crate) fn commit(&self, sync: bool, deadline: Option<Instant>) -> Result<(), NotPut> {
+        let mut result = self.commit_once(sync, deadline);
+        for _ in 0..3 {
+            let full = result == Err(NotPut::Full);
+            let state = self.lock();
+            let over = state.book.space.used() > state.book.space.sizes.log;
+            drop(state);
+            let pressure = if over { Pressure::Last } else { Pressure::Put };
+            if !(full || over) || !self.reclaim(pressure).unwrap_or(false) {
+                break;
+            }
+            if full {
+                result = self.commit_once(sync, deadline);
+            }
+        }
+        result
+    }
+
+    fn commit_once(&self, sync: bool, deadline: Option<Instant>) -> Result<(), NotPut> {
+        let Some((mut state, mut log)) = self.take_log(deadline) else { return Err(NotPut::Timeout) };
+        let Some(commit) = state.book.begin(sync, &log) else {
+            state.log = Some(log);
+            drop(state);
+            self.changed.notify_all();
+            return Ok(());
+        };
+        let ticket = if sync { std::mem::take(&mut state.ticket) } else { Ticket::default() };
+        drop(state);
+        let outcome = log.write(&commit);
+        let mut state = self.lock();
+        state.book.finish(&commit, &outcome, &log);
+        state.note(&outcome, sync);
+        let failure = outcome.error.as_ref().map(Failure::new);
+        let (number, overhead, room) = (state.book.next_number(), state.book.space.overhead, state.book.space.unused());
+        drop(state);
+        let result = failure.map_or(Ok(()), Err);
+        let _ = ticket.set(result.clone());
+        self.changed.notify_all();
+        let prepared = if result.is_ok() && sync { log.prepare(number, overhead, room) } else { Outcome::default() };
+        let mut state = self.lock();
+        state.book.note_segments(&prepared, &log);
+        state.counts.bytes_written += prepared.bytes;
+        state.log = Some(log);
+        drop(state);
+        self.changed.notify_all();
+        result.map_err(NotPut::from)
+    }
+
+    /// Gives space back; `false`: there is none to be had.
+    pub(crate) fn reclaim(&self, pressure: Pressure) -> Result<bool, NotPut> {
+        let Some((state, mut log)) = self.take_log(None) else { return Ok(false) };
+        let result = self.reclaim_with(state, &mut log, pressure);
+        self.lock().log = Some(log);
+        self.changed.notify_all();
+        result
+    }
+
+    fn reclaim_with(&self, state: MutexGuard<'_, State>, log: &mut Log, pressure: Pressure) -> Result<bool, NotPut> {
+        let mut state = state;
+        let (places, copies) = match state.book.space.reclaim(pressure) {
+            Reclaim::Nothing => return Ok(false),
+            Reclaim::Remove(places) => (places, Frames::default()),
+            Reclaim::Copy(place) => {
+                let Some(file) = state.book.files.get(&place) else { return Ok(false) };
+                let (file, salt, bytes) = (Arc::clone(&file.file), file.salt, state.book.space.segments[&place].bytes);
+                drop(state);
+                let (bytes, unreadable) =
+                    segment::read(&*file, bytes).map_err(|error| NotPut::Storage(Failure::new(&error)))?;
+                state = self.lock();
+                if unreadable {
+                    // It may be readable at another time.
+                    if let Some(segment) = state.book.space.segments.get_mut(&place) {
+                        segment.kept = true;
+                    }
+                    state.counts.damaged += 1;
+                    return Ok(true);
+                }
+                (vec![place], state.copies(place, &bytes, salt))
+            }
+        };
+        let commit = state.book.begin_reclaim(copies, log);
+        drop(state);
+        let outcome = log.write(&commit);
+        let mut state = self.lock();
+        state.book.finish(&commit, &outcome, log);
+        state.note(&outcome, true);
+        // A segment in which nothing waits may go without a further record: the newest one began with one.
+        let nothing_copied = commit.entries.iter().all(|frames| frames.bytes.is_empty());
+        if let Some(error) = outcome.error.as_ref().filter(|_| !(outcome.refused && nothing_copied)) {
+            return Err(NotPut::Storage(Failure::new(error)));
+        }
+        drop(state);
+        log.sync_names().map_err(|error| NotPut::Storage(Failure::new(&error)))?;
+        for place in places {
+            let mut state = self.lock();
+            let Some(file) = state.book.forget_segment(place) else { continue };
+            state.counts.syncs += 1;
+            drop(state);
+            if self.storage.unlink(&file.name).is_err() {
+                // It still takes its space, and holds nothing that waits.
+                let mut state = self.lock();
+                let length = self.keeping.sizes.segment;
+                let used = super::space::Use { bytes: length, kept: true, ..Default::default() };
+                state.book.space.segments.insert(place, used);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads an entry; `None`: it is damaged.
+    pub(crate) fn read(&self, key: LaneKey, slot: &Slot) -> Option<(Header, Vec<u8>)> {
+        let mut slot = *slot;
+        // A copy may have moved it in between, once for each time that it is read.
+        for _ in 0..4 {
+            let source = self.lock().book.source(&slot);
+            let found = match source {
+                Source::Memory(frame) => {
+                    let header = Header::decode(frame.first_chunk()?);
+                    return Some((header, frame));
+                }
+                Source::Lost => None,
+                Source::File { file, salt, at, bytes } => {
+                    read_entry(&*file, salt, at, bytes, (key, slot.number)).ok().flatten()
+                }
+            };
+            if found.is_some() {
+                return found;
+            }
+            let mut state = self.lock();
+            let lane = state.book.lanes.find(key)?;
+            let now = *state.book.lanes.get_mut(lane).queue.find(slot.number)?;
+            if now == slot || now.place == LOST {
+                break;
+            }
+            slot = now;
+        }
+        self.lock().counts.damaged += 1;
+        None
+    }
+
+    /// Waits until something changes, or the deadline.
+    pub(crate) fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        deadline: Option<Instant>,
+    ) -> Option<MutexGuard<'a, State>> {
+        let Some(deadline) = deadline else {
+            return Some(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
+        };
+        let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        Some(self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// Wakes whoever waits.
+    pub(crate) fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Notes what the platform's clock says.
+    pub(crate) fn learn(&self, now: &Now) {
+        self.lock().book.boots.learn(now);
+    }
+
+    fn take_log(&self, deadline: Option<Instant>) -> Option<(MutexGuard<'_, State>, Log)> {
+        let mut state = self.lock();
+        loop {
+            if let Some(log) = state.log.take() {
+                return Some((state, log));
+            }
+            state = self.wait(state, deadline)?;
+        }
+    }
+
+    /// Waits for the sync that `ticket` is of, and does it if nobody else does.
+    fn wait_for(&self, ticket: &Ticket, deadline: Option<Instant>) -> Result<(), NotPut> {
+        loop {
+            let state = self.lock();
+            if let Some(result) = ticket.get() {
+                return result.clone().map_err(NotPut::from);
+            }
+            if state.log.is_some() {
+                drop(state);
+                // Its own result is the ticket's, unless somebody else was faster.
+                let _ = self.commit(true, deadline);
+                continue;
+            }
+            if self.wait(state, deadline).is_none() {
+                return Err(NotPut::Timeout);
+            }
+        }
+    }
+}
+
+impl State {
+    fn note(&mut self, outcome: &Outcome, sync: bool) {
+        self.counts.bytes_written += outcome.bytes;
+        self.counts.syncs += outcome.syncs;
+        match &outcome.error {
+            Some(_) if outcome.refused => {}
+            Some(error) => self.failure = Some(Failure::new(error)),
+            None if sync => self.failure = None,
+            None => {}
+        }
+    }
+
+    /// The frames of a segment that still wait in it.
+    fn copies(&mut self, place: u32, bytes: &[u8], salt: u32) -> Frames {
+        let mut frames = Frames::default();
+        for item in segment::items(bytes, salt) {
+            if let segment::Item::Frame { at, header, .. } = item {
+                if kind::is_entry(header.kind) && self.book.waits_at(header.lane, header.number, place) {
+                    frames.bytes.extend_from_slice(&bytes[at..at + header.frame_bytes()]);
+                }
+            }
+        }
+        frames
+    }
+}
+
+impl From<Failure> for NotPut {
+    fn from(failure: Failure) -> Self {
+        if failure.bound { NotPut::Full } else { NotPut::Storage(failure) }
+    }
+}
+
+impl From<Unusable> for Failure {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Io(error) => Failure::new(&error),
+            Unusable::Newer => Failure { kind: io::ErrorKind::Unsupported, bound: false, text: String::new() },
+        }
+    }
+}
+
+/// The payload of a frame that [`Engine::read`] gave.
+pub(crate) fn payload<'a>(header: &Header, frame: &'a [u8]) -> &'a [u8] {
+    frame.get(HEADER..HEADER + header.length as usize).unwrap_or_default()
+}

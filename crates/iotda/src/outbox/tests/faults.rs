@@ -1,0 +1,200 @@
+//! Calls of the file system that fail, each kind at each position: the answer to a put is true, nothing that was
+//! acknowledged is lost, and the outbox works again when the file system does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::book::Entry;
+use super::super::engine::{Engine, Keeping, NotPut, payload};
+use super::super::frame::{LaneKey, Stamp, kind};
+use super::super::space::{Pressure, Sizes};
+use super::simulated::{Failing, How, Random, Simulated};
+
+const LANE: LaneKey = LaneKey { sender: 1, reported: 1 };
+const SIZES: Sizes = Sizes { log: 40 * 1024, segment: 4096, dead: 1024, entry: 3000 };
+
+fn open(storage: &Simulated, sync_at_put: bool) -> Engine {
+    let keeping = Keeping { sizes: SIZES, sync_at_put, pad: false };
+    Engine::open(Arc::new(storage.clone()), keeping, Some([1; 16])).unwrap().0
+}
+
+fn put(engine: &Engine, payload: &[u8]) -> Result<u64, NotPut> {
+    engine.put(&[Entry { lane: LANE, kind: kind::MESSAGE, payload }], Stamp::default(), None)
+}
+
+fn settle_first(engine: &Engine, count: usize) -> Vec<u64> {
+    let mut state = engine.lock();
+    let Some(lane) = state.book.lanes.find(LANE) else { return Vec::new() };
+    let numbers: Vec<u64> = state.book.lanes.get(lane).queue.iter().take(count).map(|slot| slot.number).collect();
+    if let Some(last) = numbers.last() {
+        state.book.settle(lane, *last);
+    }
+    numbers
+}
+
+fn waiting(engine: &Engine) -> BTreeMap<u64, Vec<u8>> {
+    let slots: Vec<_> = {
+        let state = engine.lock();
+        let Some(lane) = state.book.lanes.find(LANE) else { return BTreeMap::new() };
+        state.book.lanes.get(lane).queue.iter().copied().collect()
+    };
+    let read = |slot| {
+        let (header, frame) = engine.read(LANE, slot).expect("nothing is damaged");
+        (slot.number, payload(&header, &frame).to_vec())
+    };
+    slots.iter().map(read).collect()
+}
+
+/// A life with a fault in it; returns how many calls it made.
+fn life(sync_at_put: bool, failing: Option<Failing>, seed: u64) -> usize {
+    let storage = Simulated::default();
+    storage.fail(failing);
+    let engine = open(&storage, sync_at_put);
+    let mut random = Random(seed);
+    let (mut acknowledged, mut failed) = (BTreeMap::new(), Vec::new());
+    let context = || format!("{failing:?}, at each put: {sync_at_put}");
+    for step in 0..120_u32 {
+        match random.below(8) {
+            0..=5 => {
+                let payload = [&step.to_le_bytes()[..], &vec![7; random.below(400)]].concat();
+                match put(&engine, &payload) {
+                    Ok(number) => drop(acknowledged.insert(number, payload)),
+                    Err(NotPut::Storage(_)) => failed.push(payload),
+                    Err(NotPut::Full) => {}
+                    Err(other) => panic!("{other:?}: {}", context()),
+                }
+            }
+            6 => {
+                for number in settle_first(&engine, 8) {
+                    assert!(acknowledged.remove(&number).is_some(), "only what was acknowledged: {}", context());
+                }
+                let _ = engine.commit(false, None);
+            }
+            _ => drop(engine.reclaim(Pressure::None)),
+        }
+        assert_eq!(waiting(&engine), acknowledged, "what is delivered is what was acknowledged: {}", context());
+    }
+    let calls = storage.calls();
+    storage.fail(None);
+    // The file system works again: so does the outbox, and a kill takes nothing.
+    let number = put(&engine, b"last").unwrap_or_else(|error| panic!("{error:?}: {}", context()));
+    acknowledged.insert(number, b"last".to_vec());
+    engine.commit(true, None).unwrap();
+    assert_eq!(engine.lock().failure, None);
+    let after = open(&Simulated::with(storage.files()), sync_at_put);
+    for (number, payload) in waiting(&after) {
+        // What was not acknowledged is there only if its put failed: it "may be delivered after a crash".
+        match acknowledged.remove(&number) {
+            Some(was) => assert_eq!(was, payload, "{}", context()),
+            None => assert!(failed.contains(&payload), "{}", context()),
+        }
+    }
+    assert!(acknowledged.is_empty(), "lost {:?}: {}", acknowledged.keys(), context());
+    assert!(storage.bytes() as u64 <= SIZES.log + SIZES.segment, "{}", context());
+    calls
+}
+
+/// ENOSPC, EIO, EROFS, EDQUOT.
+const ERRORS: [i32; 4] = [28, 5, 30, 122];
+
+#[test]
+fn each_call_fails_once_at_each_position_and_the_answer_to_the_put_is_true() {
+    for sync_at_put in [true, false] {
+        let calls = life(sync_at_put, None, 3);
+        assert!(calls > 40, "{calls}");
+        for at in 1..=calls {
+            let how = if at % 5 == 4 { How::Short } else { How::Error(ERRORS[at % 4]) };
+            life(sync_at_put, Some(Failing { at, times: 1, how }), 3);
+        }
+    }
+}
+
+#[test]
+fn calls_that_go_on_failing_end_in_errors_and_not_in_files() {
+    for sync_at_put in [true, false] {
+        for at in (1..200).step_by(7) {
+            for error in ERRORS {
+                life(sync_at_put, Some(Failing { at, times: 40, how: How::Error(error) }), 5);
+            }
+        }
+    }
+}
+
+#[test]
+fn until_a_failed_sync_has_succeeded_every_put_fails_and_the_entries_stay() {
+    let storage = Simulated::default();
+    let engine = open(&storage, false);
+    let first = put(&engine, b"first").unwrap();
+    storage.fail(Some(Failing { at: 0, times: usize::MAX, how: How::Error(5) }));
+    assert!(engine.commit(true, None).is_err());
+    for _ in 0..3 {
+        assert!(
+            matches!(put(&engine, b"second"), Err(NotPut::Storage(failure)) if failure.text.contains("os error 5"))
+        );
+    }
+    assert_eq!(waiting(&engine).keys().copied().collect::<Vec<_>>(), [first], "it is delivered meanwhile");
+    storage.fail(None);
+    let third = put(&engine, b"third").unwrap();
+    engine.commit(true, None).unwrap();
+    let after = open(&Simulated::with(storage.files()), false);
+    assert_eq!(waiting(&after).into_keys().collect::<Vec<_>>(), [first, third]);
+}
+
+#[test]
+fn a_disk_that_is_full_in_steps_loses_nothing_and_space_is_used_when_it_is_there() {
+    for sync_at_put in [true, false] {
+        let storage = Simulated::default();
+        storage.limit(Some(0));
+        let engine = open(&storage, sync_at_put);
+        let mut acknowledged = Vec::new();
+        for capacity in (0..60_000).step_by(2_500) {
+            storage.limit(Some(capacity));
+            loop {
+                match put(&engine, &[1; 300]) {
+                    Ok(number) => acknowledged.push(number),
+                    Err(NotPut::Storage(_) | NotPut::Full) => break,
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+        }
+        storage.limit(None);
+        assert!(acknowledged.len() > 60, "{}", acknowledged.len());
+        engine.commit(true, None).unwrap();
+        let after = open(&Simulated::with(storage.files()), sync_at_put);
+        let found = waiting(&after);
+        assert!(acknowledged.iter().all(|number| found.contains_key(number)));
+    }
+}
+
+#[test]
+fn an_unreadable_page_is_skipped_and_its_file_left_in_place() {
+    let storage = Simulated::default();
+    let engine = open(&storage, true);
+    let numbers: Vec<u64> = (0..60).map(|_| put(&engine, &[9; 250]).unwrap()).collect();
+    let files = storage.files();
+    let damaged = Simulated::with(files.clone());
+    let name = files.keys().next().unwrap().clone();
+    damaged.spoil(&name, 0);
+    let after = open(&damaged, true);
+    let found = waiting(&after);
+    assert!(found.len() >= numbers.len() - 4096 / 312 - 1, "{}", found.len());
+    settle_first(&after, 1000);
+    after.commit(true, None).unwrap();
+    while after.reclaim(Pressure::Put).unwrap() {}
+    assert_eq!(damaged.files().get(&name), files.get(&name));
+}
+
+#[test]
+fn sixty_four_starts_with_one_entry_each_stay_below_a_mebibyte() {
+    let mut files = BTreeMap::new();
+    let keeping = Keeping { sizes: Sizes::of(16 << 20), sync_at_put: true, pad: false };
+    for boot in 0..64_u8 {
+        let storage = Simulated::with(files);
+        let (engine, number) = Engine::open(Arc::new(storage.clone()), keeping, Some([boot; 16])).unwrap();
+        assert_eq!(number, u32::from(boot) + 1);
+        put(&engine, b"one").unwrap();
+        assert_eq!(waiting(&engine).len(), usize::from(boot) + 1);
+        assert!(storage.bytes() < 1 << 20, "{} bytes after {boot} starts", storage.bytes());
+        files = storage.files();
+    }
+}

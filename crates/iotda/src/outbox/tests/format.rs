@@ -1,0 +1,110 @@
+//! Files that nobody wrote, and files of format 1 that must be read for ever.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::super::engine::{Engine, Keeping, payload};
+use super::super::frame::{FLAG_ALL, Header, LaneKey, Stamp, append, kind};
+use super::super::repair::{Unusable, recover};
+use super::super::segment;
+use super::super::settle;
+use super::super::space::Sizes;
+use super::simulated::{Random, Simulated};
+
+const SALT: u32 = 0xa1b2_c3d4;
+
+/// A segment as format 1 has it, byte for byte.
+fn golden() -> Vec<u8> {
+    let lane = LaneKey { sender: 0x1111, reported: 0x2222 };
+    let stamp = Stamp { wall_ms: 1_800_000_000_000, boot_ms: 5_000, boot: 3, trusted: true };
+    let mut out = Vec::new();
+    let mut frame = |header: Header, payload: &[u8]| append(&mut out, &header, payload, SALT, 0);
+    frame(Header::new(kind::RESERVATION, 100, &65_636_u64.to_le_bytes()), &65_636_u64.to_le_bytes());
+    let settled = settle::record(100, 65_636, [(lane, 100)].into_iter());
+    frame(Header { flags: FLAG_ALL, ..Header::new(kind::SETTLED, 100, &settled) }, &settled);
+    for (number, kind, payload) in
+        [(100, kind::MESSAGE, &b"settled"[..]), (101, kind::MESSAGE, b"message"), (102, kind::PROPERTIES, b"{}\0\0")]
+    {
+        frame(Header { lane, stamp, ..Header::new(kind, number, payload) }, payload);
+    }
+    frame(Header::new(200, 103, b"of a later version"), b"of a later version");
+    frame(Header::new(kind::END, 103, b""), b"");
+    out
+}
+
+/// The same, as it was written when format 1 was new: FNV-1a of the bytes, which no later version may change.
+#[test]
+fn format_1_is_written_as_ever() {
+    let sum = golden()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    assert_eq!((golden().len(), sum), (GOLDEN_LENGTH, GOLDEN_SUM), "the format has changed");
+}
+
+const GOLDEN_LENGTH: usize = 496;
+const GOLDEN_SUM: u64 = 5_145_933_984_422_791_199;
+
+#[test]
+fn format_1_is_read_for_ever() {
+    let storage = Simulated::with([(segment::name(100, SALT), golden())].into());
+    let found = recover(&storage).unwrap();
+    let lane = LaneKey { sender: 0x1111, reported: 0x2222 };
+    let numbers: Vec<(u64, u8)> = found.waiting[&lane].iter().map(|slot| (slot.number, slot.kind())).collect();
+    assert_eq!(numbers, [(101, kind::MESSAGE), (102, kind::PROPERTIES)]);
+    assert_eq!((found.damaged, found.next_number), (0, 65_636 + 65_536));
+}
+
+#[test]
+fn files_of_a_newer_version_are_refused_and_left_as_they_are() {
+    let mut bytes = golden();
+    let at = bytes.len() as u64;
+    let mut more = Vec::new();
+    append(&mut more, &Header::new(100, 104, b"new"), b"new", SALT, at);
+    bytes.extend(more);
+    bytes.resize(20_000, 0);
+    let files: BTreeMap<String, Vec<u8>> = [(segment::name(100, SALT), bytes)].into();
+    let storage = Simulated::with(files.clone());
+    assert!(matches!(recover(&storage), Err(Unusable::Newer)));
+    assert_eq!(storage.files(), files);
+    assert_eq!(storage.change_count(), 0);
+}
+
+fn open(storage: &Simulated) -> Engine {
+    let keeping = Keeping { sizes: Sizes::of(256 * 1024), sync_at_put: true, pad: false };
+    Engine::open(Arc::new(storage.clone()), keeping, None).unwrap().0
+}
+
+proptest! {
+    /// Whatever stands in the directory: no panic, no more reads than three of each byte, and what follows works.
+    #[test]
+    fn arbitrary_files_are_opened(
+        names in prop::collection::vec("[0-9a-f]{16}-[0-9a-f]{8}\\.seg|outbox|dead-[0-9a-f]{4}\\.seg|[ -~]{1,20}", 0..4),
+        seed: u64, length in 0_usize..20_000, cut in 0_usize..600, flips in 0_usize..40,
+    ) {
+        let mut random = Random(seed);
+        let mut files: BTreeMap<String, Vec<u8>> = names.into_iter().filter(|name| !name.contains('/')).map(|name| {
+            (name, (0..length).map(|_| random.next() as u8).collect())
+        }).collect();
+        let mut bent = golden();
+        for _ in 0..flips {
+            let at = random.below(bent.len());
+            bent[at] = random.next() as u8;
+        }
+        bent.drain(..(cut / 8 * 8).min(bent.len()));
+        files.insert(segment::name(100, SALT), bent);
+        let storage = Simulated::with(files.clone());
+        let engine = open(&storage);
+        prop_assert!(storage.reads() <= 3 * files.values().map(|file| file.len() as u64).sum::<u64>());
+        let lanes: Vec<_> = {
+            let state = engine.lock();
+            state.book.lanes.iter().flat_map(|(_, lane)| lane.queue.iter().map(|slot| (lane.key, *slot)).collect::<Vec<_>>()).collect()
+        };
+        for (key, slot) in lanes {
+            let (header, frame) = engine.read(key, &slot).unwrap();
+            let known = [&b"settled"[..], b"message", &[123, 125, 0, 0]].contains(&payload(&header, &frame));
+            prop_assert!(known);
+        }
+    }
+}

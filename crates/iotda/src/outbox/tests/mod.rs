@@ -1,0 +1,6 @@
+//! Tests of the outbox as a whole; those of a single step stand beside it.
+
+mod crash;
+mod faults;
+mod format;
+mod simulated;
