@@ -154,13 +154,16 @@ impl Engine {
     /// needs it, or has taken what is kept free.
     pub(crate) fn commit(&self, sync: bool, deadline: Option<Instant>) -> Result<(), NotPut> {
         let mut result = self.commit_once(sync, deadline);
-        for _ in 0..3 {
+        for _ in 0..8 {
             let full = result == Err(NotPut::Full);
             let state = self.lock();
-            let over = state.book.space.used() > state.book.space.sizes.log;
+            let space = &state.book.space;
+            let over = space.used() > space.sizes.log;
+            // Two free segments are enough for copies and for what is settled meanwhile.
+            let short = space.unused() < 2 * space.sizes.segment;
             drop(state);
             let pressure = if over { Pressure::Last } else { Pressure::Put };
-            if !(full || over) || !self.reclaim(pressure).unwrap_or(false) {
+            if !(full || over || short) || !self.reclaim(pressure).unwrap_or(false) {
                 break;
             }
             if full {
@@ -241,7 +244,7 @@ impl Engine {
         // A segment in which nothing waits may go without a further record: the newest one began with one.
         let nothing_copied = commit.entries.iter().all(|frames| frames.bytes.is_empty());
         if let Some(error) = outcome.error.as_ref().filter(|_| !(outcome.refused && nothing_copied)) {
-            return Err(NotPut::Storage(Failure::new(error)));
+            return Err(NotPut::from(Failure::new(error)));
         }
         drop(state);
         log.sync_names().map_err(|error| NotPut::Storage(Failure::new(&error)))?;

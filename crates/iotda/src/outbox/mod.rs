@@ -3,7 +3,9 @@
 
 mod book;
 mod clock;
+mod coalesce;
 mod crc32c;
+mod dead;
 mod engine;
 mod frame;
 mod lanes;
@@ -12,7 +14,10 @@ mod repair;
 mod segment;
 mod settle;
 mod space;
+mod stats;
 mod storage;
+mod turns;
+mod worker;
 
 #[cfg(test)]
 mod tests;

@@ -169,15 +169,19 @@ impl Space {
         if worth { Reclaim::Copy(*place) } else { Reclaim::Nothing }
     }
 
-    /// What waiting entries can take in all: without the spare segment, and with segments 7/8 full.
+    /// What waiting entries can take in all: without the spare segment, and with 7/8 of what segments have beside
+    /// their records.
     pub(crate) fn capacity(&self) -> u64 {
-        self.sizes.log.saturating_sub(self.sizes.segment) / 8 * 7
+        let segments = (self.sizes.log / self.sizes.segment).saturating_sub(1);
+        segments * self.sizes.segment.saturating_sub(self.overhead) / 8 * 7
     }
 
-    /// The share of each of `lanes`, if more than three quarters are used, counting `waiting` bytes of frames.
+    /// The share of each of `lanes`, if more than three quarters are used, counting `waiting` bytes of frames: an
+    /// equal part of these three quarters, so that lanes that wait for ever leave one quarter to those that come
+    /// and go.
     pub(crate) fn share(&self, waiting: u64, lanes: usize) -> Option<u64> {
-        let crowded = waiting * 4 > self.capacity() * 3;
-        (crowded && lanes > 1).then(|| self.capacity() / lanes as u64)
+        let most = self.capacity() / 4 * 3;
+        (waiting > most && lanes > 1).then(|| most / lanes as u64)
     }
 }
 
@@ -231,8 +235,8 @@ mod tests {
     fn a_share_is_asked_only_when_three_quarters_are_used_and_never_of_a_single_device() {
         let space = space(256 * KIB, &[]);
         let capacity = space.capacity();
-        assert_eq!(space.share(capacity * 3 / 4, 10), None);
-        assert_eq!(space.share(capacity * 3 / 4 + 1, 10), Some(capacity / 10));
+        assert_eq!(space.share(capacity / 4 * 3, 10), None);
+        assert_eq!(space.share(capacity / 4 * 3 + 1, 10), Some(capacity / 4 * 3 / 10));
         assert_eq!(space.share(capacity, 1), None);
     }
 

@@ -1,6 +1,8 @@
 //! Tests of the outbox as a whole; those of a single step stand beside it.
 
 mod crash;
+mod delivery;
 mod faults;
 mod format;
-mod simulated;
+mod scripted;
+pub(crate) mod simulated;

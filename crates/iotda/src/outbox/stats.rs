@@ -1,0 +1,35 @@
+//! What an outbox counts about its entries since it was opened. What it counts about files is in
+//! [`super::engine::Counts`].
+
+use super::worker::Fate;
+
+/// Counters of one outbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) delivered: u64,
+    pub(crate) requests: u64,
+    pub(crate) dead: u64,
+    /// Dead letters that could not be kept.
+    pub(crate) dead_not_kept: u64,
+    pub(crate) dropped: u64,
+    pub(crate) expired: u64,
+    pub(crate) damaged: u64,
+    pub(crate) discarded: u64,
+    /// A sentence; empty: there was none.
+    pub(crate) last_error: String,
+}
+
+impl Counters {
+    /// Counts entries that were settled.
+    pub(crate) fn count(&mut self, fate: Fate, entries: u64) {
+        *match fate {
+            Fate::Delivered => &mut self.delivered,
+            // These are counted with their letters.
+            Fate::Refused | Fate::UnknownChild => return,
+            Fate::Expired => &mut self.expired,
+            Fate::Dropped => &mut self.dropped,
+            Fate::Damaged => &mut self.damaged,
+            Fate::Discarded => &mut self.discarded,
+        } += entries;
+    }
+}

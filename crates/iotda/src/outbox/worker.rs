@@ -1,0 +1,463 @@
+//! Delivers what waits: one step is one request. It reads the entries, has them made into a body
+//! ([`super::coalesce`]), sends it through [`Deliver`], and settles what the answer settles.
+//!
+//! Whose turn it is, is decided in [`super::turns`]; how a request is sent, with tokens and pace, is the business of
+//! whoever implements [`Deliver`].
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::book::Entry;
+use super::clock::Now;
+use super::coalesce::{Builder, TIME, decode};
+use super::dead::{Dead, Letter};
+use super::engine::{Engine, NotPut, State, payload};
+use super::frame::{Header, LaneKey, kind};
+use super::stats::Counters;
+use super::turns::{After, Next, Part, Pick, Turns};
+use crate::report::calendar;
+
+/// What the platform, or the way to it, said to one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A 2xx with an empty body, or JSON without an `error_code`.
+    Delivered,
+    /// One of the platform's documented codes for what was sent (000006, 021103, 021105).
+    Refused(Refusal),
+    /// 021104.
+    UnknownChild(Refusal),
+    /// The device is not let in.
+    LockedOut(String),
+    /// The device's pace: nothing was sent, and nothing can be for this long.
+    Paced(u64),
+    /// Anything else; it goes better later. `everywhere`: not this device alone.
+    Outage { everywhere: bool, asked_ms: u64, message: String },
+}
+
+/// A refusal by code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// Such as `IOTDA.000006`.
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) too_much: Option<TooMuch>,
+}
+
+/// What a request held too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TooMuch {
+    Children,
+    Bytes,
+}
+
+/// Sends for one device.
+pub(crate) trait Deliver: Send + Sync {
+    fn device_id(&self) -> &str;
+    /// Sends a body of this kind ([`kind`]) once, without waiting for the device's pace.
+    fn deliver(&self, kind: u8, body: &[u8], deadline: Option<Instant>) -> Verdict;
+    /// The platform's Unix time, from its last answer.
+    fn platform_ms(&self) -> Option<i64>;
+}
+
+/// The clocks of this machine.
+pub(crate) trait Clocks: Send + Sync {
+    /// Unix time in milliseconds.
+    fn wall_ms(&self) -> i64;
+    /// Since the machine's start.
+    fn boot_ms(&self) -> u64;
+}
+
+/// What became of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Delivered,
+    Refused,
+    UnknownChild,
+    Expired,
+    Dropped,
+    Damaged,
+    Discarded,
+}
+
+/// Takes note of the fate of each entry: its number, the device reported for, and a sentence.
+pub(crate) type Observer = Box<dyn Fn(u64, &str, Fate, &str) + Send + Sync>;
+
+/// How an outbox delivers.
+pub(crate) struct Manner {
+    pub(crate) coalesce_bytes: usize,
+    pub(crate) linger_ms: u64,
+    pub(crate) max_age_ms: Option<u64>,
+    pub(crate) drop_oldest: bool,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Did,
+    /// Nothing is to be done before this time of the machine's clock, in milliseconds since its start.
+    At(u64),
+    /// Nothing waits that could be sent.
+    Nothing,
+}
+
+struct Work {
+    turns: Turns,
+    devices: HashMap<u64, Arc<dyn Deliver>>,
+    counters: Counters,
+}
+
+/// Puts and delivers.
+pub(crate) struct Worker {
+    pub(crate) engine: Engine,
+    clocks: Arc<dyn Clocks>,
+    boot: u32,
+    manner: Manner,
+    dead: Mutex<Dead>,
+    work: Mutex<Work>,
+    observer: Option<Observer>,
+    random: fn() -> f64,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        (engine, boot): (Engine, u32),
+        dead: Dead,
+        clocks: Arc<dyn Clocks>,
+        manner: Manner,
+        observer: Option<Observer>,
+        random: fn() -> f64,
+    ) -> Self {
+        let turns = Turns::new(manner.coalesce_bytes, manner.linger_ms);
+        let work = Work { turns, devices: HashMap::new(), counters: Counters::default() };
+        Worker { engine, clocks, boot, manner, dead: Mutex::new(dead), work: Mutex::new(work), observer, random }
+    }
+
+    /// The lock order is: the engine's state, then this.
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn dead(&self) -> MutexGuard<'_, Dead> {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.work().counters.clone()
+    }
+
+    pub(crate) fn now(&self, platform_ms: Option<i64>) -> Now {
+        Now { wall_ms: self.clocks.wall_ms(), boot_ms: self.clocks.boot_ms(), boot: self.boot, platform_ms }
+    }
+
+    /// What waits for this device is delivered by it from now on.
+    pub(crate) fn attach(&self, sender: u64, device: Arc<dyn Deliver>) {
+        let state = self.engine.lock();
+        let mut work = self.work();
+        work.devices.insert(sender, device);
+        work.turns.attach(sender, &state.book.lanes);
+        drop(work);
+        drop(state);
+        self.engine.notify();
+    }
+
+    /// The network is back.
+    pub(crate) fn wake(&self) {
+        self.work().turns.wake(self.clocks.boot_ms(), (self.random)());
+        self.engine.notify();
+    }
+
+    /// Puts entries of one sender, all or none; returns the first one's number.
+    pub(crate) fn put(&self, entries: &[Entry<'_>], deadline: Option<Instant>) -> Result<u64, NotPut> {
+        let platform = entries.first().and_then(|entry| self.work().devices.get(&entry.lane.sender).cloned());
+        let stamp = self.now(platform.and_then(|device| device.platform_ms())).stamp();
+        for entry in entries {
+            self.keep_share(entry)?;
+        }
+        let first = loop {
+            match self.engine.put(entries, stamp, deadline) {
+                Err(NotPut::Full) if self.manner.drop_oldest => {
+                    let own = entries.first().map(|entry| entry.lane);
+                    let victim = self.victim(own).ok_or(NotPut::Full)?;
+                    let segment = self.engine.lock().book.space.sizes.segment;
+                    self.drop_oldest(victim, segment);
+                }
+                result => break result?,
+            }
+        };
+        let state = self.engine.lock();
+        let mut work = self.work();
+        for entry in entries {
+            if let Some(lane) = state.book.lanes.find(entry.lane) {
+                work.turns.offer(lane, self.clocks.boot_ms());
+            }
+        }
+        drop(work);
+        drop(state);
+        self.engine.notify();
+        Ok(first)
+    }
+
+    /// Settles all that waits for a device, as sender or as the one reported for; returns how many entries.
+    pub(crate) fn discard(&self, device: u64) -> u64 {
+        let mut count = 0;
+        let lanes: Vec<(u32, LaneKey)> = {
+            let state = self.engine.lock();
+            let of_it = state.book.lanes.iter().map(|(index, lane)| (index, lane.key));
+            of_it.filter(|(_, key)| key.sender == device || key.reported == device).collect()
+        };
+        for (lane, _) in lanes {
+            count += self.give_up(lane, u64::MAX, Fate::Discarded);
+        }
+        count
+    }
+
+    /// Sends one request, if one is due.
+    pub(crate) fn step(&self, deadline: Option<Instant>) -> Step {
+        let now_ms = self.clocks.boot_ms();
+        let (pick, device) = {
+            let state = self.engine.lock();
+            let mut work = self.work();
+            match work.turns.next(now_ms, &state.book.lanes) {
+                Next::Nothing => return Step::Nothing,
+                Next::At(at) => return Step::At(at),
+                Next::Send(pick) => {
+                    let device = work.devices.get(&pick.sender).cloned();
+                    (pick, device)
+                }
+            }
+        };
+        let Some(device) = device else {
+            self.work().turns.done(&pick);
+            return Step::Nothing;
+        };
+        let now = self.now(device.platform_ms());
+        let (sent, (kind, body)) = self.build(&pick, &now);
+        if sent.is_empty() {
+            self.work().turns.done(&pick);
+            return Step::Did;
+        }
+        let verdict = device.deliver(kind, &body, deadline);
+        let now = self.now(device.platform_ms());
+        self.engine.learn(&now);
+        self.answer(&pick, &sent, body.len(), verdict, &*device);
+        Step::Did
+    }
+
+    /// The body of a request, and the entries in it. Entries at the head of a lane that are too old or damaged are
+    /// settled on the way.
+    fn build(&self, pick: &Pick, now: &Now) -> (Vec<Part>, (u8, Vec<u8>)) {
+        let mut builder = Builder::new(pick.bytes_max, pick.children_max);
+        let mut sent = Vec::new();
+        'parts: for part in &pick.parts {
+            let key = self.engine.lock().book.lanes.get(part.lane).key;
+            let mut slots = Vec::new();
+            for slot in &part.slots {
+                let read = self.engine.read(key, slot);
+                let fate = match &read {
+                    None => Some(Fate::Damaged),
+                    Some((header, _)) => self.too_old(header, now).then_some(Fate::Expired),
+                };
+                if let Some(fate) = fate {
+                    if !slots.is_empty() {
+                        // Its turn comes when those before it are settled.
+                        break;
+                    }
+                    self.give_up(part.lane, slot.number, fate);
+                    continue;
+                }
+                let Some((header, frame)) = read else { continue };
+                let real = self.engine.lock().book.boots.event_time_ms(&header.stamp, now);
+                let time: Option<[u8; TIME]> = (real != header.stamp.wall_ms).then(|| calendar::event_time(real));
+                if !builder.add(slot.kind(), payload(&header, &frame), time.as_ref()) {
+                    if !slots.is_empty() {
+                        sent.push(Part { lane: part.lane, slots });
+                    } else if sent.is_empty() {
+                        // Alone, and no payload at all: written by somebody else.
+                        self.give_up(part.lane, slot.number, Fate::Damaged);
+                    }
+                    break 'parts;
+                }
+                slots.push(*slot);
+            }
+            if !slots.is_empty() {
+                sent.push(Part { lane: part.lane, slots });
+            }
+        }
+        (sent, builder.finish())
+    }
+
+    fn too_old(&self, header: &Header, now: &Now) -> bool {
+        let Some(most) = self.manner.max_age_ms else { return false };
+        self.engine.lock().book.boots.age_ms(&header.stamp, now).is_some_and(|age| age > most)
+    }
+
+    fn answer(&self, pick: &Pick, sent: &[Part], body: usize, verdict: Verdict, device: &dyn Deliver) {
+        let now = self.clocks.boot_ms();
+        let fraction = (self.random)();
+        self.work().counters.requests += u64::from(!matches!(verdict, Verdict::Paced(_)));
+        match verdict {
+            Verdict::Delivered => {
+                self.settle_all(sent, Fate::Delivered, "", Some(device.device_id()));
+                self.work().turns.delivered(pick, sent);
+            }
+            Verdict::Refused(refusal) => {
+                if let Some(too_much) = refusal.too_much {
+                    self.work().turns.too_much(pick, sent, too_much == TooMuch::Children, body);
+                }
+                // The letter is durable, and its entry settled, before the lane is free for another request.
+                if let ([only], true) = (sent, entries(sent) == 1) {
+                    self.bury(only, Fate::Refused, &refusal, device);
+                }
+                self.work().turns.refused(pick, sent, now);
+            }
+            Verdict::UnknownChild(refusal) => {
+                if self.work().turns.unknown_child(pick, sent, now) == After::Dead {
+                    for part in sent {
+                        let first = Part { lane: part.lane, slots: part.slots.iter().take(1).copied().collect() };
+                        self.bury(&first, Fate::UnknownChild, &refusal, device);
+                    }
+                }
+            }
+            Verdict::LockedOut(message) => {
+                let mut work = self.work();
+                work.counters.last_error = message;
+                work.turns.locked_out(pick, now);
+            }
+            Verdict::Paced(wait_ms) => self.work().turns.paced(pick, now + wait_ms),
+            Verdict::Outage { everywhere, asked_ms, message } => {
+                let mut work = self.work();
+                work.counters.last_error = message;
+                work.turns.outage(pick, everywhere, asked_ms, now, fraction);
+            }
+        }
+    }
+
+    /// Makes a dead letter of an entry, and settles it.
+    fn bury(&self, part: &Part, fate: Fate, refusal: &Refusal, device: &dyn Deliver) {
+        let key = self.engine.lock().book.lanes.get(part.lane).key;
+        for slot in &part.slots {
+            let Some((header, frame)) = self.engine.read(key, slot) else { continue };
+            let payload = payload(&header, &frame);
+            let child = child_of(header.kind, payload);
+            let letter = Letter {
+                id: slot.number,
+                kind: header.kind,
+                unknown_child: fate == Fate::UnknownChild,
+                time_ms: header.stamp.wall_ms,
+                sender: device.device_id(),
+                child: child.as_deref().unwrap_or(""),
+                code: &refusal.code,
+                payload,
+            };
+            let kept = self.dead().keep(&letter);
+            let mut work = self.work();
+            work.counters.dead += 1;
+            work.counters.dead_not_kept += u64::from(kept.is_err());
+        }
+        self.settle_all(std::slice::from_ref(part), fate, &refusal.message, Some(device.device_id()));
+    }
+
+    fn settle_all(&self, sent: &[Part], fate: Fate, message: &str, sender: Option<&str>) {
+        self.tell(sent, fate, message, sender);
+        let mut state = self.engine.lock();
+        let mut count = 0;
+        for part in sent {
+            if let Some(last) = part.slots.last() {
+                count += state.book.settle(part.lane, last.number);
+            }
+        }
+        drop(state);
+        self.work().counters.count(fate, count);
+        // It is written at once, so that a kill repeats nothing; a failure shows at the next put.
+        let _ = self.engine.commit(false, None);
+        self.engine.notify();
+    }
+
+    /// Calls the observer for each entry, with no lock held.
+    fn tell(&self, parts: &[Part], fate: Fate, message: &str, sender: Option<&str>) {
+        let Some(observer) = &self.observer else { return };
+        for part in parts {
+            let key = self.engine.lock().book.lanes.get(part.lane).key;
+            let known = sender
+                .map(str::to_owned)
+                .or_else(|| self.work().devices.get(&key.sender).map(|device| device.device_id().to_owned()));
+            for slot in &part.slots {
+                let child = (slot.kind() == kind::CHILD)
+                    .then(|| self.engine.read(key, slot))
+                    .flatten()
+                    .and_then(|(header, frame)| child_of(header.kind, payload(&header, &frame)));
+                observer(slot.number, child.as_deref().or(known.as_deref()).unwrap_or(""), fate, message);
+            }
+        }
+    }
+
+    /// Settles the first entries of a lane without delivering them; returns how many.
+    fn give_up(&self, lane: u32, up_to: u64, fate: Fate) -> u64 {
+        let slots: Vec<_> = {
+            let state = self.engine.lock();
+            state.book.lanes.get(lane).queue.iter().take_while(|slot| slot.number <= up_to).copied().collect()
+        };
+        let count = slots.len() as u64;
+        if count > 0 {
+            self.settle_all(&[Part { lane, slots }], fate, "", None);
+        }
+        count
+    }
+
+    /// While space is short: a lane above its share is refused, or loses its own oldest entries.
+    fn keep_share(&self, entry: &Entry<'_>) -> Result<(), NotPut> {
+        let bytes = super::frame::frame_bytes(entry.payload.len()) as u64;
+        let (lane, over) = {
+            let state = self.engine.lock();
+            let lane = state.book.lanes.find(entry.lane);
+            let held = lane.map_or(0, |lane| state.book.lanes.get(lane).queue.bytes());
+            let lanes = state.book.lanes_waiting + usize::from(held == 0);
+            let share = state.book.space.share(state.book.waiting, lanes);
+            (lane, share.map_or(0, |share| (held + bytes).saturating_sub(share)).min(held))
+        };
+        match lane {
+            _ if over == 0 => Ok(()),
+            Some(lane) if self.manner.drop_oldest && !self.work().turns.is_busy(lane) => {
+                self.drop_oldest(lane, over);
+                Ok(())
+            }
+            _ => Err(NotPut::Full),
+        }
+    }
+
+    /// The lane that loses entries for others: the one that is put to, or else the largest.
+    fn victim(&self, own: Option<LaneKey>) -> Option<u32> {
+        let state = self.engine.lock();
+        let work = self.work();
+        let free = |lane: &u32| state.book.lanes.get(*lane).queue.len() > 0 && !work.turns.is_busy(*lane);
+        own.and_then(|own| state.book.lanes.find(own)).filter(free).or_else(|| largest(&state, &free))
+    }
+
+    fn drop_oldest(&self, lane: u32, bytes: u64) {
+        let up_to = {
+            let state = self.engine.lock();
+            let mut sum = 0;
+            let enough = state.book.lanes.get(lane).queue.iter().find(|slot| {
+                sum += slot.frame_bytes();
+                sum >= bytes
+            });
+            enough.map_or(u64::MAX, |slot| slot.number)
+        };
+        self.give_up(lane, up_to, Fate::Dropped);
+    }
+}
+
+fn largest(state: &State, free: &dyn Fn(&u32) -> bool) -> Option<u32> {
+    let lanes = state.book.lanes.iter().filter(|(index, _)| free(index));
+    lanes.max_by_key(|(_, lane)| lane.queue.bytes()).map(|(index, _)| index)
+}
+
+fn entries(parts: &[Part]) -> usize {
+    parts.iter().map(|part| part.slots.len()).sum()
+}
+
+fn child_of(kind: u8, payload: &[u8]) -> Option<String> {
+    let reading = decode(kind, payload).filter(|reading| !reading.child.is_empty())?;
+    String::from_utf8(reading.child.to_vec()).ok()
+}
