@@ -6,6 +6,7 @@ mod clock;
 mod coalesce;
 mod crc32c;
 mod dead;
+mod directory;
 mod engine;
 mod frame;
 mod lanes;

@@ -4,5 +4,6 @@ mod crash;
 mod delivery;
 mod faults;
 mod format;
+mod kill;
 mod scripted;
 pub(crate) mod simulated;
