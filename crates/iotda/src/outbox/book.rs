@@ -151,6 +151,11 @@ impl Book {
         (kept + self.memory.current.bytes.len()) as u64
     }
 
+    /// Whether all that was put is among what waits: not so while a put waits for its sync.
+    pub(crate) fn unsynced_is_visible(&self) -> bool {
+        !self.hidden || self.unsynced() == 0
+    }
+
     /// Whether entries of these payload lengths can be put now.
     pub(crate) fn room(&self, lengths: impl Iterator<Item = usize>) -> Room {
         let (mut bytes, mut largest, mut count) = (0, 0, 0);

@@ -67,6 +67,8 @@ pub(crate) struct State {
     /// The last write failed, and no other has succeeded.
     pub(crate) failure: Option<Failure>,
     pub(crate) counts: Counts,
+    /// Raised by each [`Engine::notify`].
+    pub(crate) events: u64,
 }
 
 type Ticket = Arc<OnceLock<Result<(), Failure>>>;
@@ -92,7 +94,7 @@ impl Engine {
         let counts = Counts { damaged: found.damaged, ..Counts::default() };
         let log = Log::new(Arc::clone(&storage), keeping.sizes.segment, keeping.pad, next_place);
         let book = Book::new(found, keeping.sizes, keeping.sync_at_put);
-        let state = State { book, log: Some(log), ticket: Ticket::default(), failure: None, counts };
+        let state = State { book, log: Some(log), ticket: Ticket::default(), failure: None, counts, events: 0 };
         let engine = Engine { storage, keeping, state: Mutex::new(state), changed: Condvar::new() };
         if engine.commit(true, None).is_ok() {
             while engine.reclaim(Pressure::None).unwrap_or(false) {}
@@ -308,9 +310,21 @@ impl Engine {
         Some(self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
     }
 
-    /// Wakes whoever waits.
+    /// Wakes whoever waits for something to do.
     pub(crate) fn notify(&self) {
+        self.lock().events += 1;
         self.changed.notify_all();
+    }
+
+    /// Waits until there were more events than `seen`, or until then.
+    pub(crate) fn wait_for_event(&self, seen: u64, until: Option<Instant>) {
+        let mut state = self.lock();
+        while state.events == seen {
+            match self.wait(state, until) {
+                Some(again) => state = again,
+                None => return,
+            }
+        }
     }
 
     /// Notes what the platform's clock says.

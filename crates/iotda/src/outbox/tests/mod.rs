@@ -7,3 +7,4 @@ mod format;
 mod kill;
 mod scripted;
 pub(crate) mod simulated;
+mod whole;

@@ -1,0 +1,243 @@
+//! The outbox as a program sees it: windows, syncs, pumping, flushing, threads, statistics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::super::book::Entry;
+use super::super::frame::{LaneKey, kind};
+use super::super::worker::{Clocks, Deliver, Fate, Observer, Verdict};
+use super::super::{Options, Outbox, Refused};
+use super::scripted::{Virtual, manner};
+use super::simulated::{Failing, How, Simulated};
+
+type Script = Box<dyn FnMut(&[u8]) -> Verdict + Send>;
+
+struct Device(Mutex<Script>);
+
+impl Deliver for Device {
+    fn device_id(&self) -> &str {
+        "device"
+    }
+
+    fn deliver(&self, _kind: u8, body: &[u8], _deadline: Option<Instant>) -> Verdict {
+        (self.0.lock().unwrap())(body)
+    }
+
+    fn platform_ms(&self) -> Option<i64> {
+        None
+    }
+}
+
+fn device(script: impl FnMut(&[u8]) -> Verdict + Send + 'static) -> Arc<Device> {
+    Arc::new(Device(Mutex::new(Box::new(script))))
+}
+
+struct Setting {
+    storage: Simulated,
+    clocks: Arc<Virtual>,
+}
+
+impl Setting {
+    fn new() -> Self {
+        Setting { storage: Simulated::default(), clocks: Arc::default() }
+    }
+
+    fn open(&self, sync_ms: u64, workers: usize, observer: Option<Observer>) -> Outbox {
+        let options = Options { max_bytes: 1 << 20, sync_ms, pad_commits: false, workers, manner: manner(), observer };
+        let clocks: Arc<dyn Clocks> = self.clocks.clone();
+        Outbox::open(Arc::new(self.storage.clone()), None, options, clocks, Some([1; 16]), || 0.5).unwrap()
+    }
+
+    fn after_a_kill(&self) -> u64 {
+        let setting = Setting { storage: Simulated::with(self.storage.files()), clocks: Arc::default() };
+        let stats = setting.open(0, 0, None).stats();
+        stats.unwrap().waiting
+    }
+}
+
+fn put(outbox: &Outbox, text: &str) -> Result<u64, Refused> {
+    let lane = LaneKey { sender: 1, reported: 1 };
+    outbox.put(&[Entry { lane, kind: kind::MESSAGE, payload: text.as_bytes() }], None)
+}
+
+#[test]
+fn with_window_0_a_put_is_on_the_device_when_it_returns() {
+    let setting = Setting::new();
+    let outbox = setting.open(0, 0, None);
+    for count in 1..=3 {
+        put(&outbox, "x").unwrap();
+        assert_eq!(setting.after_a_kill(), count);
+    }
+}
+
+#[test]
+fn within_the_window_a_put_makes_no_call_and_the_sync_comes_in_time() {
+    let setting = Setting::new();
+    let outbox = setting.open(1_000, 0, None);
+    let calls = setting.storage.calls();
+    for _ in 0..100 {
+        put(&outbox, "x").unwrap();
+    }
+    assert_eq!((setting.storage.calls(), setting.after_a_kill()), (calls, 0));
+    assert_eq!(outbox.pump(None).unwrap(), Some(1_000), "a due sync counts");
+    setting.clocks.boot_ms.store(999, Ordering::SeqCst);
+    put(&outbox, "x").unwrap();
+    assert_eq!(setting.after_a_kill(), 0);
+    setting.clocks.boot_ms.store(1_000, Ordering::SeqCst);
+    put(&outbox, "x").unwrap();
+    assert_eq!(setting.after_a_kill(), 102);
+    put(&outbox, "y").unwrap();
+    outbox.sync(None).unwrap();
+    assert_eq!(setting.after_a_kill(), 103);
+    put(&outbox, "z").unwrap();
+    outbox.close().unwrap();
+    assert_eq!(setting.after_a_kill(), 104, "close syncs");
+}
+
+#[test]
+fn at_most_256_kib_wait_in_memory() {
+    let setting = Setting::new();
+    let outbox = setting.open(1_000_000, 0, None);
+    let text = "x".repeat(1_000);
+    let mut put_bytes = 0;
+    for _ in 0..600 {
+        put(&outbox, &text).unwrap();
+        put_bytes += 1_056;
+        let unsynced = outbox.shared.worker.engine.lock().book.unsynced();
+        assert!(unsynced <= 256 * 1024);
+    }
+    assert!(setting.after_a_kill() * 1_056 >= put_bytes - 256 * 1024);
+}
+
+#[test]
+fn what_is_delivered_before_its_sync_is_never_written() {
+    let setting = Setting::new();
+    let outbox = setting.open(1_000, 0, None);
+    outbox.attach(1, device(|_| Verdict::Delivered)).unwrap();
+    let before = outbox.stats().unwrap().bytes_written;
+    for _ in 0..500 {
+        put(&outbox, "x").unwrap();
+        assert_eq!(outbox.pump(None).unwrap().filter(|wait| *wait < 500), None);
+    }
+    let stats = outbox.stats().unwrap();
+    assert_eq!((stats.counters.delivered, stats.waiting, stats.bytes_written), (500, 0, before));
+}
+
+#[test]
+fn answers_are_synced_within_a_second_and_written_at_once() {
+    let setting = Setting::new();
+    let outbox = setting.open(0, 0, None);
+    put(&outbox, "x").unwrap();
+    outbox.attach(1, device(|_| Verdict::Delivered)).unwrap();
+    let syncs = outbox.stats().unwrap().syncs;
+    assert_eq!(outbox.pump(None).unwrap(), Some(1_000));
+    assert_eq!((setting.after_a_kill(), outbox.stats().unwrap().syncs), (0, syncs));
+    setting.clocks.boot_ms.store(1_000, Ordering::SeqCst);
+    assert_eq!(outbox.pump(None).unwrap(), None);
+    assert_eq!(outbox.stats().unwrap().syncs, syncs + 1);
+}
+
+#[test]
+fn flush_delivers_all_that_was_put_or_says_that_it_could_not() {
+    let setting = Setting::new();
+    let outbox = setting.open(1_000, 0, None);
+    put(&outbox, "x").unwrap();
+    assert_eq!(outbox.flush(None), Err(Refused::Timeout), "nobody is attached");
+    outbox.attach(1, device(|_| Verdict::Delivered)).unwrap();
+    put(&outbox, "y").unwrap();
+    outbox.flush(None).unwrap();
+    assert_eq!(outbox.stats().unwrap().waiting, 0);
+}
+
+#[test]
+fn the_observer_may_put_and_may_not_pump() {
+    let setting = Setting::new();
+    let place: Arc<Mutex<Option<Arc<Outbox>>>> = Arc::default();
+    let (inside, seen) = (Arc::clone(&place), Arc::new(Mutex::new(Vec::new())));
+    let noted = Arc::clone(&seen);
+    let observer = Box::new(move |id, device: &str, fate, _: &str| {
+        let outbox = inside.lock().unwrap().clone().unwrap();
+        let pumped = outbox.pump(None).is_err() && outbox.flush(None).is_err() && outbox.sync(None).is_err();
+        noted.lock().unwrap().push((id, device.to_owned(), fate, pumped, outbox.stats().is_ok()));
+        if noted.lock().unwrap().len() == 1 {
+            put(&outbox, "from the observer").unwrap();
+        }
+    });
+    let outbox = Arc::new(setting.open(1_000, 0, Some(observer)));
+    *place.lock().unwrap() = Some(Arc::clone(&outbox));
+    outbox.attach(1, device(|_| Verdict::Delivered)).unwrap();
+    let first = put(&outbox, "x").unwrap();
+    outbox.flush(None).unwrap();
+    outbox.pump(None).unwrap();
+    let expected = |id| (id, "device".to_owned(), Fate::Delivered, true, true);
+    assert_eq!(*seen.lock().unwrap(), [expected(first), expected(first + 1)]);
+    *place.lock().unwrap() = None;
+}
+
+#[test]
+fn threads_deliver_and_sync_what_many_threads_put() {
+    let setting = Setting::new();
+    let delivered = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&delivered);
+    let outbox = setting.open(50, 2, None);
+    outbox
+        .attach(
+            1,
+            device(move |body| {
+                assert!(!body.is_empty());
+                count.fetch_add(1, Ordering::SeqCst);
+                Verdict::Delivered
+            }),
+        )
+        .unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..100).for_each(|_| assert!(put(&outbox, "x").is_ok())));
+        }
+    });
+    outbox.flush(Some(Instant::now() + Duration::from_secs(60))).unwrap();
+    assert_eq!(delivered.load(Ordering::SeqCst), 800);
+    outbox.close().unwrap();
+    assert_eq!(setting.after_a_kill(), 0);
+}
+
+#[test]
+fn puts_of_many_threads_share_a_sync() {
+    let setting = Setting::new();
+    let outbox = setting.open(0, 0, None);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| (0..20).for_each(|_| assert!(put(&outbox, "x").is_ok())));
+        }
+    });
+    assert_eq!(setting.after_a_kill(), 320);
+    assert!(outbox.stats().unwrap().syncs <= 330);
+}
+
+#[test]
+fn a_failure_of_the_files_is_in_the_statistics_until_it_is_over() {
+    let setting = Setting::new();
+    let outbox = setting.open(1_000, 0, None);
+    put(&outbox, "x").unwrap();
+    setting.storage.fail(Some(Failing { at: 0, times: usize::MAX, how: How::Error(30) }));
+    assert!(
+        matches!(outbox.sync(None), Err(Refused::Storage(failure)) if failure.kind == std::io::ErrorKind::ReadOnlyFilesystem)
+    );
+    assert!(matches!(put(&outbox, "y"), Err(Refused::Storage(_))));
+    assert!(outbox.stats().unwrap().failure.is_some());
+    setting.storage.fail(None);
+    put(&outbox, "z").unwrap();
+    assert_eq!(outbox.stats().unwrap().failure, None);
+    outbox.sync(None).unwrap();
+    assert_eq!(setting.after_a_kill(), 2);
+}
+
+#[test]
+fn less_than_256_kib_is_refused() {
+    let options =
+        Options { max_bytes: 262_143, sync_ms: 0, pad_commits: false, workers: 0, manner: manner(), observer: None };
+    let clocks: Arc<dyn Clocks> = Arc::new(Virtual::default());
+    let opened = Outbox::open(Arc::new(Simulated::default()), None, options, clocks, None, || 0.5);
+    assert!(matches!(opened.err(), Some(Refused::InvalidArgument(_))));
+}
