@@ -42,6 +42,9 @@ pub(crate) struct Call {
     pub(crate) attempts: u32,
     /// Something that was not delivered may have arrived all the same.
     pub(crate) may_have_arrived: bool,
+    /// The outbox keeps what is sent until it is delivered. A failure is then not retried within the call, since other
+    /// lanes wait and the outbox has pauses of its own; and half an answer does not count as a success.
+    pub(crate) is_kept: bool,
 }
 
 /// One body on its way to being accepted, or one authentication.
@@ -71,7 +74,7 @@ impl Call {
     pub(crate) fn start(options: CallOptions, rules: &Rules) -> Result<Self> {
         let now = Instant::now();
         let deadline = now.checked_add(options.timeout.unwrap_or(rules.timeout));
-        let call = Call { deadline, cancel: options.cancel, attempts: 0, may_have_arrived: false };
+        let call = Call { deadline, cancel: options.cancel, attempts: 0, may_have_arrived: false, is_kept: false };
         call.check(now)?;
         Ok(call)
     }
@@ -115,7 +118,8 @@ impl Call {
             policy.delay(request.failures, retry::random_fraction(), error.retry_after())
         };
         let left = self.time_left();
-        if request.failures >= policy.max_attempts || delay >= left || left.is_zero() {
+        let is_last = request.failures >= policy.max_attempts || (self.is_kept && !at_once);
+        if is_last || delay >= left || left.is_zero() {
             // A pause of nothing at all would be no advice.
             return Err(error.with_retry_after(delay.max(policy.base_delay)));
         }

@@ -162,6 +162,12 @@ pub(crate) fn accepted(answer: &Answer, asked: Asked<'_>, secrets: &[&[u8]]) -> 
         }))
 }
 
+/// Whether an answer that was [`accepted`] has come whole: half of one may have been about to refuse.
+pub(crate) fn is_whole(answer: &Answer) -> bool {
+    let body = answer.body.trim_ascii();
+    answer.broken.is_none() && (body.is_empty() || serde_json::from_slice::<Value>(body).is_ok())
+}
+
 /// Whether a body says nothing, or is JSON that cannot hold an `error_code`: seen without parsing it.
 fn is_plainly_no_error(body: &[u8]) -> bool {
     let may_name_it = || body.contains(&b'\\') || body.windows(10).any(|name| name == b"error_code");

@@ -114,7 +114,12 @@ fn attempt(
     call.attempts += u32::from(answer.as_ref().map_or_else(|error| error.sent, |_| true));
     let accepted = answer.map_err(Error::from).and_then(|answer| {
         let (asked, sent) = (Asked::Report(target.what()), [token.text().as_bytes()]);
-        classify::accepted(&answer, asked, &sent).map(|()| answer.status)
+        classify::accepted(&answer, asked, &sent)?;
+        if call.is_kept && !classify::is_whole(&answer) {
+            let message = "look for a proxy that cuts answers off: the platform's was not whole, and does not count";
+            return Err(Error::new(ErrorKind::Protocol, message));
+        }
+        Ok(answer.status)
     });
     let error = match accepted {
         Ok(status) => {

@@ -15,7 +15,7 @@ pub(crate) mod call;
 pub(crate) mod classify;
 pub(crate) mod deliver;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 pub(crate) mod learned;
 mod members;
 pub(crate) mod pace;

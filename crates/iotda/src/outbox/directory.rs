@@ -13,6 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use iotda_sys::descriptor::above_stdio;
 use iotda_sys::file::{self, Lock};
 
 use super::crc32c;
@@ -56,7 +57,7 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Unfit::Io("made", error)),
         }
-        let directory = File::open(path).map_err(|error| Unfit::Io("opened", error))?;
+        let directory = File::open(path).and_then(apart).map_err(|error| Unfit::Io("opened", error))?;
         if !directory.metadata().is_ok_and(|about| about.is_dir()) {
             return Err(Unfit::Io("opened", io::ErrorKind::NotADirectory.into()));
         }
@@ -114,14 +115,15 @@ impl Storage for Directory {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn Stored>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(self.path.join(name))?;
-        Ok(Arc::new(Real(file)))
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(self.path.join(name));
+        Ok(Arc::new(Real(file.and_then(apart)?)))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn Stored>> {
         let path = self.path.join(name);
         let file = OpenOptions::new().read(true).write(true).open(&path);
-        Ok(Arc::new(Real(file.or_else(|_| File::open(&path))?)))
+        let file = file.or_else(|_| File::open(&path)).and_then(apart)?;
+        Ok(Arc::new(Real(file)))
     }
 
     fn unlink(&self, name: &str) -> io::Result<()> {
@@ -135,6 +137,11 @@ impl Storage for Directory {
     fn zeros_reserve(&self) -> bool {
         self.zeros_reserve
     }
+}
+
+/// What the program prints must not end up in a file here: its standard streams may be closed.
+fn apart(file: File) -> io::Result<File> {
+    above_stdio(file.into()).map(File::from)
 }
 
 struct Real(File);

@@ -5,10 +5,12 @@
 //!   [`frame`]).
 //! - [`lanes`], [`settle`], [`space`], [`coalesce`], [`turns`], [`clock`]: functions on values.
 //! - [`book`]: all that is known in memory; [`engine`]: memory and files together, for many threads.
+//! - [`attached`]: the client's own delivery as the outbox uses it.
 //! - [`dead`]: dead letters; [`worker`]: delivery, one request at a step; [`stats`]: what is counted.
 //!
 //! This module holds what a program sees: it opens, starts threads where they are asked for, and syncs in time.
 
+mod attached;
 mod book;
 mod clock;
 mod coalesce;

@@ -1,5 +1,6 @@
 //! Tests of the outbox as a whole; those of a single step stand beside it.
 
+mod budgets;
 mod crash;
 mod delivery;
 mod faults;
