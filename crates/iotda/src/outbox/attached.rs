@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::coalesce::{encode, stamp};
 use super::frame::{kind, u64_at};
-use super::worker::{Deliver, Refusal, TooMuch, Verdict};
+use super::platform::{Deliver, Refusal, TooMuch, Verdict};
 use crate::delivery::call::{Call, CallOptions};
 use crate::delivery::deliver::{Target, deliver};
 use crate::delivery::pace;
@@ -72,6 +72,10 @@ impl Deliver for Attached {
 
     fn platform_ms(&self) -> Option<i64> {
         self.session.server_time_ms()
+    }
+
+    fn interrupt(&self) {
+        self.cancel.cancel();
     }
 }
 

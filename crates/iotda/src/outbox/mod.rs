@@ -5,7 +5,7 @@
 //!   [`frame`]).
 //! - [`lanes`], [`settle`], [`space`], [`coalesce`], [`turns`], [`clock`]: functions on values.
 //! - [`book`]: all that is known in memory; [`engine`]: memory and files together, for many threads.
-//! - [`attached`]: the client's own delivery as the outbox uses it.
+//! - [`platform`]: who takes what is delivered, as a trait; [`attached`]: the client's own delivery behind it.
 //! - [`dead`]: dead letters; [`worker`]: delivery, one request at a step; [`stats`]: what is counted.
 //!
 //! This module holds what a program sees: it opens, starts threads where they are asked for, and syncs in time.
@@ -21,6 +21,7 @@ mod engine;
 mod frame;
 mod lanes;
 mod log;
+mod platform;
 mod repair;
 mod segment;
 mod settle;
@@ -46,11 +47,12 @@ use iotda_sys::signal;
 use self::book::Entry;
 use self::dead::{Dead, Kept};
 use self::engine::{Engine, Failure, Keeping, NotPut};
+use self::platform::Deliver;
 use self::repair::Unusable;
 use self::space::{MAX_BYTES_LEAST, Sizes};
 use self::stats::Counters;
 use self::storage::Storage;
-use self::worker::{Clocks, Deliver, Manner, Observer, Step, Worker};
+use self::worker::{Clocks, Manner, Observer, Step, Worker};
 
 /// The stack of a thread that delivers: a request, TLS included.
 const DELIVERY_STACK: usize = 256 * 1024;
@@ -364,6 +366,7 @@ impl Outbox {
         if self.shared.closing.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
+        self.shared.worker.interrupt();
         self.shared.worker.engine.notify();
         for thread in self.threads.drain(..) {
             let _ = thread.join();

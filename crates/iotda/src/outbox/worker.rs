@@ -14,51 +14,13 @@ use super::coalesce::{Builder, TIME, decode};
 use super::dead::{Dead, Letter};
 use super::engine::{Engine, NotPut, State, payload};
 use super::frame::{Header, LaneKey, kind};
+use super::platform::{Deliver, Refusal, TooMuch, Verdict};
 use super::stats::Counters;
 use super::turns::{After, Next, Part, Pick, Turns};
 use crate::report::calendar;
 
-/// What the platform, or the way to it, said to one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// A 2xx with an empty body, or JSON without an `error_code`.
-    Delivered,
-    /// One of the platform's documented codes for what was sent (000006, 021103, 021105).
-    Refused(Refusal),
-    /// 021104.
-    UnknownChild(Refusal),
-    /// The device is not let in.
-    LockedOut(String),
-    /// The device's pace: nothing was sent, and nothing can be for this long.
-    Paced(u64),
-    /// Anything else; it goes better later. `everywhere`: not this device alone.
-    Outage { everywhere: bool, asked_ms: u64, message: String },
-}
-
-/// A refusal by code.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// Such as `IOTDA.000006`.
-    pub(crate) code: String,
-    pub(crate) message: String,
-    pub(crate) too_much: Option<TooMuch>,
-}
-
-/// What a request held too much of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TooMuch {
-    Children,
-    Bytes,
-}
-
-/// Sends for one device.
-pub(crate) trait Deliver: Send + Sync {
-    fn device_id(&self) -> &str;
-    /// Sends a body of this kind ([`kind`]) once, without waiting for the device's pace.
-    fn deliver(&self, kind: u8, body: &[u8], deadline: Option<Instant>) -> Verdict;
-    /// The platform's Unix time, from its last answer.
-    fn platform_ms(&self) -> Option<i64>;
-}
+/// Lanes whose turn does not come are looked through for entries that are too old in this interval.
+const SWEEP_MS: u64 = 60_000;
 
 /// The clocks of this machine.
 pub(crate) trait Clocks: Send + Sync {
@@ -105,6 +67,7 @@ struct Work {
     turns: Turns,
     devices: HashMap<u64, Arc<dyn Deliver>>,
     counters: Counters,
+    next_sweep: u64,
 }
 
 /// Puts and delivers.
@@ -129,7 +92,7 @@ impl Worker {
         random: fn() -> f64,
     ) -> Self {
         let turns = Turns::new(manner.coalesce_bytes, manner.linger_ms);
-        let work = Work { turns, devices: HashMap::new(), counters: Counters::default() };
+        let work = Work { turns, devices: HashMap::new(), counters: Counters::default(), next_sweep: 0 };
         Worker { engine, clocks, boot, manner, dead: Mutex::new(dead), work: Mutex::new(work), observer, random }
     }
 
@@ -159,6 +122,49 @@ impl Worker {
         drop(work);
         drop(state);
         self.engine.notify();
+    }
+
+    /// Ends the requests that are under way.
+    pub(crate) fn interrupt(&self) {
+        let devices: Vec<_> = self.work().devices.values().cloned().collect();
+        for device in devices {
+            device.interrupt();
+        }
+    }
+
+    /// Settles what is too old at the heads of all lanes, those of devices that are not attached included.
+    fn sweep(&self, now_ms: u64) {
+        let (devices, due): (Vec<_>, bool) = {
+            let mut work = self.work();
+            let due = self.manner.max_age_ms.is_some() && now_ms >= work.next_sweep;
+            if due {
+                work.next_sweep = now_ms + SWEEP_MS;
+            }
+            (if due { work.devices.values().cloned().collect() } else { Vec::new() }, due)
+        };
+        if !due {
+            return;
+        }
+        let now = self.now(devices.iter().find_map(|device| device.platform_ms()));
+        let lanes: Vec<(u32, LaneKey)> = {
+            let state = self.engine.lock();
+            state.book.lanes.iter().map(|(index, lane)| (index, lane.key)).collect()
+        };
+        for (lane, key) in lanes {
+            loop {
+                let head = {
+                    let state = self.engine.lock();
+                    let busy = self.work().turns.is_busy(lane);
+                    state.book.lanes.get(lane).queue.first().copied().filter(|_| !busy)
+                };
+                let Some(slot) = head else { break };
+                let Some((header, _)) = self.engine.read(key, &slot) else { break };
+                if !self.too_old(&header, &now) {
+                    break;
+                }
+                self.give_up(lane, slot.number, Fate::Expired);
+            }
+        }
     }
 
     /// The network is back.
@@ -215,6 +221,7 @@ impl Worker {
     /// Sends one request, if one is due.
     pub(crate) fn step(&self, deadline: Option<Instant>) -> Step {
         let now_ms = self.clocks.boot_ms();
+        self.sweep(now_ms);
         let (pick, device) = {
             let state = self.engine.lock();
             let mut work = self.work();

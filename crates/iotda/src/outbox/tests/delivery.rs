@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use super::super::engine::NotPut;
+use super::super::platform::{Refusal, TooMuch, Verdict};
 use super::super::turns::{PARKED_MS, UNKNOWN_MS};
-use super::super::worker::{Fate, Manner, Refusal, Step, TooMuch, Verdict};
+use super::super::worker::{Fate, Manner, Step};
 use super::scripted::{Stand, accept, manner, outage, refusal};
 use super::simulated::Simulated;
 
@@ -302,6 +303,20 @@ fn old_entries_expire_by_the_boot_clock_and_those_of_unknown_age_never() {
     again.attach("d");
     again.run(60 * HOUR, 1);
     assert_eq!(again.values(), ["of unknown age"]);
+}
+
+#[test]
+fn entries_of_a_device_that_is_never_attached_expire_as_well() {
+    let stand = Stand::new(MIB, Manner { max_age_ms: Some(HOUR), ..manner() }, Box::new(accept));
+    for number in 0..3 {
+        stand.message("gone", &number.to_string()).unwrap();
+        stand.advance(HOUR / 4);
+    }
+    assert_eq!(stand.worker.step(None), Step::Nothing);
+    assert_eq!(stand.entries(), 3);
+    stand.advance(HOUR / 2 + 1);
+    assert_eq!(stand.worker.step(None), Step::Nothing);
+    assert_eq!((stand.entries(), stand.worker.counters().expired), (1, 2));
 }
 
 #[test]

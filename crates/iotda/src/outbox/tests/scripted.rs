@@ -10,8 +10,9 @@ use super::super::coalesce::{encode, stamp};
 use super::super::dead::Dead;
 use super::super::engine::{Engine, Keeping, NotPut};
 use super::super::frame::{LaneKey, kind};
+use super::super::platform::{Deliver, Refusal, Verdict};
 use super::super::space::Sizes;
-use super::super::worker::{Clocks, Deliver, Manner, Refusal, Step, Verdict, Worker};
+use super::super::worker::{Clocks, Manner, Step, Worker};
 use super::simulated::Simulated;
 use crate::report::calendar;
 
@@ -69,6 +70,8 @@ impl Deliver for Device {
     fn platform_ms(&self) -> Option<i64> {
         *self.platform.platform_ms.lock().unwrap()
     }
+
+    fn interrupt(&self) {}
 }
 
 /// An outbox on all of these.

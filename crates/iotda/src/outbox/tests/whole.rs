@@ -1,12 +1,13 @@
 //! The outbox as a program sees it: windows, syncs, pumping, flushing, threads, statistics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::super::book::Entry;
 use super::super::frame::{LaneKey, kind};
-use super::super::worker::{Clocks, Deliver, Fate, Observer, Verdict};
+use super::super::platform::{Deliver, Verdict};
+use super::super::worker::{Clocks, Fate, Observer};
 use super::super::{Options, Outbox, Refused};
 use super::scripted::{Virtual, manner};
 use super::simulated::{Failing, How, Simulated};
@@ -27,6 +28,52 @@ impl Deliver for Device {
     fn platform_ms(&self) -> Option<i64> {
         None
     }
+
+    fn interrupt(&self) {}
+}
+
+/// Does not answer until it is interrupted.
+#[derive(Default)]
+struct Silent {
+    interrupted: Mutex<bool>,
+    changed: Condvar,
+    asked: AtomicU64,
+}
+
+impl Deliver for Silent {
+    fn device_id(&self) -> &str {
+        "silent"
+    }
+
+    fn deliver(&self, _kind: u8, _body: &[u8], _deadline: Option<Instant>) -> Verdict {
+        let interrupted = self.interrupted.lock().unwrap();
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_all();
+        drop(self.changed.wait_while(interrupted, |interrupted| !*interrupted).unwrap());
+        Verdict::Outage { everywhere: false, asked_ms: 0, message: String::new() }
+    }
+
+    fn platform_ms(&self) -> Option<i64> {
+        None
+    }
+
+    fn interrupt(&self) {
+        *self.interrupted.lock().unwrap() = true;
+        self.changed.notify_all();
+    }
+}
+
+#[test]
+fn close_ends_what_is_under_way_and_keeps_what_was_not_delivered() {
+    let setting = Setting::new();
+    let outbox = setting.open(1_000, 1, None);
+    let silent = Arc::new(Silent::default());
+    put(&outbox, "x").unwrap();
+    outbox.attach(1, silent.clone()).unwrap();
+    let waiting = silent.interrupted.lock().unwrap();
+    drop(silent.changed.wait_while(waiting, |_| silent.asked.load(Ordering::SeqCst) == 0).unwrap());
+    outbox.close().unwrap();
+    assert_eq!(setting.after_a_kill(), 1);
 }
 
 fn device(script: impl FnMut(&[u8]) -> Verdict + Send + 'static) -> Arc<Device> {
