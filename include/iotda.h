@@ -409,7 +409,10 @@ typedef struct iotda_stats {
  */
 #define IOTDA_E_PARTIAL 47
 
-/** Reserved for reports that are kept on disk; no function of this version returns it. */
+/**
+ * Check the disk, or the directory's permissions: the files of an outbox could not be read or written; the message says
+ * which. Returned by the outbox functions.
+ */
 #define IOTDA_E_STORAGE 60
 
 /**
@@ -424,6 +427,15 @@ typedef struct iotda_stats {
  * which. Returned by every function that returns a status.
  */
 #define IOTDA_E_INTERNAL 62
+
+/**
+ * Wait until something is delivered, or give the outbox more space: it has no room for what is put, which is not kept.
+ * Returned by the outbox functions that put; given to its callback for an entry that was dropped for newer ones.
+ */
+#define IOTDA_E_FULL 63
+
+/** The entry became older than the outbox was asked to keep it. Given to an outbox's callback; no function returns it. */
+#define IOTDA_E_EXPIRED 64
 
 #ifdef __cplusplus
 extern "C" {
@@ -447,8 +459,8 @@ const char *iotda_status_text(iotda_status_t status);
  * Whether to keep what was to be reported and send it later (true), or to drop it (false).
  *
  * false for a verdict on the data itself, which the same data would meet again (IOTDA_E_INVALID_ARGUMENT,
- * IOTDA_E_TOO_LARGE, IOTDA_E_REJECTED), and for IOTDA_OK. true for every other status, and for a number that is
- * none: no connection, no answer, a rate limit; but also what somebody has to put right first, in the settings of the
+ * IOTDA_E_TOO_LARGE, IOTDA_E_REJECTED), for IOTDA_E_EXPIRED, and for IOTDA_OK. true for every other status, and for a
+ * number that is none: no connection, no answer, a rate limit; but also what somebody has to put right first, in the settings of the
  * device (IOTDA_E_TLS, IOTDA_E_AUTH_FAILED) or on the platform (IOTDA_E_UNKNOWN_CHILD: bound how long such data is
  * kept). How soon to try again is iotda_call_t.retry_after_ms. After IOTDA_E_PARTIAL, ask for the status of each child.
  *

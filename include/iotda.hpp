@@ -114,6 +114,8 @@ enum class Status : iotda_status_t {
     storage = IOTDA_E_STORAGE,
     forked = IOTDA_E_FORKED,
     internal = IOTDA_E_INTERNAL,
+    full = IOTDA_E_FULL,
+    expired = IOTDA_E_EXPIRED,
 };
 
 /** The name of a status, such as "IOTDA_E_RATE_LIMITED". Terminated, and valid for as long as the program runs. */

@@ -67,6 +67,12 @@ const (
 	ErrForked Status = C.IOTDA_E_FORKED
 	// ErrInternal: there is no memory for a request, or the library has a fault; the message says which.
 	ErrInternal Status = C.IOTDA_E_INTERNAL
+	// ErrStorage: check the disk, the files of an outbox could not be read or written.
+	ErrStorage Status = C.IOTDA_E_STORAGE
+	// ErrFull: wait until something is delivered, an outbox has no room.
+	ErrFull Status = C.IOTDA_E_FULL
+	// ErrExpired: what was put into an outbox became older than it was asked to keep it.
+	ErrExpired Status = C.IOTDA_E_EXPIRED
 )
 
 // Name is the status's name in C, such as "IOTDA_E_RATE_LIMITED".

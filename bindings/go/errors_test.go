@@ -20,7 +20,7 @@ var statuses = []iotda.Status{
 	iotda.ErrInvalidArgument, iotda.ErrTooLarge, iotda.ErrConfig, iotda.ErrDNS, iotda.ErrConnect, iotda.ErrTLS,
 	iotda.ErrClock, iotda.ErrTimeout, iotda.ErrCancelled, iotda.ErrAuthFailed, iotda.ErrTokenRejected,
 	iotda.ErrRateLimited, iotda.ErrUnknownChild, iotda.ErrRejected, iotda.ErrServer, iotda.ErrProtocol, iotda.ErrPartial,
-	iotda.ErrForked, iotda.ErrInternal,
+	iotda.ErrForked, iotda.ErrInternal, iotda.ErrStorage, iotda.ErrFull, iotda.ErrExpired,
 }
 
 // is fails the test unless err is an *iotda.Error of this status and no other, and returns it.
@@ -174,7 +174,8 @@ func TestAWrongConfigIsToldByNew(t *testing.T) {
 
 func TestWhatIsTransientIsKept(t *testing.T) {
 	for _, status := range statuses {
-		verdict := status == iotda.ErrInvalidArgument || status == iotda.ErrTooLarge || status == iotda.ErrRejected
+		verdict := status == iotda.ErrInvalidArgument || status == iotda.ErrTooLarge || status == iotda.ErrRejected ||
+			status == iotda.ErrExpired
 		if status.Transient() == verdict || (&iotda.Error{Status: status}).Transient() == verdict {
 			t.Errorf("%s is transient: %v", status.Name(), status.Transient())
 		}

@@ -67,7 +67,8 @@ pub const IOTDA_E_PROTOCOL: iotda_status_t = 46;
 /// batch functions.
 pub const IOTDA_E_PARTIAL: iotda_status_t = 47;
 
-/// Reserved for reports that are kept on disk; no function of this version returns it.
+/// Check the disk, or the directory's permissions: the files of an outbox could not be read or written; the message says
+/// which. Returned by the outbox functions.
 pub const IOTDA_E_STORAGE: iotda_status_t = 60;
 /// Make a new client in this process: this one was made before a fork, in the parent process. Nothing was sent.
 /// Returned by every function that takes a client, except iotda_close, iotda_stats and iotda_server_time_ms.
@@ -76,6 +77,11 @@ pub const IOTDA_E_FORKED: iotda_status_t = 61;
 /// library: then the handle returns this status from each later call; close it and make a new one. The message says
 /// which. Returned by every function that returns a status.
 pub const IOTDA_E_INTERNAL: iotda_status_t = 62;
+/// Wait until something is delivered, or give the outbox more space: it has no room for what is put, which is not kept.
+/// Returned by the outbox functions that put; given to its callback for an entry that was dropped for newer ones.
+pub const IOTDA_E_FULL: iotda_status_t = 63;
+/// The entry became older than the outbox was asked to keep it. Given to an outbox's callback; no function returns it.
+pub const IOTDA_E_EXPIRED: iotda_status_t = 64;
 
 /// A status, the kind of the core's errors that it stands for, and what is said of it.
 struct Row {
@@ -151,6 +157,8 @@ const TABLE: &[Row] = &[
         Some(ErrorKind::Internal),
         c"There is no memory for what the call was given, or the library has a fault."
     ),
+    row!(IOTDA_E_FULL, Some(ErrorKind::Full), c"The outbox has no room; wait until something is delivered."),
+    row!(IOTDA_E_EXPIRED, Some(ErrorKind::Expired), c"The entry became older than the outbox was asked to keep it."),
 ];
 
 // A kind of the core without a status, or with two, does not compile.
@@ -192,8 +200,8 @@ pub extern "C" fn iotda_status_text(status: iotda_status_t) -> *const c_char {
 /// Whether to keep what was to be reported and send it later (true), or to drop it (false).
 ///
 /// false for a verdict on the data itself, which the same data would meet again (IOTDA_E_INVALID_ARGUMENT,
-/// IOTDA_E_TOO_LARGE, IOTDA_E_REJECTED), and for IOTDA_OK. true for every other status, and for a number that is
-/// none: no connection, no answer, a rate limit; but also what somebody has to put right first, in the settings of the
+/// IOTDA_E_TOO_LARGE, IOTDA_E_REJECTED), for IOTDA_E_EXPIRED, and for IOTDA_OK. true for every other status, and for a
+/// number that is none: no connection, no answer, a rate limit; but also what somebody has to put right first, in the settings of the
 /// device (IOTDA_E_TLS, IOTDA_E_AUTH_FAILED) or on the platform (IOTDA_E_UNKNOWN_CHILD: bound how long such data is
 /// kept). How soon to try again is iotda_call_t.retry_after_ms. After IOTDA_E_PARTIAL, ask for the status of each child.
 ///
@@ -225,7 +233,7 @@ mod tests {
     #[test]
     fn numbers_are_fixed() {
         let numbers: Vec<_> = TABLE.iter().map(|row| row.status).collect();
-        assert_eq!(numbers, [0, 1, 2, 3, 20, 21, 22, 23, 24, 25, 40, 41, 42, 43, 44, 45, 46, 47, 60, 61, 62]);
+        assert_eq!(numbers, [0, 1, 2, 3, 20, 21, 22, 23, 24, 25, 40, 41, 42, 43, 44, 45, 46, 47, 60, 61, 62, 63, 64]);
     }
 
     #[test]
@@ -243,7 +251,7 @@ mod tests {
     #[test]
     fn only_verdicts_on_the_data_and_success_are_not_transient() {
         let dropped: Vec<_> = TABLE.iter().map(|row| row.status).filter(|s| !iotda_status_is_transient(*s)).collect();
-        assert_eq!(dropped, [IOTDA_OK, IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE, IOTDA_E_REJECTED]);
+        assert_eq!(dropped, [IOTDA_OK, IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE, IOTDA_E_REJECTED, IOTDA_E_EXPIRED]);
         for number in [-1, 4, 1000, i32::MIN, i32::MAX] {
             assert!(iotda_status_is_transient(number), "{number}");
         }

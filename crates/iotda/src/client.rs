@@ -18,6 +18,7 @@ use crate::delivery::session::{Device, Session};
 use crate::delivery::{BatchReport, authorize, batch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Level, Monitor, Stats};
+use crate::outbox::{Outbox, OutboxOptions};
 use crate::report::encode::{self, Child, Service};
 use crate::report::limits::BODY_LIMIT;
 use crate::report::validate;
@@ -192,6 +193,21 @@ impl Client {
         self.note(batch::document(&self.session, &self.device, json, accept, options))
     }
 
+    /// Opens an outbox, which keeps reports on disk until the platform has taken them, and attaches this client's device
+    /// to it: see the module [`outbox`](crate::outbox).
+    ///
+    /// Blocks for as long as the storage does: the directory is read. [`ErrorKind::InvalidArgument`],
+    /// [`ErrorKind::Storage`] (it cannot be written or locked, another outbox has it, or a newer version wrote it),
+    /// [`ErrorKind::Forked`].
+    pub fn open_outbox(&self, options: OutboxOptions) -> Result<Outbox> {
+        self.noting(|| Outbox::open(&self.session, &self.device, options))
+    }
+
+    /// What an outbox needs of a client.
+    pub(crate) fn parts(&self) -> (&Arc<Session>, &Arc<Device>) {
+        (&self.session, &self.device)
+    }
+
     /// The token, to be kept over a restart: a device that wakes, reports and sleeps then authenticates once
     /// a day. Give it to [`Config::token`] or [`open_device_with_token`](Self::open_device_with_token). It is as secret
     /// as the device's secret, and not wiped when it is dropped. `None`: there is none.
@@ -260,7 +276,7 @@ fn restore(session: &Session, device: &Device, saved: &str) {
 }
 
 /// Whether the platform takes a body of this size.
-fn check_size(target: Target, body: &[u8]) -> Result<()> {
+pub(crate) fn check_size(target: Target, body: &[u8]) -> Result<()> {
     if body.len() < BODY_LIMIT {
         return Ok(());
     }

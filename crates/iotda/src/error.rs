@@ -74,8 +74,15 @@ kinds! {
         Protocol,
         /// Some children of a batch were delivered and others were not; each child has a status of its own.
         Partial,
-        /// The outbox on disk could not be read or written.
+        /// The files of an outbox could not be read or written: the message says which. What was put is not delivered by
+        /// this process.
         Storage,
+        /// The outbox has no room for what is put, which is not kept: wait until something is delivered. To an outbox's
+        /// callback: the entry was dropped for newer ones.
+        Full,
+        /// To an outbox's callback alone: the entry became older than the outbox was asked to keep it. It has not been
+        /// accepted, though it may have arrived.
+        Expired,
         /// The client was made before a `fork` and is used in the child: make a new one there. Nothing was sent.
         Forked,
         /// A fault of this library, or no memory. The report may have arrived.
@@ -92,6 +99,7 @@ impl ErrorKind {
     /// | `InvalidArgument` | no | the data is wrong in itself, and stays so |
     /// | `TooLarge` | no | it passes the platform's limit, and will again: divide it |
     /// | `Rejected` | no | the platform itself refused this data |
+    /// | `Expired` | no | the program asked for no older data |
     /// | `UnknownChild` | yes | nothing is wrong with the data, and the child may be registered yet; bound the time |
     /// | `Config`, `Clock`, `Tls` | yes | the device's settings are at fault |
     /// | `AuthFailed`, `TokenRejected` | yes | the device's credentials, or a proxy, are at fault |
@@ -99,10 +107,11 @@ impl ErrorKind {
     /// | `Protocol` | yes | the answer is not the platform's |
     /// | `Cancelled` | yes | the program ended the call, and nobody judged the data |
     /// | `Partial` | yes | some of it was not delivered: go by each child's status |
+    /// | `Full` | yes | there is room again when something is delivered |
     /// | `Storage`, `Forked`, `Internal` | yes | the program or this library is at fault |
     pub fn is_transient(self) -> bool {
         match self {
-            ErrorKind::InvalidArgument | ErrorKind::TooLarge | ErrorKind::Rejected => false,
+            ErrorKind::InvalidArgument | ErrorKind::TooLarge | ErrorKind::Rejected | ErrorKind::Expired => false,
             ErrorKind::Config
             | ErrorKind::Dns
             | ErrorKind::Connect
@@ -118,6 +127,7 @@ impl ErrorKind {
             | ErrorKind::Protocol
             | ErrorKind::Partial
             | ErrorKind::Storage
+            | ErrorKind::Full
             | ErrorKind::Forked
             | ErrorKind::Internal => true,
         }
@@ -329,7 +339,8 @@ mod tests {
     #[test]
     fn only_verdicts_on_the_data_are_not_worth_keeping_it() {
         let dropped: Vec<_> = ErrorKind::ALL.iter().filter(|kind| !kind.is_transient()).collect();
-        assert_eq!(dropped, [&ErrorKind::InvalidArgument, &ErrorKind::TooLarge, &ErrorKind::Rejected]);
+        use ErrorKind::{Expired, InvalidArgument, Rejected, TooLarge};
+        assert_eq!(dropped, [&InvalidArgument, &TooLarge, &Rejected, &Expired]);
         assert!(Error::new(ErrorKind::Cancelled, "").is_transient());
         assert!(!Error::invalid("").is_transient());
     }

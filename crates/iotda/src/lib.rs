@@ -33,10 +33,7 @@ mod config;
 mod delivery;
 mod error;
 mod monitor;
-// Not reachable until delivery is connected to it.
-#[cfg(test)]
-#[allow(dead_code)]
-mod outbox;
+pub mod outbox;
 mod report;
 
 pub use client::Client;
@@ -45,4 +42,5 @@ pub use delivery::{BatchReport, CallOptions, Delivery, RetryPolicy};
 pub use error::{Error, ErrorKind, Result};
 pub use iotda_http::{CancelToken, Clock, Connection, Level, Log, SystemClock, Transport};
 pub use monitor::Stats;
+pub use outbox::{DeadLetter, EntryKind, OnSettled, Outbox, OutboxOptions, OutboxStats, Settled, WhenFull};
 pub use report::{Child, DEVICE_ID_MAX, Properties, Service, limits};

@@ -273,7 +273,7 @@ impl Batch<'_> {
 }
 
 /// The device id of a child that has been checked, as its JSON holds it: an id needs no escapes.
-fn written_id(child: &str) -> Option<&str> {
+pub(crate) fn written_id(child: &str) -> Option<&str> {
     let mut scanner = Scanner::new(child);
     scanner.enter();
     let mut first = true;

@@ -68,10 +68,11 @@ fn weight(kind: ErrorKind) -> u8 {
         | ErrorKind::Protocol
         | ErrorKind::Partial
         | ErrorKind::Storage
+        | ErrorKind::Full
         | ErrorKind::Forked
         | ErrorKind::Internal => 5,
         ErrorKind::UnknownChild => 4,
-        ErrorKind::Rejected => 3,
+        ErrorKind::Rejected | ErrorKind::Expired => 3,
         ErrorKind::TooLarge => 2,
         ErrorKind::InvalidArgument => 1,
     }

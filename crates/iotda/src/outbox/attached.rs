@@ -15,6 +15,7 @@ use crate::delivery::deliver::{Target, deliver};
 use crate::delivery::pace;
 use crate::delivery::session::{Device, Session};
 use crate::error::{self, Error, ErrorKind};
+use crate::monitor::Level;
 use crate::report::calendar;
 
 /// A lane that met a rate limit is not tried again sooner.
@@ -64,6 +65,7 @@ impl Deliver for Attached {
         match sent {
             Ok(_) => Verdict::Delivered,
             Err(error) => {
+                self.session.monitor.log(Level::Warning, || self.device.line(&error));
                 let wait = pace::wait([&self.device.pace, &self.session.pace], self.session.clock.monotonic());
                 verdict(&error, wait)
             }
@@ -118,6 +120,8 @@ pub(crate) fn child_payload(child: &str, element: &str, wall_ms: i64) -> Option<
 
 fn payload(child: Option<&str>, object: &str, wall_ms: i64) -> Option<Vec<u8>> {
     let (elements, times) = stamp(services(object)?, &calendar::event_time(wall_ms));
+    // Their count has two bytes.
+    u16::try_from(times.len()).ok()?;
     Some(encode(child, &elements, &times))
 }
 

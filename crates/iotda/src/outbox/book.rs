@@ -236,11 +236,6 @@ impl Book {
         count
     }
 
-    /// Whether answers were taken note of that the files do not show.
-    pub(crate) fn has_unwritten_answers(&self) -> bool {
-        !self.dirty.is_empty()
-    }
-
     /// What is to be written now; `None`: nothing. Without `sync` that is what was settled, and nothing else.
     pub(crate) fn begin(&mut self, sync: bool, log: &Log) -> Option<Commit> {
         self.turn += 1;

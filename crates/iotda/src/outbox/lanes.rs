@@ -145,7 +145,6 @@ pub(crate) struct Lane {
 pub(crate) struct Lanes {
     index: HashMap<LaneKey, u32>,
     all: Vec<Lane>,
-    free: Vec<u32>,
 }
 
 impl Lanes {
@@ -155,16 +154,8 @@ impl Lanes {
             return *index;
         }
         let lane = Lane { key, ..Lane::default() };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.all[index as usize] = lane;
-                index
-            }
-            None => {
-                self.all.push(lane);
-                (self.all.len() - 1) as u32
-            }
-        };
+        self.all.push(lane);
+        let index = (self.all.len() - 1) as u32;
         self.index.insert(key, index);
         index
     }
@@ -184,20 +175,6 @@ impl Lanes {
     /// Lanes that are known, waiting entries or not.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Lane)> {
         self.index.values().map(|index| (*index, &self.all[*index as usize]))
-    }
-
-    /// Forgets the empty lanes of which `forget` says so; returns their indices.
-    pub(crate) fn prune(&mut self, forget: impl Fn(&Lane) -> bool) -> Vec<u32> {
-        let gone: Vec<u32> = self
-            .iter()
-            .filter(|(_, lane)| lane.queue.len() == 0 && !lane.dirty && forget(lane))
-            .map(|(index, _)| index)
-            .collect();
-        for index in &gone {
-            self.index.remove(&self.all[*index as usize].key);
-            self.free.push(*index);
-        }
-        gone
     }
 
     /// The smallest number that waits.

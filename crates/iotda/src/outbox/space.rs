@@ -103,11 +103,6 @@ impl Space {
         (self.sizes.log + self.sizes.segment).saturating_sub(self.used())
     }
 
-    /// Bytes of frames that wait on disk.
-    pub(crate) fn live(&self) -> u64 {
-        self.segments.values().map(|segment| segment.live).sum()
-    }
-
     /// Whether `bytes` of frames, of which `largest` is the largest, find room without anything being given back.
     /// One segment always stays free, for copies.
     pub(crate) fn fits(&self, bytes: u64, largest: u64) -> bool {

@@ -51,6 +51,8 @@ pub(crate) struct Manner {
     pub(crate) linger_ms: u64,
     pub(crate) max_age_ms: Option<u64>,
     pub(crate) drop_oldest: bool,
+    /// The observer is called for what is delivered, too.
+    pub(crate) tells_deliveries: bool,
 }
 
 /// What a step came to.
@@ -107,6 +109,13 @@ impl Worker {
 
     pub(crate) fn counters(&self) -> Counters {
         self.work().counters.clone()
+    }
+
+    /// How many entries wait for devices that are not attached.
+    pub(crate) fn unattached(&self, state: &State) -> u64 {
+        let work = self.work();
+        let lanes = state.book.lanes.iter().filter(|(_, lane)| !work.devices.contains_key(&lane.key.sender));
+        lanes.map(|(_, lane)| lane.queue.len() as u64).sum()
     }
 
     pub(crate) fn now(&self, platform_ms: Option<i64>) -> Now {
@@ -384,6 +393,9 @@ impl Worker {
     /// Calls the observer for each entry, with no lock held.
     fn tell(&self, parts: &[Part], fate: Fate, message: &str, sender: Option<&str>) {
         let Some(observer) = &self.observer else { return };
+        if fate == Fate::Delivered && !self.manner.tells_deliveries {
+            return;
+        }
         for part in parts {
             let key = self.engine.lock().book.lanes.get(part.lane).key;
             let known = sender

@@ -8,6 +8,7 @@ mod connections;
 mod device;
 mod faults;
 mod odd_answers;
+mod outbox;
 mod persistence;
 mod reports;
 mod routes;

@@ -86,7 +86,7 @@ pub(crate) struct Stand {
 type Fates = Arc<Mutex<HashMap<u64, super::super::worker::Fate>>>;
 
 pub(crate) fn manner() -> Manner {
-    Manner { coalesce_bytes: 16_384, linger_ms: 0, max_age_ms: None, drop_oldest: false }
+    Manner { coalesce_bytes: 16_384, linger_ms: 0, max_age_ms: None, drop_oldest: false, tells_deliveries: true }
 }
 
 pub(crate) fn accept(_: &str, _: u8, _: &[u8]) -> Verdict {

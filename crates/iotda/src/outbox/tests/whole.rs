@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::super::book::Entry;
 use super::super::frame::{LaneKey, kind};
+use super::super::opened::{Opened, Options, Refused};
 use super::super::platform::{Deliver, Verdict};
 use super::super::worker::{Clocks, Fate, Observer};
-use super::super::{Options, Outbox, Refused};
 use super::scripted::{Virtual, manner};
 use super::simulated::{Failing, How, Simulated};
 
@@ -90,10 +90,10 @@ impl Setting {
         Setting { storage: Simulated::default(), clocks: Arc::default() }
     }
 
-    fn open(&self, sync_ms: u64, workers: usize, observer: Option<Observer>) -> Outbox {
+    fn open(&self, sync_ms: u64, workers: usize, observer: Option<Observer>) -> Opened {
         let options = Options { max_bytes: 1 << 20, sync_ms, pad_commits: false, workers, manner: manner(), observer };
         let clocks: Arc<dyn Clocks> = self.clocks.clone();
-        Outbox::open(Arc::new(self.storage.clone()), None, options, clocks, Some([1; 16]), || 0.5).unwrap()
+        Opened::open(Arc::new(self.storage.clone()), None, options, clocks, Some([1; 16]), || 0.5).unwrap()
     }
 
     fn after_a_kill(&self) -> u64 {
@@ -103,7 +103,7 @@ impl Setting {
     }
 }
 
-fn put(outbox: &Outbox, text: &str) -> Result<u64, Refused> {
+fn put(outbox: &Opened, text: &str) -> Result<u64, Refused> {
     let lane = LaneKey { sender: 1, reported: 1 };
     outbox.put(&[Entry { lane, kind: kind::MESSAGE, payload: text.as_bytes() }], None)
 }
@@ -127,7 +127,7 @@ fn within_the_window_a_put_makes_no_call_and_the_sync_comes_in_time() {
         put(&outbox, "x").unwrap();
     }
     assert_eq!((setting.storage.calls(), setting.after_a_kill()), (calls, 0));
-    assert_eq!(outbox.pump(None).unwrap(), Some(1_000), "a due sync counts");
+    assert_eq!(outbox.pump(None, None).unwrap(), Some(1_000), "a due sync counts");
     setting.clocks.boot_ms.store(999, Ordering::SeqCst);
     put(&outbox, "x").unwrap();
     assert_eq!(setting.after_a_kill(), 0);
@@ -151,7 +151,7 @@ fn at_most_256_kib_wait_in_memory() {
     for _ in 0..600 {
         put(&outbox, &text).unwrap();
         put_bytes += 1_056;
-        let unsynced = outbox.shared.worker.engine.lock().book.unsynced();
+        let unsynced = outbox.unsynced();
         assert!(unsynced <= 256 * 1024);
     }
     assert!(setting.after_a_kill() * 1_056 >= put_bytes - 256 * 1024);
@@ -165,7 +165,7 @@ fn what_is_delivered_before_its_sync_is_never_written() {
     let before = outbox.stats().unwrap().bytes_written;
     for _ in 0..500 {
         put(&outbox, "x").unwrap();
-        assert_eq!(outbox.pump(None).unwrap().filter(|wait| *wait < 500), None);
+        assert_eq!(outbox.pump(None, None).unwrap().filter(|wait| *wait < 500), None);
     }
     let stats = outbox.stats().unwrap();
     assert_eq!((stats.counters.delivered, stats.waiting, stats.bytes_written), (500, 0, before));
@@ -178,10 +178,10 @@ fn answers_are_synced_within_a_second_and_written_at_once() {
     put(&outbox, "x").unwrap();
     outbox.attach(1, device(|_| Verdict::Delivered)).unwrap();
     let syncs = outbox.stats().unwrap().syncs;
-    assert_eq!(outbox.pump(None).unwrap(), Some(1_000));
+    assert_eq!(outbox.pump(None, None).unwrap(), Some(1_000));
     assert_eq!((setting.after_a_kill(), outbox.stats().unwrap().syncs), (0, syncs));
     setting.clocks.boot_ms.store(1_000, Ordering::SeqCst);
-    assert_eq!(outbox.pump(None).unwrap(), None);
+    assert_eq!(outbox.pump(None, None).unwrap(), None);
     assert_eq!(outbox.stats().unwrap().syncs, syncs + 1);
 }
 
@@ -190,22 +190,23 @@ fn flush_delivers_all_that_was_put_or_says_that_it_could_not() {
     let setting = Setting::new();
     let outbox = setting.open(1_000, 0, None);
     put(&outbox, "x").unwrap();
-    assert_eq!(outbox.flush(None), Err(Refused::Timeout), "nobody is attached");
+    assert_eq!(outbox.flush(None, None), Err(Refused::Timeout), "nobody is attached");
     outbox.attach(1, device(|_| Verdict::Delivered)).unwrap();
     put(&outbox, "y").unwrap();
-    outbox.flush(None).unwrap();
+    outbox.flush(None, None).unwrap();
     assert_eq!(outbox.stats().unwrap().waiting, 0);
 }
 
 #[test]
 fn the_observer_may_put_and_may_not_pump() {
     let setting = Setting::new();
-    let place: Arc<Mutex<Option<Arc<Outbox>>>> = Arc::default();
+    let place: Arc<Mutex<Option<Arc<Opened>>>> = Arc::default();
     let (inside, seen) = (Arc::clone(&place), Arc::new(Mutex::new(Vec::new())));
     let noted = Arc::clone(&seen);
     let observer = Box::new(move |id, device: &str, fate, _: &str| {
         let outbox = inside.lock().unwrap().clone().unwrap();
-        let pumped = outbox.pump(None).is_err() && outbox.flush(None).is_err() && outbox.sync(None).is_err();
+        let pumped =
+            outbox.pump(None, None).is_err() && outbox.flush(None, None).is_err() && outbox.sync(None).is_err();
         noted.lock().unwrap().push((id, device.to_owned(), fate, pumped, outbox.stats().is_ok()));
         if noted.lock().unwrap().len() == 1 {
             put(&outbox, "from the observer").unwrap();
@@ -215,8 +216,8 @@ fn the_observer_may_put_and_may_not_pump() {
     *place.lock().unwrap() = Some(Arc::clone(&outbox));
     outbox.attach(1, device(|_| Verdict::Delivered)).unwrap();
     let first = put(&outbox, "x").unwrap();
-    outbox.flush(None).unwrap();
-    outbox.pump(None).unwrap();
+    outbox.flush(None, None).unwrap();
+    outbox.pump(None, None).unwrap();
     let expected = |id| (id, "device".to_owned(), Fate::Delivered, true, true);
     assert_eq!(*seen.lock().unwrap(), [expected(first), expected(first + 1)]);
     *place.lock().unwrap() = None;
@@ -243,7 +244,7 @@ fn threads_deliver_and_sync_what_many_threads_put() {
             scope.spawn(|| (0..100).for_each(|_| assert!(put(&outbox, "x").is_ok())));
         }
     });
-    outbox.flush(Some(Instant::now() + Duration::from_secs(60))).unwrap();
+    outbox.flush(Some(Instant::now() + Duration::from_secs(60)), None).unwrap();
     assert_eq!(delivered.load(Ordering::SeqCst), 800);
     outbox.close().unwrap();
     assert_eq!(setting.after_a_kill(), 0);
@@ -285,6 +286,6 @@ fn less_than_256_kib_is_refused() {
     let options =
         Options { max_bytes: 262_143, sync_ms: 0, pad_commits: false, workers: 0, manner: manner(), observer: None };
     let clocks: Arc<dyn Clocks> = Arc::new(Virtual::default());
-    let opened = Outbox::open(Arc::new(Simulated::default()), None, options, clocks, None, || 0.5);
+    let opened = Opened::open(Arc::new(Simulated::default()), None, options, clocks, None, || 0.5);
     assert!(matches!(opened.err(), Some(Refused::InvalidArgument(_))));
 }

@@ -1,0 +1,458 @@
+//! An outbox that is open: it starts threads where they are asked for, syncs in time, pumps, flushes and closes. What a
+//! program sees is [`super::facade`]; what happens to entries, [`super::worker`].
+
+use std::cell::Cell;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use iotda_http::CancelToken;
+use iotda_sys::fork::ForkMark;
+use iotda_sys::signal;
+
+use super::book::Entry;
+use super::dead::{Dead, Kept};
+use super::engine::{Engine, Failure, Keeping, NotPut};
+use super::platform::Deliver;
+use super::repair::Unusable;
+use super::space::{MAX_BYTES_LEAST, Sizes};
+use super::stats::Counters;
+use super::storage::Storage;
+use super::worker::{Clocks, Manner, Observer, Step, Worker};
+
+/// The stack of a thread that delivers: a request, TLS included.
+const DELIVERY_STACK: usize = 256 * 1024;
+/// The stack of the thread that does nothing but sync.
+const SYNC_STACK: usize = 64 * 1024;
+/// What was settled is on the device after this at the latest.
+const SETTLED_SYNC_MS: u64 = 1_000;
+/// How long a cancelled call may go on waiting.
+const CANCEL_LATENCY: Duration = Duration::from_millis(50);
+
+/// How an outbox is opened.
+pub(crate) struct Options {
+    /// All files together; 16 MiB if it is 0, at least 256 KiB.
+    pub(crate) max_bytes: u64,
+    /// 0: on the device when a put returns.
+    pub(crate) sync_ms: u64,
+    pub(crate) pad_commits: bool,
+    /// Threads that deliver; 0: [`Outbox::pump`] does.
+    pub(crate) workers: usize,
+    pub(crate) manner: Manner,
+    pub(crate) observer: Option<Observer>,
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    InvalidArgument(&'static str),
+    TooLarge,
+    Full,
+    Storage(Failure),
+    Timeout,
+    Cancelled,
+    Forked,
+    /// The files were written by a newer version.
+    Newer,
+}
+
+/// What an outbox has done and holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stats {
+    pub(crate) waiting: u64,
+    pub(crate) waiting_bytes: u64,
+    /// Unix time of the put of the oldest entry in seconds, as this machine's clock had it; 0: nothing waits.
+    pub(crate) oldest_s: u32,
+    /// All segments; dead letters are not counted here.
+    pub(crate) files_bytes: u64,
+    pub(crate) damaged: u64,
+    pub(crate) syncs: u64,
+    pub(crate) bytes_written: u64,
+    pub(crate) dead_kept: u64,
+    /// The files cannot be written.
+    pub(crate) failure: Option<Failure>,
+    pub(crate) counters: Counters,
+    /// Entries of devices that are not attached.
+    pub(crate) unattached: u64,
+}
+
+struct Shared {
+    worker: Worker,
+    clocks: Arc<dyn Clocks>,
+    sync_ms: u64,
+    /// When something began to wait for a sync: what was put, and what was settled.
+    due: Mutex<Due>,
+    closing: AtomicBool,
+    fork: ForkMark,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Due {
+    put: Option<u64>,
+    settled: Option<u64>,
+}
+
+/// Sets what is not set; `true`: it was not.
+trait ReplaceIfNone {
+    fn replace_if_none(&mut self, value: u64) -> bool;
+}
+
+impl ReplaceIfNone for Option<u64> {
+    fn replace_if_none(&mut self, value: u64) -> bool {
+        let was_none = self.is_none();
+        self.get_or_insert(value);
+        was_none
+    }
+}
+
+/// An outbox that is open.
+pub(crate) struct Opened {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    /// Gives this process's share of the lock back, in a child made by `fork`.
+    abandon: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+thread_local! {
+    /// This thread runs the program's observer. (No destructor: threads may end at any time.)
+    static OBSERVING: Cell<bool> = const { Cell::new(false) };
+}
+
+impl From<NotPut> for Refused {
+    fn from(not_put: NotPut) -> Self {
+        match not_put {
+            NotPut::TooLarge => Refused::TooLarge,
+            NotPut::Full => Refused::Full,
+            NotPut::Storage(failure) => Refused::Storage(failure),
+            NotPut::Timeout => Refused::Timeout,
+        }
+    }
+}
+
+impl Opened {
+    /// Opens what the directory holds. Damage is counted and no error. `abandon`: see [`super::directory::Directory`].
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        abandon: Option<Box<dyn Fn() + Send + Sync>>,
+        options: Options,
+        clocks: Arc<dyn Clocks>,
+        boot: Option<[u8; 16]>,
+        random: fn() -> f64,
+    ) -> Result<Self, Refused> {
+        let max_bytes = if options.max_bytes == 0 { 16 << 20 } else { options.max_bytes };
+        if max_bytes < MAX_BYTES_LEAST {
+            return Err(Refused::InvalidArgument("max_bytes is below 262144 (256 KiB)"));
+        }
+        let sizes = Sizes::of(max_bytes);
+        let keeping = Keeping { sizes, sync_at_put: options.sync_ms == 0, pad: options.pad_commits };
+        let engine = Engine::open(Arc::clone(&storage), keeping, boot).map_err(|unusable| match unusable {
+            Unusable::Newer => Refused::Newer,
+            io => Refused::Storage(Failure::from(io)),
+        })?;
+        let dead =
+            Dead::open(storage, sizes.dead).map_err(|error| Refused::Storage(Failure::from(Unusable::Io(error))))?;
+        let observer = options.observer.map(guarded);
+        let worker = Worker::new(engine, dead, Arc::clone(&clocks), options.manner, observer, random);
+        let shared = Arc::new(Shared {
+            worker,
+            clocks,
+            sync_ms: options.sync_ms,
+            due: Mutex::default(),
+            closing: AtomicBool::new(false),
+            fork: ForkMark::new(),
+        });
+        let mut outbox = Opened { shared, threads: Vec::new(), abandon };
+        outbox.start(options.workers).map_err(|error| Refused::Storage(Failure::from(Unusable::Io(error))))?;
+        Ok(outbox)
+    }
+
+    fn start(&mut self, workers: usize) -> io::Result<()> {
+        let mut spawn = |name: &str, stack: usize, run: fn(&Shared)| {
+            let shared = Arc::clone(&self.shared);
+            let builder = thread::Builder::new().name(name.to_owned()).stack_size(stack);
+            signal::blocked(|| builder.spawn(move || run(&shared))).map(|thread| self.threads.push(thread))
+        };
+        for _ in 0..workers {
+            spawn("iotda-outbox", DELIVERY_STACK, Shared::deliver)?;
+        }
+        if workers > 0 {
+            spawn("iotda-sync", SYNC_STACK, Shared::sync_in_time)?;
+        }
+        Ok(())
+    }
+
+    /// What waits for this device is delivered through `device` from now on; the same device again replaces it.
+    pub(crate) fn attach(&self, sender: u64, device: Arc<dyn Deliver>) -> Result<(), Refused> {
+        self.check(true)?;
+        self.shared.worker.attach(sender, device);
+        Ok(())
+    }
+
+    /// Puts entries of one sender, all or none; returns the first one's id, the others follow.
+    pub(crate) fn put(&self, entries: &[Entry<'_>], deadline: Option<Instant>) -> Result<u64, Refused> {
+        self.check(true)?;
+        let first = self.shared.worker.put(entries, deadline)?;
+        if self.shared.sync_ms > 0 {
+            let now = self.shared.clocks.boot_ms();
+            let is_first = self.shared.due().put.replace_if_none(now);
+            if self.threads.is_empty() {
+                self.shared.sync_if_due(now);
+            } else if is_first {
+                // The thread that syncs learns when.
+                self.shared.worker.engine.notify();
+            }
+        }
+        Ok(first)
+    }
+
+    /// What was put, and what was settled, is on the device when this returns.
+    pub(crate) fn sync(&self, deadline: Option<Instant>) -> Result<(), Refused> {
+        self.check(false)?;
+        self.shared.sync(deadline)
+    }
+
+    /// Delivers until the deadline, or until nothing is due. Returns in how many milliseconds there is something to
+    /// do again, a sync included; `None`: nothing waits that could be sent.
+    pub(crate) fn pump(&self, deadline: Option<Instant>, cancel: Option<&CancelToken>) -> Result<Option<u64>, Refused> {
+        self.check(false)?;
+        loop {
+            let now = self.shared.clocks.boot_ms();
+            self.shared.sync_if_due(now);
+            if cancel.is_some_and(CancelToken::is_cancelled) {
+                return Err(Refused::Cancelled);
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Ok(Some(0));
+            }
+            let next = match self.shared.step(deadline) {
+                Step::Did => continue,
+                Step::At(at) => Some(at),
+                Step::Nothing => None,
+            };
+            let due = [next, self.shared.sync_due()].into_iter().flatten().min();
+            return Ok(due.map(|due| due.saturating_sub(now).max(1)));
+        }
+    }
+
+    /// Waits until all that was put before is settled. Without threads it delivers itself.
+    pub(crate) fn flush(&self, deadline: Option<Instant>, cancel: Option<&CancelToken>) -> Result<(), Refused> {
+        self.check(false)?;
+        let target = self.shared.worker.engine.lock().book.next_number();
+        loop {
+            let seen = {
+                let state = self.shared.worker.engine.lock();
+                if state.book.lanes.first_waiting().is_none_or(|first| first >= target)
+                    && state.book.unsynced_is_visible()
+                {
+                    return Ok(());
+                }
+                state.events
+            };
+            if cancel.is_some_and(CancelToken::is_cancelled) {
+                return Err(Refused::Cancelled);
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(Refused::Timeout);
+            }
+            let due = match self.threads.is_empty().then(|| self.shared.step(deadline)) {
+                Some(Step::Did) => continue,
+                Some(Step::At(at)) => Some(self.shared.instant(at)),
+                // Nobody else would deliver it.
+                Some(Step::Nothing) => return Err(Refused::Timeout),
+                None => None,
+            };
+            // Nothing wakes this thread when the call is cancelled.
+            let look = cancel.map(|_| Instant::now() + CANCEL_LATENCY);
+            self.shared.worker.engine.wait_for_event(seen, [due, deadline, look].into_iter().flatten().min());
+        }
+    }
+
+    /// The network is back.
+    pub(crate) fn wake(&self) {
+        if self.check(true).is_ok() {
+            self.shared.worker.wake();
+        }
+    }
+
+    /// Settles what waits for a device without delivering it; returns how many entries that were.
+    pub(crate) fn discard(&self, device: u64) -> Result<u64, Refused> {
+        self.check(false)?;
+        let count = self.shared.worker.discard(device);
+        self.shared.settled();
+        self.shared.sync(None).map(|()| count)
+    }
+
+    /// The first dead letter after `cursor`.
+    pub(crate) fn dead_read(&self, cursor: u64) -> Result<Option<Kept>, Refused> {
+        self.check(true)?;
+        self.shared.worker.dead().read(cursor).map_err(|error| Refused::Storage(Failure::from(Unusable::Io(error))))
+    }
+
+    /// Dead letters up to this number are not needed any more.
+    pub(crate) fn dead_forget(&self, up_to: u64) -> Result<(), Refused> {
+        self.check(true)?;
+        self.shared.worker.dead().forget(up_to).map_err(|error| Refused::Storage(Failure::from(Unusable::Io(error))))
+    }
+
+    /// Bytes of frames that wait to be written.
+    #[cfg(test)]
+    pub(crate) fn unsynced(&self) -> u64 {
+        self.shared.worker.engine.lock().book.unsynced()
+    }
+
+    pub(crate) fn stats(&self) -> Result<Stats, Refused> {
+        self.check(true)?;
+        let dead_kept = self.shared.worker.dead().count();
+        let counters = self.shared.worker.counters();
+        let state = self.shared.worker.engine.lock();
+        let oldest = state.book.lanes.iter().filter_map(|(_, lane)| lane.queue.first());
+        Ok(Stats {
+            waiting: state.book.waiting_entries,
+            waiting_bytes: state.book.waiting,
+            oldest_s: oldest.min_by_key(|slot| slot.number).map_or(0, |slot| slot.wall_s),
+            files_bytes: state.book.space.used(),
+            damaged: state.counts.damaged,
+            syncs: state.counts.syncs,
+            bytes_written: state.counts.bytes_written,
+            dead_kept,
+            failure: state.failure.clone(),
+            counters,
+            unattached: self.shared.worker.unattached(&state),
+        })
+    }
+
+    /// Ends the threads, and syncs; delivers nothing. In a child made by `fork` it gives the lock back alone.
+    pub(crate) fn close(mut self) -> Result<(), Refused> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), Refused> {
+        if self.shared.fork.is_forked() {
+            if let Some(abandon) = &self.abandon {
+                abandon();
+            }
+            // The parent's threads do not exist here.
+            self.threads.drain(..).for_each(std::mem::forget);
+            return Ok(());
+        }
+        if self.shared.closing.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.shared.worker.interrupt();
+        self.shared.worker.engine.notify();
+        let this = thread::current().id();
+        for thread in self.threads.drain(..) {
+            // The observer may have dropped the last reference: no thread waits for itself.
+            if thread.thread().id() != this {
+                let _ = thread.join();
+            }
+        }
+        self.shared.sync(None)
+    }
+
+    /// Fails in a child made by `fork`, before any lock is taken, and for calls that the observer may not make.
+    pub(crate) fn check(&self, from_observer: bool) -> Result<(), Refused> {
+        if self.shared.fork.is_forked() {
+            return Err(Refused::Forked);
+        }
+        if !from_observer && OBSERVING.with(Cell::get) {
+            return Err(Refused::InvalidArgument("this function may not be called by the outbox's callback"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+/// Marks the thread while it runs the observer.
+fn guarded(observer: Observer) -> Observer {
+    Box::new(move |id, device, fate, message| {
+        OBSERVING.with(|observing| observing.set(true));
+        observer(id, device, fate, message);
+        OBSERVING.with(|observing| observing.set(false));
+    })
+}
+
+impl Shared {
+    fn due(&self) -> std::sync::MutexGuard<'_, Due> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settled(&self) {
+        let now = self.clocks.boot_ms();
+        if self.due().settled.replace_if_none(now) {
+            self.worker.engine.notify();
+        }
+    }
+
+    fn step(&self, deadline: Option<Instant>) -> Step {
+        let step = self.worker.step(deadline);
+        if step == Step::Did && self.worker.engine.lock().book.settled_unsynced {
+            self.settled();
+        }
+        step
+    }
+
+    /// When the next sync is due, in milliseconds since the machine's start.
+    fn sync_due(&self) -> Option<u64> {
+        let due = *self.due();
+        let put = due.put.map(|put| put + self.sync_ms);
+        let settled = due.settled.map(|settled| settled + SETTLED_SYNC_MS.max(self.sync_ms));
+        [put, settled].into_iter().flatten().min()
+    }
+
+    fn sync_if_due(&self, now: u64) {
+        if self.sync_due().is_some_and(|due| due <= now) {
+            // A failure is kept in the statistics, and the next put returns it.
+            let _ = self.sync(None);
+        }
+    }
+
+    fn sync(&self, deadline: Option<Instant>) -> Result<(), Refused> {
+        let before = std::mem::take(&mut *self.due());
+        let result = self.worker.engine.commit(true, deadline);
+        if result.is_err() {
+            let now = self.clocks.boot_ms();
+            let mut due = self.due();
+            // It is tried again after another window.
+            due.put = due.put.or(before.put.map(|_| now));
+            due.settled = due.settled.or(before.settled.map(|_| now));
+        }
+        Ok(result?)
+    }
+
+    fn deliver(&self) {
+        while !self.closing.load(Ordering::SeqCst) {
+            let seen = self.worker.engine.lock().events;
+            let until = match self.step(None) {
+                Step::Did => continue,
+                Step::At(at) => Some(self.instant(at)),
+                Step::Nothing => None,
+            };
+            if !self.closing.load(Ordering::SeqCst) {
+                self.worker.engine.wait_for_event(seen, until);
+            }
+        }
+    }
+
+    fn sync_in_time(&self) {
+        while !self.closing.load(Ordering::SeqCst) {
+            let seen = self.worker.engine.lock().events;
+            self.sync_if_due(self.clocks.boot_ms());
+            let until = self.sync_due().map(|due| self.instant(due));
+            if !self.closing.load(Ordering::SeqCst) {
+                self.worker.engine.wait_for_event(seen, until);
+            }
+        }
+    }
+
+    fn instant(&self, boot_ms: u64) -> Instant {
+        Instant::now() + Duration::from_millis(boot_ms.saturating_sub(self.clocks.boot_ms()).max(1))
+    }
+}
