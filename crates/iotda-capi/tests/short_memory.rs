@@ -5,9 +5,13 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::ptr::null_mut;
+use std::sync::Arc;
+use std::time::Duration;
 
-use iotda::{CallOptions, Child, Client, Config, ErrorKind, Service};
+use iotda::{CallOptions, Child, Client, Config, ErrorKind, Service, Transport};
 use iotda_capi::props::{
     iotda_props_add_integer, iotda_props_add_string, iotda_props_clear, iotda_props_free, iotda_props_json,
     iotda_props_new, iotda_props_t,
@@ -92,10 +96,31 @@ fn a_builder_that_finds_no_memory_keeps_what_it_has() {
     unsafe { iotda_props_free(props) };
 }
 
+/// A way to nowhere that needs no authority.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Transport for Nowhere {
+    fn connect(
+        &self,
+        _: &str,
+        _: u16,
+        _: Duration,
+        _: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Box<dyn iotda::Connection>> {
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
+
+    fn is_secure(&self) -> bool {
+        true
+    }
+}
+
 #[test]
 fn reports_that_find_no_memory_are_refused() {
     let mut config = Config::new();
     config.endpoint("https://127.0.0.1:1").unwrap().device("gateway", b"secret").unwrap();
+    config.transport(Arc::new(Nowhere));
     let client = Client::new(&config).unwrap();
     let properties = format!("{{\"s\":\"{}\"}}", "x".repeat(200_000));
     let services = [Service { service_id: "s", properties: &properties, event_time_ms: None }];
