@@ -39,13 +39,13 @@
  * Threads: a client may be used by any number of threads at a time. A configuration and a property
  * builder are for one thread at a time. The library installs no signal handler, keeps no global
  * state, reads no environment variable unless asked to, and starts no thread but one that ends with
- * the look-up of a host name. A call needs 48 KiB of stack on a 64-bit processor, callbacks not counted.
+ * the look-up of a host name, and those of an outbox. A call needs 48 KiB of stack on a 64-bit processor, callbacks not counted.
  *
  * pthread_cancel: cancellation of a thread is deferred while it is in a function of the library, callbacks
  * included, and takes effect at the first cancellation point after it (asynchronous cancellation is not
  * supported). To end a call early, use iotda_cancel_t.
  *
- * Callbacks (clock, log, transport, destroy) run inside a call. They must return: an exception that leaves one,
+ * Callbacks (clock, log, transport, destroy, settled) run inside a call, or in a thread of an outbox. They must return: an exception that leaves one,
  * pthread_exit and longjmp end the process or leave it undefined, since the library's frames cannot be unwound.
  * No lock of the library is held meanwhile. What a callback is given is valid during the callback alone.
  *
@@ -60,7 +60,8 @@
  * all checked: if one that is not fails, the process ends by abort().
  *
  * Blocking: iotda_auth, the iotda_report_ functions and the iotda_gateway_ functions wait for the
- * platform, at most for the timeout of the call. No other function touches the network.
+ * platform, at most for the timeout of the call; so do iotda_outbox_pump and
+ * iotda_outbox_flush. The other iotda_outbox_ functions wait for the disk. No other function touches the network.
  *
  * fork: a client made before a fork is not usable in the child (IOTDA_E_FORKED); make a new one there, and close
  * the inherited one or leave it.
@@ -77,6 +78,15 @@
 #define IOTDA_CALL_INIT {sizeof(iotda_call_t), 0, NULL, 0, 0, 0, "", "", false}
 #else
 #define IOTDA_CALL_INIT ((iotda_call_t){sizeof(iotda_call_t), 0, NULL, 0, 0, 0, "", "", false})
+#endif
+
+/** An iotda_outbox_options_t to begin with: threads deliver, and what was put is on disk within a second. Set directory. */
+#ifdef __cplusplus
+#define IOTDA_OUTBOX_OPTIONS_INIT                                                                                      \
+    {sizeof(iotda_outbox_options_t), NULL, 0, 0, 1000, 0, 0, 0, 0, true, false, NULL, NULL, NULL}
+#else
+#define IOTDA_OUTBOX_OPTIONS_INIT                                                                                      \
+    ((iotda_outbox_options_t){sizeof(iotda_outbox_options_t), NULL, 0, 0, 1000, 0, 0, 0, 0, true, false, NULL, NULL, NULL})
 #endif
 
 /** For iotda_config_set_pool: keep as many connections as were lately used at the same time. */
@@ -105,6 +115,21 @@
 
 /** For send and receive of iotda_transport_t: the connection is broken. */
 #define IOTDA_IO_FAILED -2
+
+/** For iotda_outbox_options_t.when_full: a put is refused with IOTDA_E_FULL while there is no room. */
+#define IOTDA_OUTBOX_REFUSE 0
+
+/** For iotda_outbox_options_t.when_full: the oldest entries are dropped, those of the same device first. */
+#define IOTDA_OUTBOX_DROP_OLDEST 1
+
+/** For iotda_dead_t.kind: properties of a device itself. */
+#define IOTDA_ENTRY_PROPS 1
+
+/** For iotda_dead_t.kind: a message. */
+#define IOTDA_ENTRY_MESSAGE 2
+
+/** For iotda_dead_t.kind: properties of one child of a gateway. */
+#define IOTDA_ENTRY_CHILD 3
 
 /** The version of the binary interface that this header describes. */
 #define IOTDA_ABI_VERSION 1
@@ -139,6 +164,22 @@ typedef struct iotda_client iotda_client_t;
  * A config may be used by one thread at a time.
  */
 typedef struct iotda_config iotda_config_t;
+
+/**
+ * Reports that outlive outages, restarts and power cuts: what is put here is kept on disk until the platform has taken
+ * it. Made by iotda_outbox_open, freed by iotda_outbox_close.
+ *
+ * Each pair of sending device and device reported for gets its entries at least once and in order, several in a
+ * request; between pairs, and between an outbox and the iotda_report_ functions, there is no order. Data that the
+ * platform refuses by a code of its own is found and becomes a dead letter, and the rest goes on; nothing else than
+ * such a code makes one. A service without an event time gets the time of the put, corrected if the clock was wrong.
+ *
+ * Any number of threads may use an outbox at the same time; only iotda_outbox_close must come after all other calls on
+ * it have returned. In a child process after fork every function returns IOTDA_E_FORKED; iotda_outbox_close gives the
+ * directory back there and touches nothing else. A child that neither calls it nor another program (exec) keeps the
+ * directory locked.
+ */
+typedef struct iotda_outbox iotda_outbox_t;
 
 /**
  * A JSON object of properties, built member by member, for programs that have no JSON library. Formatting
@@ -312,6 +353,133 @@ typedef struct iotda_stats {
     /** out: reports that waited so as not to exceed a rate limit. */
     uint64_t pacing_waits;
 } iotda_stats_t;
+
+/**
+ * What became of an entry, by the id that its put returned: IOTDA_OK (delivered), IOTDA_E_REJECTED or
+ * IOTDA_E_UNKNOWN_CHILD (it is a dead letter), IOTDA_E_EXPIRED, IOTDA_E_FULL (dropped for newer ones),
+ * IOTDA_E_STORAGE (damaged on disk), IOTDA_E_CANCELLED (by iotda_outbox_discard).
+ *
+ * device_id is the device that was reported for, "" if it is not known; message is what the platform said, often "".
+ * Both are terminated and valid during the call alone. Called by the thread that delivers, or inside
+ * iotda_outbox_pump and other functions, with no lock held, and before the outcome is on disk: after a crash it may
+ * come again. It must return, and may call the put functions, iotda_outbox_stats, iotda_outbox_wake,
+ * iotda_outbox_dead_read and iotda_outbox_dead_forget; other functions of the outbox return
+ * IOTDA_E_INVALID_ARGUMENT, and iotda_outbox_close must not be called.
+ */
+typedef void (*iotda_outbox_settled_t)(void *user_data,
+                                       uint64_t id,
+                                       const char *device_id,
+                                       iotda_status_t status,
+                                       const char *message);
+
+/** How an outbox is opened. Start it with IOTDA_OUTBOX_OPTIONS_INIT, and set directory. */
+typedef struct iotda_outbox_options {
+    /** sizeof(iotda_outbox_options_t); 0 counts as the size of the first version. */
+    size_t struct_size;
+    /**
+     * Required. Where the entries are kept; made, with mode 0700, if it is missing (its parent is not). One outbox uses
+     * a directory at a time, and one platform: the same device ids elsewhere would be sent its entries. Local storage: on
+     * tmpfs nothing survives a restart of the machine, and network file systems are not supported.
+     */
+    const char *directory;
+    /** The most bytes that all its files take together, at least 262,144; 0: 16,777,216. */
+    uint64_t max_bytes;
+    /** Entries that are older, in seconds, are dropped; 0: none are. One whose age cannot be known is kept. */
+    uint32_t max_age_s;
+    /**
+     * A put returns at once, and its entry is on disk after so many milliseconds at the latest; 0: when the put
+     * returns. IOTDA_OUTBOX_OPTIONS_INIT sets 1,000.
+     */
+    uint32_t sync_ms;
+    /** Entries are sent together in requests of up to so many bytes; 0: 16,384; 1: each by itself. */
+    uint32_t coalesce_bytes;
+    /** How many milliseconds a first entry waits for company; 0: none. */
+    uint32_t linger_ms;
+    /** How many requests may be under way at the same time, of different devices, up to 64; 0: 1. */
+    uint32_t requests_at_once;
+    /** IOTDA_OUTBOX_REFUSE or IOTDA_OUTBOX_DROP_OLDEST. */
+    int32_t when_full;
+    /**
+     * true (IOTDA_OUTBOX_OPTIONS_INIT): threads deliver (requests_at_once of them, with a stack of 256 KiB) and sync
+     * (one of 64 KiB); they take no signals. false: no thread is started, and iotda_outbox_pump delivers.
+     */
+    bool start_worker;
+    /** Each write fills whole pages of 4,096 bytes: for storage that damages what lies beside a write when power fails. */
+    bool pad_commits;
+    /** Called with what became of each entry; NULL: nothing is called. */
+    iotda_outbox_settled_t settled;
+    /** Passed to settled and destroy as it is. */
+    void *user_data;
+    /**
+     * Called with user_data once: when the outbox is closed, or before iotda_outbox_open returns if it fails. NULL:
+     * nothing is called.
+     */
+    iotda_destroy_t destroy;
+} iotda_outbox_options_t;
+
+/** A dead letter: an entry of an outbox that the platform refused for good. */
+typedef struct iotda_dead {
+    /** in: sizeof(iotda_dead_t); 0 counts as the size of the first version. */
+    size_t struct_size;
+    /** out: its own number, the cursor for the next one; 0: there is none. */
+    uint64_t number;
+    /** out: the entry's id. */
+    uint64_t id;
+    /** out: one of the IOTDA_ENTRY_ constants. */
+    int32_t kind;
+    /** out: the device that was reported for. */
+    char device_id[129];
+    /** out: the gateway that reported for it; "" for a device itself. */
+    char gateway_id[129];
+    /** out: when it was put, in milliseconds since 1970-01-01T00:00:00Z as this machine's clock had it. */
+    int64_t time_ms;
+    /** out: IOTDA_E_REJECTED or IOTDA_E_UNKNOWN_CHILD. */
+    iotda_status_t status;
+    /** out: the platform's error code, such as "IOTDA.000006". */
+    char platform_code[24];
+} iotda_dead_t;
+
+/** What an outbox holds, and what it has done since it was opened. */
+typedef struct iotda_outbox_stats {
+    /** in: sizeof(iotda_outbox_stats_t); 0, as in a zeroed struct, counts as the size of the first version. */
+    size_t struct_size;
+    /** out: entries that wait to be delivered. */
+    uint64_t waiting;
+    /** out: bytes that they take in the files. */
+    uint64_t waiting_bytes;
+    /** out: those among the waiting whose device is not attached. */
+    uint64_t unattached;
+    /** out: when the oldest was put, in seconds since 1970-01-01T00:00:00Z as this machine's clock had it; 0: none waits. */
+    uint64_t oldest_s;
+    /** out: bytes of the files, dead letters not counted. */
+    uint64_t file_bytes;
+    /** out: entries that were delivered. */
+    uint64_t delivered;
+    /** out: requests that were sent. */
+    uint64_t requests;
+    /** out: entries that became dead letters. */
+    uint64_t dead;
+    /** out: dead letters that are kept now. */
+    uint64_t dead_kept;
+    /** out: dead letters that could not be kept. */
+    uint64_t dead_dropped;
+    /** out: entries that were dropped as the oldest. */
+    uint64_t dropped;
+    /** out: entries that became too old. */
+    uint64_t expired;
+    /** out: entries and records that were found damaged. */
+    uint64_t damaged;
+    /** out: entries that iotda_outbox_discard gave up. */
+    uint64_t discarded;
+    /** out: syncs of files and of the directory. */
+    uint64_t syncs;
+    /** out: bytes written to files. */
+    uint64_t bytes_written;
+    /** out: the files cannot be written, so that puts fail. */
+    bool is_failing;
+    /** out: why the last request was not delivered; "" if none failed. */
+    char last_error[256];
+} iotda_outbox_stats_t;
 
 /** Success. Returned by every function. */
 #define IOTDA_OK 0
@@ -989,6 +1157,185 @@ iotda_status_t iotda_token_export(iotda_client_t *client,
                                   size_t size,
                                   size_t *length,
                                   iotda_call_t *call);
+
+/**
+ * Opens an outbox in a directory, attaches the client to it, and writes it to *outbox. What an earlier process put
+ * there is delivered. The client's other settings (timeouts, rates, log) hold for the outbox.
+ *
+ * *outbox is written only on success; close it with iotda_outbox_close. The options are copied. Blocks for as long as
+ * the storage does: the directory is read. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE (it cannot be written or locked,
+ * another outbox has it, or a newer version wrote it: call->message says which), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_outbox_open(iotda_client_t *client,
+                                 const iotda_outbox_options_t *options,
+                                 iotda_outbox_t **outbox,
+                                 iotda_call_t *call);
+
+/**
+ * Delivers what waits for this client's device through it from now on, and at once. A put attaches its device as
+ * well; after a restart, entries of devices that are not attached wait. The outbox keeps the device, with its secret,
+ * until it is closed, also when the client is closed before; another client of the same id replaces it.
+ *
+ * Any thread; does not wait for the network. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_outbox_attach(iotda_outbox_t *outbox,
+                                   iotda_client_t *device,
+                                   iotda_call_t *call);
+
+/**
+ * Puts properties of a device: count services, at least one. Writes the entry's id to *id, unless id is NULL. The
+ * data is checked as by iotda_report_props.
+ *
+ * Any thread. With a sync_ms it returns at once unless 256 KiB wait to be written; otherwise it blocks for as long as
+ * the storage does, at most for the timeout. After a failure this process does not deliver the entry; if it crashes
+ * then, the entry may be delivered. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE (1 MB, or a quarter of max_bytes),
+ * IOTDA_E_FULL, IOTDA_E_STORAGE (a full disk, a fault, read-only: the message says which), IOTDA_E_TIMEOUT,
+ * IOTDA_E_CANCELLED (before it began), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_outbox_put_props(iotda_outbox_t *outbox,
+                                      iotda_client_t *device,
+                                      const iotda_service_t *services,
+                                      size_t count,
+                                      uint64_t *id,
+                                      iotda_call_t *call);
+
+/**
+ * Puts properties by a request body that the program made itself: see iotda_report_props_json.
+ *
+ * Otherwise as iotda_outbox_put_props.
+ */
+iotda_status_t iotda_outbox_put_props_json(iotda_outbox_t *outbox,
+                                           iotda_client_t *device,
+                                           const char *json,
+                                           size_t len,
+                                           uint64_t *id,
+                                           iotda_call_t *call);
+
+/**
+ * Puts a message: any len bytes, also none (then data may be NULL).
+ *
+ * Otherwise as iotda_outbox_put_props.
+ */
+iotda_status_t iotda_outbox_put_message(iotda_outbox_t *outbox,
+                                        iotda_client_t *device,
+                                        const void *data,
+                                        size_t len,
+                                        uint64_t *id,
+                                        iotda_call_t *call);
+
+/**
+ * Puts properties of child devices of a gateway, all or none, up to 10,000 in a call. Writes the id of the first
+ * child's entry to *first_id, unless that is NULL; those of the others follow it in order. They are delivered in
+ * batches; a child that the platform does not know holds back no other.
+ *
+ * Otherwise as iotda_outbox_put_props. Above 256 KiB in all it blocks until they are written.
+ */
+iotda_status_t iotda_outbox_put_batch(iotda_outbox_t *outbox,
+                                      iotda_client_t *gateway,
+                                      const iotda_child_t *children,
+                                      size_t count,
+                                      uint64_t *first_id,
+                                      iotda_call_t *call);
+
+/**
+ * Puts a batch by a request body that the program made itself: see iotda_gateway_batch_json. A child that is wrong in
+ * itself refuses all.
+ *
+ * Otherwise as iotda_outbox_put_batch.
+ */
+iotda_status_t iotda_outbox_put_batch_json(iotda_outbox_t *outbox,
+                                           iotda_client_t *gateway,
+                                           const char *json,
+                                           size_t len,
+                                           uint64_t *first_id,
+                                           iotda_call_t *call);
+
+/**
+ * Returns when all that was put is on disk.
+ *
+ * Any thread. Blocks for as long as the storage does, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
+ * IOTDA_E_STORAGE, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED (before it began), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_outbox_sync(iotda_outbox_t *outbox, iotda_call_t *call);
+
+/**
+ * Delivers what is due, in this thread, within the timeout: for programs without threads (start_worker). Writes to
+ * call->retry_after_ms when to pump again, for a sync that becomes due as well; 0: nothing waits that could be sent.
+ * That something could not be delivered is no failure: it waits.
+ *
+ * Any thread. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TIMEOUT (over before it began), IOTDA_E_CANCELLED (seen between
+ * requests), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_outbox_pump(iotda_outbox_t *outbox, iotda_call_t *call);
+
+/**
+ * Waits until all that was put before is settled; without threads it delivers in this one.
+ *
+ * Any thread. Blocks at most for the timeout. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TIMEOUT (or what waits is for devices
+ * that are not attached; it goes on waiting in the outbox), IOTDA_E_CANCELLED, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_outbox_flush(iotda_outbox_t *outbox, iotda_call_t *call);
+
+/**
+ * The network is back: what waits for a pause is tried within a second, instead of up to five minutes later.
+ *
+ * Any thread; does not wait for the network.
+ */
+void iotda_outbox_wake(iotda_outbox_t *outbox);
+
+/**
+ * Gives up what waits for a device, as the one that sends or the one reported for, without delivering it; writes to
+ * *count, unless count is NULL, how many entries that were. For a device that was removed. A request that is under way
+ * may still arrive.
+ *
+ * Any thread. Blocks for as long as the storage does. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_FORKED,
+ * IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_outbox_discard(iotda_outbox_t *outbox,
+                                    const char *device_id,
+                                    uint64_t *count,
+                                    iotda_call_t *call);
+
+/**
+ * Closes an outbox: ends requests that are under way, ends the threads, and syncs; it delivers nothing. What was not
+ * delivered is delivered when the directory is opened again. NULL is fine. No other call on it may be running.
+ *
+ * Blocks for as long as the storage does. A process that ends without it is a crash: what was put since the last sync
+ * may be lost. iotda_outbox_sync says whether it is on disk, which this cannot.
+ */
+void iotda_outbox_close(iotda_outbox_t *outbox);
+
+/**
+ * Reads the first dead letter after the number cursor (0: the first of all) into *dead, and its request body, as the
+ * put functions for JSON and messages take it, into the size bytes at out, without an end. *length, unless length is
+ * NULL, becomes the length of the body. If there is no further letter, dead->number is 0.
+ *
+ * If the body does not fit, *dead and *length are written all the same, and the call returns IOTDA_E_TOO_LARGE.
+ *
+ * Any thread. Reads from disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE, IOTDA_E_STORAGE, IOTDA_E_FORKED,
+ * IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_outbox_dead_read(iotda_outbox_t *outbox,
+                                      uint64_t cursor,
+                                      iotda_dead_t *dead,
+                                      void *out,
+                                      size_t size,
+                                      size_t *length,
+                                      iotda_call_t *call);
+
+/**
+ * Dead letters up to this number are not needed any more.
+ *
+ * Any thread. Writes to disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_outbox_dead_forget(iotda_outbox_t *outbox, uint64_t up_to_number);
+
+/**
+ * Reads into *stats what an outbox holds and has done.
+ *
+ * Any thread; does not wait for the network. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_outbox_stats(const iotda_outbox_t *outbox, iotda_outbox_stats_t *stats);
 
 /**
  * The version of the library's binary interface. A program that was compiled with a header whose

@@ -142,12 +142,12 @@ impl iotda_call_t {
 }
 
 /// At least 1, since 0 means unknown.
-fn milliseconds(duration: Duration) -> u32 {
+pub(crate) fn milliseconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX).max(1)
 }
 
 /// Copies as much of the texts as fits with an end, never half a character, into a field of zeros.
-fn fill<const N: usize>(out: &mut [c_char; N], texts: &[&str]) {
+pub(crate) fn fill<const N: usize>(out: &mut [c_char; N], texts: &[&str]) {
     let mut room = &mut out[..N - 1];
     for text in texts {
         let mut end = text.len().min(room.len());

@@ -61,7 +61,7 @@ impl iotda_client_t {
 }
 
 /// Marks its handle as poisoned when it is dropped by a panic.
-struct Poison<'a>(&'a AtomicBool);
+pub(crate) struct Poison<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Poison<'_> {
     fn drop(&mut self) {

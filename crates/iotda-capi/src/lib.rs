@@ -8,6 +8,7 @@
 //!   they are about.
 //! - [`service`], [`child`], [`props`], [`cancel`], [`stats`], [`clock`], [`log`], [`user_data`], [`transport`]: one C
 //!   type each, with its functions.
+//! - [`outbox`], [`outbox_options`], [`outbox_stats`], [`dead`]: reports that are kept on disk.
 //! - `arguments`: how memory of the caller is read. `handle`: what a handle points to. `outcome`: why a call ends
 //!   without success. `panic`: how a panic becomes a status. `failures`: the setters that failed.
 //!
@@ -85,5 +86,14 @@ pub mod clock;
 pub mod log;
 
 pub mod transport;
+
+pub mod outbox_options;
+
+#[macro_use]
+pub mod outbox;
+
+pub mod dead;
+
+pub mod outbox_stats;
 
 pub mod version;

@@ -1,7 +1,9 @@
 //! Why a call ends without success, and the status that says so.
 
 use crate::panic::{Fault, caught};
-use crate::status::{IOTDA_E_FORKED, IOTDA_E_INTERNAL, IOTDA_E_INVALID_ARGUMENT, IOTDA_OK, iotda_status_t, number};
+use crate::status::{
+    IOTDA_E_FORKED, IOTDA_E_INTERNAL, IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE, IOTDA_OK, iotda_status_t, number,
+};
 
 /// An error of the core, or one that is found at the boundary.
 #[derive(Clone, Debug)]
@@ -9,6 +11,8 @@ pub(crate) enum Stop {
     Core(iotda::Error),
     /// An argument is refused: what to pass, and what is wrong.
     Argument(String),
+    /// The caller's room is too small: for what.
+    TooSmall(String),
     /// There is no memory for what the call was given: what, and how much of it.
     NoMemory(String),
     /// The library has a fault, which is met now: what was said of it.
@@ -40,6 +44,7 @@ impl Stop {
         match self {
             Stop::Core(error) => number(error.kind()),
             Stop::Argument(_) => IOTDA_E_INVALID_ARGUMENT,
+            Stop::TooSmall(_) => IOTDA_E_TOO_LARGE,
             Stop::NoMemory(_) | Stop::Fault(_) | Stop::Poisoned => IOTDA_E_INTERNAL,
             Stop::Forked => IOTDA_E_FORKED,
         }
@@ -49,8 +54,10 @@ impl Stop {
     pub(crate) fn message(&self) -> &str {
         match self {
             Stop::Core(error) => error.message(),
-            Stop::Argument(message) | Stop::NoMemory(message) | Stop::Fault(message) => message,
-            Stop::Poisoned => "close this client and make a new one: an earlier call met a fault of the library",
+            Stop::Argument(message) | Stop::TooSmall(message) | Stop::NoMemory(message) | Stop::Fault(message) => {
+                message
+            }
+            Stop::Poisoned => "close this handle and make a new one: an earlier call met a fault of the library",
             Stop::Forked => "make a new client in this process: this one was made before a fork, in the parent",
         }
     }
@@ -60,6 +67,7 @@ impl Stop {
         match self {
             Stop::Core(error) => Stop::Core(error.within(place)),
             Stop::Argument(message) => Stop::Argument(format!("{place}: {message}")),
+            Stop::TooSmall(message) => Stop::TooSmall(format!("{place}: {message}")),
             Stop::NoMemory(message) => Stop::NoMemory(format!("{place}: {message}")),
             Stop::Fault(message) => Stop::Fault(format!("{place}: {message}")),
             Stop::Poisoned | Stop::Forked => self,

@@ -248,7 +248,7 @@ impl Client {
     }
 
     /// Makes a call, and notes it if it fails, whatever for.
-    fn noting<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn noting<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
         call().map_err(|error| self.failed(error))
     }
 

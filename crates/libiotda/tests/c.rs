@@ -53,6 +53,7 @@ programs! {
     descriptors: anything;
     field: field;
     interrupt: nothing;
+    outbox: outbox;
     properties: nothing;
     reports: reports;
     settings: nothing;
@@ -124,6 +125,25 @@ fn nothing(stand: &Stand, _: &[RequestRecord]) -> Result<()> {
 fn at_exit(_: &Stand, requests: &[RequestRecord]) -> Result<()> {
     let late = requests.iter().filter(|request| request.body == b"late").count();
     ensure!(late == 4, "{late} messages of processes that ended instead of 4");
+    Ok(())
+}
+
+/// What the killed process was told is kept arrives once and in order, then what was put of each kind.
+fn outbox(_: &Stand, requests: &[RequestRecord]) -> Result<()> {
+    let messages = bodies(&of_call(requests, GATEWAY, "messages/up"));
+    let (last, entries) = messages.split_last().context("no message")?;
+    ensure!(last == b"last" && entries.len() >= 200, "{} messages", messages.len());
+    let expected = (0..entries.len()).map(|number| format!("entry {number}").into_bytes());
+    ensure!(entries.iter().map(|entry| entry.to_vec()).eq(expected), "other messages than were put");
+    let batches = of_call(requests, GATEWAY, BATCH);
+    let arrived: Vec<Vec<String>> = batches.iter().map(|batch| children(batch)).collect::<Result<_>>()?;
+    let mut arrived = arrived.concat();
+    arrived.sort_unstable();
+    arrived.dedup();
+    ensure!(arrived == ["child_1", "child_2"], "{arrived:?}");
+    let own = bodies(&of_call(requests, GATEWAY, "properties/report")).concat();
+    let own = String::from_utf8(own)?;
+    ensure!(own.contains(r#"{"v":1}"#) && own.contains(r#"{"v":2}"#), "other properties: {own}");
     Ok(())
 }
 

@@ -54,6 +54,7 @@ programs! {
     reports: ["reports.cpp"];
     at_exit: ["at_exit.cpp"];
     failures: ["failures.cpp"];
+    outbox: ["outbox.cpp"];
 }
 
 /// Runs a program and compares what arrives.
@@ -132,6 +133,17 @@ fn reports(stand: &Stand, program: &mut Command) -> Result<()> {
 
     let authentications = stand.platform.counters().authentications;
     ensure!(authentications == 2, "{authentications} authentications for two devices, one of them twice");
+    Ok(())
+}
+
+/// The entries, in few requests: properties, then the message, then the batch.
+fn outbox(stand: &Stand, program: &mut Command) -> Result<()> {
+    let requests = stand.run(program)?;
+    compare(&bodies(&of_call(&requests, GATEWAY, "messages/up")), &[b"hello"])?;
+    ensure!(of_call(&requests, GATEWAY, "properties/report").len() == 1, "properties in several requests");
+    let batches = of_call(&requests, GATEWAY, "gateway/sub-devices/properties/report");
+    let arrived = batches.into_iter().map(children).collect::<Result<Vec<_>>>()?.concat();
+    ensure!(arrived == ["child_1", "child_2"], "{arrived:?} arrived");
     Ok(())
 }
 

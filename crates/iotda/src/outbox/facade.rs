@@ -364,20 +364,24 @@ impl Outbox {
     /// [`ErrorKind::Cancelled`] (before it began); [`ErrorKind::Forked`]. After an error this process does not deliver
     /// it; if the process then crashes, it may be delivered.
     pub fn put_properties(&self, device: &Client, services: &[Service<'_>], options: CallOptions) -> Result<u64> {
-        let (session, device) = device.parts();
-        let call = self.start(session, options, true)?;
-        let body = encode::properties_body(services)?;
-        let body = std::str::from_utf8(&body).map_err(|_| Error::invalid("give UTF-8: a service is none"))?;
-        self.checked_properties((session, device), body, &call)
+        device.noting(|| {
+            let (session, device) = device.parts();
+            let call = self.start(session, options, true)?;
+            let body = encode::properties_body(services)?;
+            let body = std::str::from_utf8(&body).map_err(|_| Error::invalid("give UTF-8: a service is none"))?;
+            self.checked_properties((session, device), body, &call)
+        })
     }
 
     /// Puts properties by a request body that the caller wrote, as [`Client::report_properties_json`] takes it.
     /// Otherwise as [`put_properties`](Self::put_properties).
     pub fn put_properties_json(&self, device: &Client, json: &str, options: CallOptions) -> Result<u64> {
-        let (session, device) = device.parts();
-        let call = self.start(session, options, true)?;
-        validate::check_properties(json)?;
-        self.checked_properties((session, device), json, &call)
+        device.noting(|| {
+            let (session, device) = device.parts();
+            let call = self.start(session, options, true)?;
+            validate::check_properties(json)?;
+            self.checked_properties((session, device), json, &call)
+        })
     }
 
     fn checked_properties(
@@ -395,12 +399,14 @@ impl Outbox {
 
     /// Puts a message: any bytes, also none. Otherwise as [`put_properties`](Self::put_properties).
     pub fn put_message(&self, device: &Client, data: &[u8], options: CallOptions) -> Result<u64> {
-        let (session, device) = device.parts();
-        let call = self.start(session, options, true)?;
-        check_size(Target::Message, data)?;
-        let own = self.attached(session, device)?;
-        let lane = LaneKey { sender: own, reported: own };
-        self.put(&[Entry { lane, kind: kind::MESSAGE, payload: data }], &call)
+        device.noting(|| {
+            let (session, device) = device.parts();
+            let call = self.start(session, options, true)?;
+            check_size(Target::Message, data)?;
+            let own = self.attached(session, device)?;
+            let lane = LaneKey { sender: own, reported: own };
+            self.put(&[Entry { lane, kind: kind::MESSAGE, payload: data }], &call)
+        })
     }
 
     /// Puts readings of children of a gateway, all or none, up to 10,000 in a call; returns the id of the first one's
@@ -409,35 +415,40 @@ impl Outbox {
     ///
     /// Otherwise as [`put_properties`](Self::put_properties). Above 256 KiB in all it blocks until they are written.
     pub fn put_batch(&self, gateway: &Client, children: &[Child<'_>], options: CallOptions) -> Result<u64> {
-        let (session, device) = gateway.parts();
-        let call = self.start(session, options, true)?;
-        check_count(children.len())?;
-        let now_ms = self.now_ms();
-        let payloads = children.iter().enumerate().map(|(index, child)| {
-            let mut element = Vec::with_capacity(encode::check_child(child, index)?);
-            encode::write_child(&mut element, child);
-            let element = std::str::from_utf8(&element).map_err(|_| Error::invalid("give UTF-8: a child is none"))?;
-            Ok((hash(child.device_id), fitting(child_payload(child.device_id, element, now_ms))?))
-        });
-        let payloads = payloads.collect::<Result<Vec<_>>>()?;
-        self.readings((session, device), &payloads, &call)
+        gateway.noting(|| {
+            let (session, device) = gateway.parts();
+            let call = self.start(session, options, true)?;
+            check_count(children.len())?;
+            let now_ms = self.now_ms();
+            let payloads = children.iter().enumerate().map(|(index, child)| {
+                let mut element = Vec::with_capacity(encode::check_child(child, index)?);
+                encode::write_child(&mut element, child);
+                let element =
+                    std::str::from_utf8(&element).map_err(|_| Error::invalid("give UTF-8: a child is none"))?;
+                Ok((hash(child.device_id), fitting(child_payload(child.device_id, element, now_ms))?))
+            });
+            let payloads = payloads.collect::<Result<Vec<_>>>()?;
+            self.readings((session, device), &payloads, &call)
+        })
     }
 
     /// Puts a batch by a request body that the caller wrote, as [`Client::report_batch_json`] takes it. A child that is
     /// wrong in itself refuses all. Otherwise as [`put_batch`](Self::put_batch).
     pub fn put_batch_json(&self, gateway: &Client, json: &str, options: CallOptions) -> Result<u64> {
-        let (session, device) = gateway.parts();
-        let call = self.start(session, options, true)?;
-        let children = validate::children(json)?;
-        check_count(children.len())?;
-        let now_ms = self.now_ms();
-        let payloads = children.into_iter().map(|child| {
-            child.check.map_err(|error| *error)?;
-            let id = written_id(child.text).unwrap_or_default();
-            Ok((hash(id), fitting(child_payload(id, child.text, now_ms))?))
-        });
-        let payloads = payloads.collect::<Result<Vec<_>>>()?;
-        self.readings((session, device), &payloads, &call)
+        gateway.noting(|| {
+            let (session, device) = gateway.parts();
+            let call = self.start(session, options, true)?;
+            let children = validate::children(json)?;
+            check_count(children.len())?;
+            let now_ms = self.now_ms();
+            let payloads = children.into_iter().map(|child| {
+                child.check.map_err(|error| *error)?;
+                let id = written_id(child.text).unwrap_or_default();
+                Ok((hash(id), fitting(child_payload(id, child.text, now_ms))?))
+            });
+            let payloads = payloads.collect::<Result<Vec<_>>>()?;
+            self.readings((session, device), &payloads, &call)
+        })
     }
 
     fn readings(

@@ -342,12 +342,10 @@ impl Opened {
         }
         self.shared.worker.interrupt();
         self.shared.worker.engine.notify();
-        let this = thread::current().id();
-        for thread in self.threads.drain(..) {
-            // The observer may have dropped the last reference: no thread waits for itself.
-            if thread.thread().id() != this {
-                let _ = thread.join();
-            }
+        // Dropped by the observer: this may be one of the threads, and none waits for itself. They end by themselves.
+        let waits = !OBSERVING.with(Cell::get);
+        for thread in self.threads.drain(..).filter(|_| waits) {
+            let _ = thread.join();
         }
         self.shared.sync(None)
     }

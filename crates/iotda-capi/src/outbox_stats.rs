@@ -1,0 +1,104 @@
+//! `iotda_outbox_stats_t`: what an outbox holds and has done.
+
+use std::ffi::c_char;
+
+use crate::arguments::wrong_size;
+use crate::call::fill;
+use crate::outbox::{iotda_outbox_t, with};
+use crate::outcome::{Stop, status_of};
+use crate::status::iotda_status_t;
+
+/// What an outbox holds, and what it has done since it was opened.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct iotda_outbox_stats_t {
+    /// in: sizeof(iotda_outbox_stats_t); 0, as in a zeroed struct, counts as the size of the first version.
+    pub struct_size: usize,
+    /// out: entries that wait to be delivered.
+    pub waiting: u64,
+    /// out: bytes that they take in the files.
+    pub waiting_bytes: u64,
+    /// out: those among the waiting whose device is not attached.
+    pub unattached: u64,
+    /// out: when the oldest was put, in seconds since 1970-01-01T00:00:00Z as this machine's clock had it; 0: none waits.
+    pub oldest_s: u64,
+    /// out: bytes of the files, dead letters not counted.
+    pub file_bytes: u64,
+    /// out: entries that were delivered.
+    pub delivered: u64,
+    /// out: requests that were sent.
+    pub requests: u64,
+    /// out: entries that became dead letters.
+    pub dead: u64,
+    /// out: dead letters that are kept now.
+    pub dead_kept: u64,
+    /// out: dead letters that could not be kept.
+    pub dead_dropped: u64,
+    /// out: entries that were dropped as the oldest.
+    pub dropped: u64,
+    /// out: entries that became too old.
+    pub expired: u64,
+    /// out: entries and records that were found damaged.
+    pub damaged: u64,
+    /// out: entries that iotda_outbox_discard gave up.
+    pub discarded: u64,
+    /// out: syncs of files and of the directory.
+    pub syncs: u64,
+    /// out: bytes written to files.
+    pub bytes_written: u64,
+    /// out: the files cannot be written, so that puts fail.
+    pub is_failing: bool,
+    /// out: why the last request was not delivered; "" if none failed.
+    pub last_error: [c_char; 256],
+}
+
+/// The size of the struct's first version.
+const FIRST_VERSION: usize = size_of::<iotda_outbox_stats_t>();
+
+/// Reads into *stats what an outbox holds and has done.
+///
+/// Any thread; does not wait for the network. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_outbox_stats(
+    outbox: *const iotda_outbox_t,
+    stats: *mut iotda_outbox_stats_t,
+) -> iotda_status_t {
+    let read = |outbox: &iotda::Outbox| {
+        // SAFETY: the promise "structs".
+        let wrong_size = unsafe { wrong_size(stats, FIRST_VERSION) };
+        // SAFETY: the promise "structs".
+        let stats = unsafe { stats.as_mut() }
+            .ok_or_else(|| Stop::Argument("pass the address of an iotda_outbox_stats_t as stats: it is NULL".into()))?;
+        if let Some(size) = wrong_size {
+            return Err(Stop::Argument(format!(
+                "set stats.struct_size to sizeof(iotda_outbox_stats_t): it is {size}, less than any version's"
+            )));
+        }
+        let now = outbox.stats()?;
+        *stats = iotda_outbox_stats_t {
+            struct_size: stats.struct_size,
+            waiting: now.waiting,
+            waiting_bytes: now.waiting_bytes,
+            unattached: now.unattached,
+            oldest_s: now.oldest_s,
+            file_bytes: now.file_bytes,
+            delivered: now.delivered,
+            requests: now.requests,
+            dead: now.dead,
+            dead_kept: now.dead_kept,
+            dead_dropped: now.dead_dropped,
+            dropped: now.dropped,
+            expired: now.expired,
+            damaged: now.damaged,
+            discarded: now.discarded,
+            syncs: now.syncs,
+            bytes_written: now.bytes_written,
+            is_failing: now.is_failing,
+            last_error: [0; 256],
+        };
+        fill(&mut stats.last_error, &[&now.last_error]);
+        Ok(())
+    };
+    // SAFETY: the promise "handles".
+    status_of(|| unsafe { with(outbox, read) })
+}

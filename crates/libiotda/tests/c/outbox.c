@@ -1,0 +1,239 @@
+/*
+ * An outbox: what a process puts before it is killed, in an outage, arrives from the next one; dead letters, statistics,
+ * the callback, wrong arguments, fork.
+ */
+#define _POSIX_C_SOURCE 200809L /* mkdtemp, kill */
+
+#include "check.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ENTRIES = 200 };
+
+static char directory[] = "/tmp/iotda-outbox-XXXXXX";
+
+static iotda_outbox_options_t by_hand(void) {
+    iotda_outbox_options_t options = IOTDA_OUTBOX_OPTIONS_INIT;
+    options.directory = directory;
+    options.sync_ms = 0;
+    options.start_worker = false;
+    return options;
+}
+
+/* A client whose platform is away: nobody listens at that port. */
+static iotda_client_t *client_without_platform(void) {
+    iotda_config_t *config = config_from_environment();
+    CHECK_STATUS(IOTDA_OK, iotda_config_set_endpoint(config, "https://127.0.0.1:1"));
+    iotda_client_t *client = NULL;
+    CHECK_STATUS(IOTDA_OK, iotda_init(config, &client, NULL));
+    iotda_config_free(config);
+    return client;
+}
+
+/* Puts until it is killed, and says each time what is acknowledged. */
+static void put_for_ever(int out) {
+    iotda_client_t *client = client_without_platform();
+    iotda_outbox_options_t options = by_hand();
+    options.start_worker = true;
+    iotda_outbox_t *outbox = NULL;
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_open(client, &options, &outbox, NULL));
+    for (int number = 0;; number++) {
+        char text[32];
+        int length = snprintf(text, sizeof text, "entry %d", number);
+        CHECK_STATUS(IOTDA_OK,
+                     iotda_outbox_put_message(outbox, client, text, (size_t)length, NULL, NULL));
+        CHECK(write(out, &number, sizeof number) == (ssize_t)sizeof number);
+    }
+}
+
+static void kill_a_process_that_puts(void) {
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        close(ends[0]);
+        put_for_ever(ends[1]);
+    }
+    close(ends[1]);
+    int number = -1;
+    while (number < ENTRIES - 1)
+        CHECK(read(ends[0], &number, sizeof number) == (ssize_t)sizeof number);
+    CHECK(kill(child, SIGKILL) == 0);
+    CHECK(waitpid(child, NULL, 0) == child);
+    close(ends[0]);
+}
+
+struct outcome {
+    uint64_t id;
+    unsigned delivered, others;
+    iotda_status_t status;
+    bool destroyed;
+};
+
+static void on_settled(void *user_data, uint64_t id, const char *device_id, iotda_status_t status,
+                       const char *message) {
+    struct outcome *outcome = user_data;
+    CHECK(message != NULL && strcmp(device_id, setting("IOTDA_DEVICE_ID")) == 0);
+    outcome->id = id;
+    outcome->status = status;
+    if (status == IOTDA_OK)
+        outcome->delivered++;
+    else
+        outcome->others++;
+}
+
+static void on_destroy(void *user_data) {
+    ((struct outcome *)user_data)->destroyed = true;
+}
+
+static iotda_outbox_stats_t stats_of(const iotda_outbox_t *outbox) {
+    iotda_outbox_stats_t stats = {.struct_size = sizeof stats};
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_stats(outbox, &stats));
+    return stats;
+}
+
+static void deliver_what_the_killed_one_left(iotda_client_t *client) {
+    struct outcome outcome = {0};
+    iotda_outbox_options_t options = by_hand();
+    options.settled = on_settled;
+    options.user_data = &outcome;
+    options.destroy = on_destroy;
+    iotda_outbox_t *outbox = NULL;
+    iotda_call_t call = IOTDA_CALL_INIT;
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_open(client, &options, &outbox, &call));
+    uint64_t waiting = stats_of(outbox).waiting;
+    CHECK(waiting >= ENTRIES);
+    call.timeout_ms = 60000;
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_flush(outbox, &call));
+    iotda_outbox_stats_t stats = stats_of(outbox);
+    CHECK(stats.waiting == 0 && stats.delivered == waiting && outcome.delivered == waiting);
+    CHECK(outcome.others == 0 && !stats.is_failing);
+    /* Within the second in which what was delivered is synced. */
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_pump(outbox, &call));
+    CHECK(call.retry_after_ms <= 1000);
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_sync(outbox, &call));
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_pump(outbox, &call));
+    CHECK(call.retry_after_ms == 0 && !outcome.destroyed);
+    iotda_outbox_close(outbox);
+    CHECK(outcome.destroyed);
+}
+
+static void put_each_kind(iotda_client_t *client) {
+    iotda_outbox_options_t options = by_hand();
+    options.start_worker = true;
+    iotda_outbox_t *outbox = NULL;
+    iotda_call_t call = IOTDA_CALL_INIT;
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_open(client, &options, &outbox, &call));
+    iotda_service_t service = {"s", "{\"v\":1}", IOTDA_TIME_NONE};
+    iotda_child_t children[] = {{"child_1", &service, 1}, {"child_2", &service, 1}};
+    const char *json = "{\"services\":[{\"service_id\":\"s\",\"properties\":{\"v\":2}}]}";
+    const char *batch = "{\"devices\":[{\"device_id\":\"child_1\",\"services\":"
+                        "[{\"service_id\":\"s\",\"properties\":{\"v\":3}}]}]}";
+    uint64_t first = 0, id = 0;
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_put_props(outbox, client, &service, 1, &first, &call));
+    CHECK_STATUS(IOTDA_OK,
+                 iotda_outbox_put_props_json(outbox, client, json, strlen(json), &id, &call));
+    CHECK(first > 0 && id == first + 1);
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_put_batch(outbox, client, children, 2, &id, &call));
+    CHECK(id == first + 2);
+    CHECK_STATUS(IOTDA_OK,
+                 iotda_outbox_put_batch_json(outbox, client, batch, strlen(batch), &id, &call));
+    CHECK(id == first + 4);
+    iotda_outbox_wake(outbox);
+    call.timeout_ms = 60000;
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_flush(outbox, &call));
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_attach(outbox, client, &call));
+    uint64_t count = 99;
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_discard(outbox, "other", &count, &call));
+    CHECK(count == 0);
+    iotda_dead_t dead = {.struct_size = sizeof dead};
+    size_t length = 99;
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_dead_read(outbox, 0, &dead, NULL, 0, &length, &call));
+    CHECK(dead.number == 0 && length == 0);
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_dead_forget(outbox, 1));
+    iotda_outbox_close(outbox);
+}
+
+static void refuse_what_is_wrong(iotda_client_t *client) {
+    struct outcome outcome = {0};
+    iotda_outbox_options_t options = by_hand();
+    options.destroy = on_destroy;
+    options.user_data = &outcome;
+    iotda_outbox_t *outbox = NULL;
+    iotda_call_t call = IOTDA_CALL_INIT;
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_outbox_open(NULL, &options, &outbox, &call));
+    CHECK(outcome.destroyed);
+    options.destroy = NULL;
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_outbox_open(client, NULL, &outbox, &call));
+    options.when_full = 7;
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_outbox_open(client, &options, &outbox, &call));
+    options.when_full = IOTDA_OUTBOX_DROP_OLDEST;
+    options.struct_size = 8;
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_outbox_open(client, &options, &outbox, &call));
+    options.struct_size = sizeof options;
+    options.directory = NULL;
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_outbox_open(client, &options, &outbox, &call));
+    options.directory = "/proc/none";
+    CHECK_STATUS(IOTDA_E_STORAGE, iotda_outbox_open(client, &options, &outbox, &call));
+    CHECK(strlen(call.message) > 0 && outbox == NULL);
+
+    options.directory = directory;
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_open(client, &options, &outbox, &call));
+    iotda_outbox_t *second = NULL;
+    CHECK_STATUS(IOTDA_E_STORAGE, iotda_outbox_open(client, &options, &second, &call));
+    iotda_service_t service = {"s", "[]", IOTDA_TIME_NONE};
+    iotda_child_t children[] = {{"child", NULL, 1}};
+    uint64_t id = 99;
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT,
+                 iotda_outbox_put_props(outbox, client, &service, 1, &id, &call));
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT,
+                 iotda_outbox_put_batch(outbox, client, children, 1, &id, &call));
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT,
+                 iotda_outbox_put_message(outbox, NULL, "x", 1, &id, &call));
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT,
+                 iotda_outbox_put_message(NULL, client, "x", 1, &id, &call));
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_outbox_stats(outbox, NULL));
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT,
+                 iotda_outbox_dead_read(outbox, 0, NULL, NULL, 0, NULL, &call));
+    CHECK(id == 99 && stats_of(outbox).waiting == 0);
+
+    /* The child gives its share of the lock back; the parent goes on. */
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        iotda_outbox_stats_t stats = {0};
+        CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_put_message(outbox, client, "x", 1, NULL, &call));
+        CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_pump(outbox, &call));
+        CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_stats(outbox, &stats));
+        iotda_outbox_close(outbox);
+        iotda_close(client);
+        _exit(EXIT_SUCCESS);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS);
+    CHECK_STATUS(IOTDA_E_STORAGE, iotda_outbox_open(client, &options, &second, &call));
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_put_message(outbox, client, "last", 4, NULL, &call));
+    call.timeout_ms = 60000;
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_flush(outbox, &call));
+    iotda_outbox_close(outbox);
+    iotda_outbox_close(NULL);
+    iotda_outbox_wake(NULL);
+}
+
+int main(void) {
+    CHECK(mkdtemp(directory) != NULL);
+    kill_a_process_that_puts();
+    iotda_client_t *client = client_from_environment();
+    deliver_what_the_killed_one_left(client);
+    put_each_kind(client);
+    refuse_what_is_wrong(client);
+    iotda_close(client);
+    char command[64];
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    CHECK(system(command) == 0);
+    return EXIT_SUCCESS;
+}
