@@ -1,8 +1,8 @@
-//! What a program sees of an outbox: options, puts with their checks, errors with their advice, statistics.
+//! What a program sees of an outbox: puts with their checks, and everything else by name. Its values are in
+//! [`super::options`], its errors in [`super::refusals`].
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ use iotda_http::{CancelToken, Clock};
 use super::attached::{Attached, child_payload, hash, properties_payload};
 use super::book::Entry;
 use super::coalesce::Builder;
-use super::directory::{Directory, Unfit};
-use super::engine::Failure;
+use super::directory::Directory;
 use super::frame::{LaneKey, frame_bytes, kind};
 use super::opened::{Opened, Options, Refused};
+use super::options::{DeadLetter, EntryKind, MAX_BYTES, OnSettled, OutboxOptions, OutboxStats, Settled, WhenFull};
+use super::refusals::{error, shown, unfit_error};
 use super::space::UNSYNCED_MAX;
 use super::storage::Storage;
 use super::worker::{Clocks, Fate, Manner, Observer};
@@ -33,185 +34,6 @@ use crate::report::validate;
 
 /// The most children of a batch that is put at once: as many numbers are reserved ahead.
 const CHILDREN_MAX: usize = 10_000;
-/// Requests that may be under way at the same time.
-const REQUESTS_MAX: usize = 64;
-const MAX_BYTES: u64 = 16 << 20;
-
-/// What to do with a new entry while there is no room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenFull {
-    /// Refuse it ([`ErrorKind::Full`]).
-    #[default]
-    Refuse,
-    /// Drop the oldest entries: those of the same device, or else those of the device that holds most.
-    DropOldest,
-}
-
-/// What became of an entry.
-#[derive(Clone, Copy, Debug)]
-pub struct Settled<'a> {
-    /// As the put returned it; the children of a batch have that number and the ones after it, in order.
-    pub id: u64,
-    /// The device that was reported for; empty if it is not known, as that of a device that is not attached.
-    pub device_id: &'a str,
-    /// Delivered, or why not: [`ErrorKind::Rejected`] and [`ErrorKind::UnknownChild`] (there is a dead letter),
-    /// [`ErrorKind::Expired`], [`ErrorKind::Full`] (dropped as oldest), [`ErrorKind::Storage`] (damaged on disk),
-    /// [`ErrorKind::Cancelled`] (by [`Outbox::discard`]).
-    pub outcome: Result<(), ErrorKind>,
-    /// What the platform said to it; often empty.
-    pub message: &'a str,
-}
-
-/// Called with what became of each entry.
-pub type OnSettled = Box<dyn Fn(&Settled<'_>) + Send + Sync>;
-
-/// How an outbox is opened. [`new`](Self::new) sets the defaults.
-#[non_exhaustive]
-pub struct OutboxOptions {
-    /// Where the entries are kept; made, with mode 0700, if it is missing (its parent is not). One outbox uses a
-    /// directory at a time, and one platform: the same device ids elsewhere would be sent its entries. Local storage: on
-    /// tmpfs nothing survives a restart of the machine, and network file systems are not supported.
-    pub directory: PathBuf,
-    /// The most bytes that all its files take together; at least 262,144 (256 KiB). Default: 16,777,216 (16 MiB).
-    pub max_bytes: u64,
-    /// Entries that are older are dropped. `None`, the default: they wait for as long as it takes. An entry whose age
-    /// cannot be known, since a clock was not set, is kept.
-    pub max_age: Option<Duration>,
-    /// A put returns at once, and its entry is on the device after this time at the latest. Zero: when the put
-    /// returns. Default: 1 s. What it means for flash: entries that are delivered within it are never written.
-    pub sync_within: Duration,
-    /// Entries are sent together in requests of up to so many bytes. 1: each by itself. Default: 16,384.
-    pub coalesce_bytes: usize,
-    /// How long a first entry waits for company. Default: zero.
-    pub linger: Duration,
-    /// How many requests may be under way at the same time, of different devices; 1 (the default) to 64.
-    pub requests_at_once: usize,
-    /// What happens to a new entry while there is no room.
-    pub when_full: WhenFull,
-    /// Threads deliver and sync (the default). False: no thread is started, and [`Outbox::pump`] delivers.
-    pub start_worker: bool,
-    /// Each write fills whole pages of 4,096 bytes, for storage that damages what lies beside a write when power fails.
-    /// Costs up to 4,096 bytes for each sync. Default: false.
-    pub pad_commits: bool,
-    /// Called with what became of each entry, by the thread that delivers, or inside [`Outbox::pump`] and other
-    /// functions, with no lock held, and before the outcome is durable: for an entry it may come again after a crash. It
-    /// may call `put_…`, `stats`, `wake`, `dead_read` and `dead_forget`; other functions of the outbox fail. It must not
-    /// panic. Default: none.
-    pub settled: Option<OnSettled>,
-}
-
-impl OutboxOptions {
-    /// The defaults.
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
-        OutboxOptions {
-            directory: directory.into(),
-            max_bytes: MAX_BYTES,
-            max_age: None,
-            sync_within: Duration::from_secs(1),
-            coalesce_bytes: 16_384,
-            linger: Duration::ZERO,
-            requests_at_once: 1,
-            when_full: WhenFull::Refuse,
-            start_worker: true,
-            pad_commits: false,
-            settled: None,
-        }
-    }
-
-    fn check(&self) -> Result<()> {
-        if !(1..=REQUESTS_MAX).contains(&self.requests_at_once) {
-            let given = self.requests_at_once;
-            return Err(Error::invalid(format!("give 1 to {REQUESTS_MAX}: requests_at_once is {given}")));
-        }
-        if !(1..BODY_LIMIT).contains(&self.coalesce_bytes) {
-            let given = self.coalesce_bytes;
-            return Err(Error::invalid(format!("give 1 to {} bytes: coalesce_bytes is {given}", BODY_LIMIT - 1)));
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for OutboxOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OutboxOptions").field("directory", &self.directory).finish_non_exhaustive()
-    }
-}
-
-/// What an outbox holds, and what it has done since it was opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct OutboxStats {
-    /// Entries that wait to be delivered.
-    pub waiting: u64,
-    /// Bytes that they take in the files.
-    pub waiting_bytes: u64,
-    /// Those among them whose device is not attached.
-    pub unattached: u64,
-    /// When the oldest was put, in Unix seconds as this machine's clock had it; 0: nothing waits.
-    pub oldest_s: u64,
-    /// Bytes of the files, dead letters not counted.
-    pub file_bytes: u64,
-    /// Entries that were delivered.
-    pub delivered: u64,
-    /// Requests that were sent.
-    pub requests: u64,
-    /// Entries that became dead letters.
-    pub dead: u64,
-    /// Dead letters that are kept now.
-    pub dead_kept: u64,
-    /// Dead letters that could not be kept.
-    pub dead_dropped: u64,
-    /// Entries that were dropped as the oldest.
-    pub dropped: u64,
-    /// Entries that became too old.
-    pub expired: u64,
-    /// Entries and records that were found damaged.
-    pub damaged: u64,
-    /// Entries that [`Outbox::discard`] settled.
-    pub discarded: u64,
-    /// Syncs (fsync) of files and of the directory.
-    pub syncs: u64,
-    /// Bytes written to files.
-    pub bytes_written: u64,
-    /// The files cannot be written, so that puts fail.
-    pub is_failing: bool,
-    /// Why the last request was not delivered; empty: none failed.
-    pub last_error: String,
-}
-
-/// The kind of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntryKind {
-    /// Properties of the device itself.
-    Properties,
-    /// A message.
-    Message,
-    /// Properties of one child of a gateway.
-    Child,
-}
-
-/// A dead letter: an entry that the platform refused for good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// Its own number: the cursor for the next [`Outbox::dead_read`].
-    pub number: u64,
-    /// The entry's id.
-    pub id: u64,
-    /// What it is.
-    pub kind: EntryKind,
-    /// The device that was reported for.
-    pub device_id: String,
-    /// The gateway that reported for it; empty for a device itself.
-    pub gateway_id: String,
-    /// When it was put, in Unix milliseconds as this machine's clock had it.
-    pub time_ms: i64,
-    /// [`ErrorKind::Rejected`] or [`ErrorKind::UnknownChild`].
-    pub reason: ErrorKind,
-    /// Such as `IOTDA.000006`.
-    pub platform_code: String,
-    /// The request body, as `put_properties_json`, `put_message` and `put_batch_json` take it.
-    pub body: Vec<u8>,
-}
 
 /// Reports that outlive outages: what is put here is kept on disk until the platform has taken it. See the module
 /// [`outbox`](crate::outbox) for what is guaranteed. Made by [`Client::open_outbox`](crate::Client::open_outbox).
@@ -663,65 +485,4 @@ fn check_count(children: usize) -> Result<()> {
             format!("put less at a time: the batch has {children} children, and an outbox takes {CHILDREN_MAX}"),
         )),
     }
-}
-
-/// A path as messages have it: its end, if it is long.
-fn shown(path: &Path) -> String {
-    let text: Vec<char> = path.to_string_lossy().chars().filter(|c| !c.is_control()).collect();
-    let from = text.len().saturating_sub(60);
-    let dots = if from > 0 { "…" } else { "" };
-    format!("directory \"{dots}{}\"", text[from..].iter().collect::<String>())
-}
-
-fn unfit_error(unfit: Unfit, path: &Path) -> Error {
-    let path = shown(path);
-    let message = match unfit {
-        Unfit::InUse => format!("close the other outbox, or give each a directory of its own: {path} is in use"),
-        Unfit::Newer => format!("use a newer version of this library: {path} was written by one"),
-        Unfit::Io(what, error) => {
-            let why = why(&error.to_string());
-            format!("give a directory that can be written: {path} could not be {what}: {why}")
-        }
-    };
-    Error::new(ErrorKind::Storage, message)
-}
-
-/// What the system said, without Rust's number.
-fn why(text: &str) -> String {
-    text.split(" (os error").next().unwrap_or_default().chars().take(80).collect()
-}
-
-fn error(refused: Refused, most: u64) -> Error {
-    match refused {
-        Refused::InvalidArgument(message) => Error::invalid(message),
-        Refused::TooLarge => Error::new(
-            ErrorKind::TooLarge,
-            format!("put less at a time, or raise max_bytes: a put may take a quarter of it, {most} bytes"),
-        ),
-        Refused::Full => Error::new(
-            ErrorKind::Full,
-            "wait until something is delivered, raise max_bytes, or let it drop the oldest: the outbox is full",
-        ),
-        Refused::Storage(failure) => storage(&failure),
-        Refused::Timeout => Error::new(ErrorKind::Timeout, "allow more time: the call's was over; what waits is kept"),
-        Refused::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled; what waits is kept"),
-        Refused::Forked => Error::new(
-            ErrorKind::Forked,
-            "open another outbox in the child process, and close this one: it was opened before a fork, in the parent",
-        ),
-        Refused::Newer => Error::new(
-            ErrorKind::Storage,
-            "use a newer version of this library: the outbox's files were written by one, and are left as they are",
-        ),
-    }
-}
-
-fn storage(failure: &Failure) -> Error {
-    use std::io::ErrorKind as Io;
-    let advice = match failure.kind {
-        Io::StorageFull | Io::QuotaExceeded => "free space on the device that holds the outbox",
-        Io::ReadOnlyFilesystem | Io::PermissionDenied => "make the outbox's directory writable",
-        _ => "check the device that holds the outbox",
-    };
-    Error::new(ErrorKind::Storage, format!("{advice}: its files could not be read or written: {}", why(&failure.text)))
 }

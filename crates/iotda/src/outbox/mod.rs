@@ -54,7 +54,7 @@
 // - `book`: all that is known in memory; `engine`: memory and files together, for many threads.
 // - `platform`: who takes what is delivered, as a trait; `attached`: the client's own delivery behind it.
 // - `dead`: dead letters; `worker`: delivery, one request at a step; `stats`: what is counted.
-// - `opened`: threads, syncs in time, pumping; `facade`: what a program sees.
+// - `opened`: threads, syncs in time, pumping; `facade`: what a program sees; `options`: its values; `refusals`: its errors.
 
 mod attached;
 mod book;
@@ -69,7 +69,9 @@ mod frame;
 mod lanes;
 mod log;
 mod opened;
+mod options;
 mod platform;
+mod refusals;
 mod repair;
 mod segment;
 mod settle;
@@ -82,4 +84,5 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use facade::{DeadLetter, EntryKind, OnSettled, Outbox, OutboxOptions, OutboxStats, Settled, WhenFull};
+pub use facade::Outbox;
+pub use options::{DeadLetter, EntryKind, OnSettled, OutboxOptions, OutboxStats, Settled, WhenFull};

@@ -1,0 +1,69 @@
+//! Why a call of an outbox fails, as an error with its advice.
+
+use std::path::Path;
+
+use super::directory::Unfit;
+use super::engine::Failure;
+use super::opened::Refused;
+use crate::error::{Error, ErrorKind};
+
+/// A path as messages have it: its end, if it is long.
+pub(crate) fn shown(path: &Path) -> String {
+    let text: Vec<char> = path.to_string_lossy().chars().filter(|c| !c.is_control()).collect();
+    let from = text.len().saturating_sub(60);
+    let dots = if from > 0 { "…" } else { "" };
+    format!("directory \"{dots}{}\"", text[from..].iter().collect::<String>())
+}
+
+pub(crate) fn unfit_error(unfit: Unfit, path: &Path) -> Error {
+    let path = shown(path);
+    let message = match unfit {
+        Unfit::InUse => format!("close the other outbox, or give each a directory of its own: {path} is in use"),
+        Unfit::Newer => format!("use a newer version of this library: {path} was written by one"),
+        Unfit::Io(what, error) => {
+            let why = why(&error.to_string());
+            format!("give a directory that can be written: {path} could not be {what}: {why}")
+        }
+    };
+    Error::new(ErrorKind::Storage, message)
+}
+
+/// What the system said, without Rust's number.
+fn why(text: &str) -> String {
+    text.split(" (os error").next().unwrap_or_default().chars().take(80).collect()
+}
+
+pub(crate) fn error(refused: Refused, most: u64) -> Error {
+    match refused {
+        Refused::InvalidArgument(message) => Error::invalid(message),
+        Refused::TooLarge => Error::new(
+            ErrorKind::TooLarge,
+            format!("put less at a time, or raise max_bytes: a put may take a quarter of it, {most} bytes"),
+        ),
+        Refused::Full => Error::new(
+            ErrorKind::Full,
+            "wait until something is delivered, raise max_bytes, or let it drop the oldest: the outbox is full",
+        ),
+        Refused::Storage(failure) => storage(&failure),
+        Refused::Timeout => Error::new(ErrorKind::Timeout, "allow more time: the call's was over; what waits is kept"),
+        Refused::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled; what waits is kept"),
+        Refused::Forked => Error::new(
+            ErrorKind::Forked,
+            "open another outbox in the child process, and close this one: it was opened before a fork, in the parent",
+        ),
+        Refused::Newer => Error::new(
+            ErrorKind::Storage,
+            "use a newer version of this library: the outbox's files were written by one, and are left as they are",
+        ),
+    }
+}
+
+fn storage(failure: &Failure) -> Error {
+    use std::io::ErrorKind as Io;
+    let advice = match failure.kind {
+        Io::StorageFull | Io::QuotaExceeded => "free space on the device that holds the outbox",
+        Io::ReadOnlyFilesystem | Io::PermissionDenied => "make the outbox's directory writable",
+        _ => "check the device that holds the outbox",
+    };
+    Error::new(ErrorKind::Storage, format!("{advice}: its files could not be read or written: {}", why(&failure.text)))
+}
