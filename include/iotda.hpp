@@ -1217,7 +1217,7 @@ class Config {
         return after(iotda_config_set_token(handle_.get(), token.c_str()));
     }
 
-    /** The certificate authorities to trust, in the place of those that are built in: PEM text. */
+    /** The certificate authorities to trust instead of those that are built in: PEM text. */
     Config &set_ca_pem(Bytes pem) &noexcept {
         return after(iotda_config_set_ca_pem(handle_.get(), pem.data(), pem.size()));
     }

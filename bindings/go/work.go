@@ -256,7 +256,7 @@ func (w *work) explain(err *Error) {
 var goNames = strings.NewReplacer("].device_id", "].DeviceID", "].services", "].Services", "].service_id", "].ID",
 	"].properties", "].Properties", "].event_time_ms", "].EventTime")
 
-// argument is an error of the program's that was found before C was asked.
+// argument makes the error of a wrong argument that was found before C was asked.
 func argument(cause error, format string, args ...any) *Error {
 	err := &Error{Status: ErrInvalidArgument, Message: fmt.Sprintf(format, args...)}
 	if cause != nil {

@@ -1,4 +1,4 @@
-//! The boundary on a ureq [`Agent`] of the program's own: its proxies, its resolver, its verifier, its pool.
+//! The boundary on a ureq [`Agent`] that the program made: its proxies, its resolver, its verifier, its pool.
 //!
 //! On ureq's stable interface, which has no way to end a request from another thread, does not say how much of a request
 //! was sent, and starts a thread for each look-up that has a deadline; `lib` says what else it costs.

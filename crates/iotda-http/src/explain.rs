@@ -105,7 +105,7 @@ fn certificate_fault(error: &CertificateError, peer: &str) -> String {
             Some(fault) => explain_fault(fault, peer),
             None => format!("check the certificate of {peer}: it is not acceptable"),
         },
-        // What rustls's own verifier says, which an agent of the program's may have.
+        // What rustls's own verifier says, which a program's own agent may have.
         #[cfg(feature = "ureq")]
         CertificateError::UnknownIssuer => {
             format!("give the agent the CA: {peer} is not signed by a trusted authority")

@@ -265,7 +265,7 @@ impl Config {
         Ok(self)
     }
 
-    /// How calls try again what can heal, within their time.
+    /// How calls retry transient failures, within their time.
     pub fn retry(&mut self, policy: RetryPolicy) -> Result<&mut Self> {
         if policy.max_attempts == 0 {
             return Err(Error::invalid(

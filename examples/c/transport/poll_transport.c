@@ -1,5 +1,5 @@
 /*
- * A transport of the program's own, under the TLS of libiotda: sockets that are waited for with poll().
+ * A custom transport under the TLS of libiotda: sockets that are waited for with poll().
  * On a device whose network is a modem, the same four functions drive the modem.
  *
  *   poll_transport ENDPOINT DEVICE_ID SECRET CA_FILE
