@@ -53,6 +53,8 @@ mod tests {
     /// In a child, whose standard streams are nobody else's: each of them closed in turn, and all of them.
     #[test]
     fn what_took_the_place_of_a_standard_stream_moves_above_and_frees_it() {
+        // A child would hold what other tests have locked.
+        let _no_other_forks = crate::fork::tests::ONE_AT_A_TIME.lock();
         for closed in [&[0][..], &[1], &[2], &[0, 1, 2]] {
             // SAFETY: the child makes system calls alone (open, fcntl, close), allocates nothing, and leaves by _exit.
             let child = unsafe { libc::fork() };

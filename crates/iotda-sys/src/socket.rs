@@ -234,6 +234,8 @@ mod tests {
 
     #[test]
     fn sending_to_a_closed_peer_raises_no_signal_where_one_would_end_the_process() {
+        // A child would hold what other tests have locked.
+        let _no_other_forks = crate::fork::tests::ONE_AT_A_TIME.lock();
         let (ours, theirs) = pair();
         drop(theirs);
         // SAFETY: the child calls nothing but signal, sendmsg and _exit, all async-signal-safe.

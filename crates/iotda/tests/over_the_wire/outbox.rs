@@ -101,6 +101,7 @@ fn child_of_the_kill_test() {
     let (directory, url) = given.split_once('|').unwrap();
     let mut config = Config::new();
     config.endpoint(url).unwrap().device(ID, SECRET).unwrap();
+    config.ca_pem(iotda_http::fixtures::authority().as_bytes()).unwrap();
     let client = Client::new(&config).unwrap();
     let mut options = OutboxOptions::new(directory);
     options.sync_within = Duration::ZERO;
