@@ -5,7 +5,7 @@
 //! - [`signal`]: a thread that no signal of the program reaches.
 //! - [`cancellation`]: a thread that `pthread_cancel` does not end in the midst of the library.
 //! - [`descriptor`]: descriptors that are none of the standard streams'.
-//! - [`file`]: a lock on a directory, and what a file system does with zeros.
+//! - [`mod@file`]: a lock on a directory, and what a file system does with zeros.
 //! - [`boot`]: the time since the machine started, and which start it was.
 //! - [`fork`]: a mark that tells, without a system call, that this process is a child made by `fork`.
 //!

@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// 0: on the device when a put returns.
     pub(crate) sync_ms: u64,
     pub(crate) pad_commits: bool,
-    /// Threads that deliver; 0: [`Outbox::pump`] does.
+    /// Threads that deliver; 0: [`Outbox::pump`](crate::Outbox::pump) does.
     pub(crate) workers: usize,
     pub(crate) manner: Manner,
     pub(crate) observer: Option<Observer>,

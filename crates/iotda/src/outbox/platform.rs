@@ -39,7 +39,7 @@ pub(crate) enum TooMuch {
 /// Sends for one device.
 pub(crate) trait Deliver: Send + Sync {
     fn device_id(&self) -> &str;
-    /// Sends a body of this kind ([`kind`]) once, without waiting for the device's pace.
+    /// Sends a body of this kind (`frame::kind`) once, without waiting for the device's pace.
     fn deliver(&self, kind: u8, body: &[u8], deadline: Option<Instant>) -> Verdict;
     /// The platform's Unix time, from its last answer.
     fn platform_ms(&self) -> Option<i64>;
