@@ -37,16 +37,18 @@
  * long to wait before trying again.
  *
  * Threads: a client may be used by any number of threads at a time. A configuration and a property
- * builder are for one thread at a time. The library installs no signal handler, keeps no global
- * state, reads no environment variable unless asked to, and starts no thread but one that ends with
- * the look-up of a host name, and those of an outbox. A call needs 48 KiB of stack on a 64-bit processor, callbacks not counted.
+ * builder are for one thread at a time. The library installs no signal handler, keeps no global state but a
+ * quiet panic hook in its own copy of Rust's standard library, reads no environment variable unless asked to, and
+ * starts no thread but one that ends with the look-up of a host name, and those of an outbox. A call needs 48 KiB
+ * of stack on a 64-bit processor, callbacks not counted.
  *
  * pthread_cancel: cancellation of a thread is deferred while it is in a function of the library, callbacks
  * included, and takes effect at the first cancellation point after it (asynchronous cancellation is not
  * supported). To end a call early, use iotda_cancel_t.
  *
- * Callbacks (clock, log, transport, destroy, settled) run inside a call, or in a thread of an outbox. They must return: an exception that leaves one,
- * pthread_exit and longjmp end the process or leave it undefined, since the library's frames cannot be unwound.
+ * Callbacks (clock, log, transport, destroy, settled) run inside a call, or in a thread of an outbox. They must
+ * return: an exception that leaves one, pthread_exit and longjmp end the process or leave it undefined, since the
+ * library's frames cannot be unwound.
  * No lock of the library is held meanwhile. What a callback is given is valid during the callback alone.
  *
  * Memory: what a function is given is borrowed for the call alone. What a _new, _init or _open
@@ -60,8 +62,8 @@
  * all checked: if one that is not fails, the process ends by abort().
  *
  * Blocking: iotda_auth, the iotda_report_ functions and the iotda_gateway_ functions wait for the
- * platform, at most for the timeout of the call; so do iotda_outbox_pump and
- * iotda_outbox_flush. The other iotda_outbox_ functions wait for the disk. No other function touches the network.
+ * platform, at most for the timeout of the call; so do iotda_outbox_pump and iotda_outbox_flush. The other
+ * iotda_outbox_ functions wait for the disk. No other function touches the network.
  *
  * fork: a client made before a fork is not usable in the child (IOTDA_E_FORKED); make a new one there, and close
  * the inherited one or leave it.
