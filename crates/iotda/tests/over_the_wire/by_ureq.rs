@@ -44,6 +44,7 @@ mod enabled {
     const SKIPPED: &[(&str, &str)] = &[
         ("connections::an_upload_that_is_slow_but_moves_arrives_in_one_attempt", TIME),
         ("connections::bytes_behind_an_answer_are_not_the_next_answer", BEHIND),
+        ("connections::the_beginning_of_a_record_behind_an_answer_ends_its_connection", BEHIND),
         ("connections::the_second_address_serves_where_the_first_is_another_machine", TIME),
         ("faults::oddities_that_are_no_answer_are_told_as_such", POOL),
         ("faults::the_wire_cut_at_every_offset_of_what_the_client_sends", POOL),

@@ -3,9 +3,9 @@
 
 use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -168,6 +168,23 @@ fn bytes_behind_an_answer_are_not_the_next_answer() {
             assert_eq!(second_outcome(parts), Err(ErrorKind::Server), "size {size}, {shape} parts");
         }
     }
+}
+
+#[test]
+fn the_beginning_of_a_record_behind_an_answer_ends_its_connection() {
+    let ((sent, has_sent), answered) = (channel(), Arc::new(Barrier::new(2)));
+    let at_barrier = Arc::clone(&answered);
+    let server = authenticated(move |request| match request.body.as_slice() {
+        // The header of a record of 40 bytes, which may come later and be read as an answer.
+        b"first" => Reply::SendWithTail(answer_of(100), vec![23, 3, 3, 0, 40], at_barrier.clone(), sent.clone()),
+        _ => answer(503, ""),
+    });
+    let client = server.client();
+    client.report_message(b"first", OPTIONS).unwrap();
+    answered.wait();
+    has_sent.recv().unwrap();
+    let error = client.report_message(b"second", OPTIONS).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Server, "{error}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread::{self, JoinHandle};
 
 use iotda::{Client, Config};
@@ -29,6 +29,8 @@ pub enum Reply {
     SendAndClose(Vec<u8>),
     /// Send these one after the other, and say so when all of them have been sent.
     SendInParts(Vec<Vec<u8>>, Sender<()>),
+    /// Send the first bytes by TLS and, once the test is at the barrier, the second ones as they are; then say so.
+    SendWithTail(Vec<u8>, Vec<u8>, Arc<Barrier>, Sender<()>),
 }
 
 /// The server, until it is dropped.
@@ -206,6 +208,15 @@ fn serve(
         let (bytes, close) = match script(&request) {
             Reply::Send(bytes) => (bytes, false),
             Reply::SendAndClose(bytes) => (bytes, true),
+            Reply::SendWithTail(bytes, tail, answered, sent) => {
+                let written = stream.write_all(&bytes).and_then(|()| stream.flush());
+                answered.wait();
+                if written.and_then(|()| stream.sock.write_all(&tail)).is_err() {
+                    return;
+                }
+                let _ = sent.send(());
+                continue;
+            }
             Reply::SendInParts(parts, sent) => {
                 for part in parts {
                     if stream.write_all(&part).and_then(|()| stream.flush()).is_err() {
