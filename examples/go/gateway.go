@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
 // goodbye is how long the last batch may take after the service was told to end.

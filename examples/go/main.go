@@ -22,7 +22,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
 // Reading is a line of the input.

@@ -83,7 +83,7 @@ fn each_program_of_the_readme_is_built() -> Result<()> {
         ("cpp", &[DOCS], "cpp"),
         ("cmake", &[DOCS], "txt"),
         // Go itself compiles and runs these.
-        ("go", &["bindings/go", "examples/go"], "go"),
+        ("go", &["bindings/go/iotda", "examples/go"], "go"),
     ] {
         let blocks = blocks(language)?;
         ensure!(!blocks.is_empty(), "README.md shows no {language}");

@@ -1,4 +1,4 @@
-//! The Go bindings (bindings/go) with the installed package: their own tests, linked both ways; programs that use them
+//! The Go bindings (bindings/go/iotda) with the installed package: their own tests, linked both ways; programs that use them
 //! as a module; the example. Nothing of Go's is left outside of the target directory, and no network is used.
 
 #![forbid(unsafe_code)]
@@ -17,7 +17,7 @@ use testkit::process::{self, Background};
 use testkit::program::is_linked;
 use testkit::{Package, Stand, Tool, VERSION, path, platform_program, read, scratch, target};
 
-const MODULE: &str = "bindings/go";
+const MODULE: &str = "bindings/go/iotda";
 const EXAMPLE: &str = "examples/go";
 
 /// Whether Go is missing. If so, says that the running test is skipped.
@@ -31,7 +31,7 @@ const CONSUMER: &str = r#"package main
 import (
 	"fmt"
 
-	"github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
 func main() { fmt.Println(iotda.Version()) }
@@ -63,7 +63,7 @@ fn vet() -> Result<()> {
 /// What the static library needs of the system is in the module too, where no pkg-config is asked.
 #[test]
 fn native_libraries() -> Result<()> {
-    let link = read("bindings/go/link_static.go")?;
+    let link = read("bindings/go/iotda/link_static.go")?;
     let installed = fs::read_to_string(Package::shipped()?.file("lib/pkgconfig/iotda.pc"))?;
     let listed = |text: &str, before: &str| -> Option<BTreeSet<String>> {
         let line = text.lines().find_map(|line| line.strip_prefix(before))?;
@@ -130,7 +130,7 @@ fn vendored() -> Result<()> {
         return Ok(());
     }
     let dir = scratch()?;
-    let module_path = "github.com/libiotda/libiotda/bindings/go";
+    let module_path = "github.com/libiotda/libiotda/bindings/go/iotda";
     let module = path(MODULE);
     let requirements = format!(
         "module example.com/consumer\n\ngo 1.24\n\nrequire {module_path} v0.0.0\n\nreplace {module_path} => {}\n",

@@ -69,7 +69,7 @@ import (
 	"strings"
 	"time"
 
-	iotda "github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 	"github.com/libiotda/libiotda/crates/bench/peers/go/cost"
 )
 

@@ -9,7 +9,7 @@ import (
 	"log"
 	"time"
 
-	iotda "github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 	"github.com/libiotda/libiotda/crates/bench/peers/go/cost"
 )
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
 // onLine is a log handler that is called with each line of warnings and errors.

@@ -12,7 +12,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
 // Wind is a service of the device's product model.

@@ -26,7 +26,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
 func TestTrust(t *testing.T) {

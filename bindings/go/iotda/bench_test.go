@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
 func BenchmarkReport(b *testing.B) {

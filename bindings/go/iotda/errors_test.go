@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
 var statuses = []iotda.Status{

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
 var measured = time.Date(2021, 8, 13, 10, 10, 10, 555e6, time.UTC)

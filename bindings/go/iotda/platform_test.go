@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
 const (

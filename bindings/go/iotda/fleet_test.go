@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
 func TestTenThousandDevices(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/libiotda/libiotda/bindings/go"
+	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
 func TestReportsHardlyAllocate(t *testing.T) {

@@ -1,3 +1,0 @@
-module github.com/libiotda/libiotda/bindings/go
-
-go 1.24
