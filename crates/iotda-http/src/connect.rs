@@ -11,12 +11,12 @@ use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 use crate::bounds::Bounds;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result, io_error};
-use crate::exchange::Timing;
+use crate::exchange::{Settings, Timing};
 use crate::explain::explain;
 use crate::proxy::Proxy;
 use crate::race;
 use crate::records::Records;
-use crate::resolve::Addresses;
+use crate::resolve::{Addresses, SystemLookup};
 use crate::socket::{Bounded, Socket};
 use crate::stream::Stream;
 use crate::tls::Tls;
@@ -47,6 +47,39 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
+    /// Checks the settings; opens nothing.
+    pub(crate) fn new(settings: Settings) -> Result<Self> {
+        let Settings { endpoint, route, tls, timing, kept: _, clock, watch } = settings;
+        let secure = route.transport.as_ref().is_some_and(|transport| transport.is_secure());
+        if secure && route.proxy.is_some() {
+            return Err(Error::config(
+                "let the transport connect through the proxy: a proxy is configured beside a transport that does TLS itself",
+            ));
+        }
+        let tls = if secure { None } else { Some(Tls::new(tls, Arc::clone(&clock))?) };
+        let peer = endpoint.authority();
+        let (host, port) = match &route.proxy {
+            Some(proxy) => (proxy.host().to_owned(), proxy.port()),
+            None => (endpoint.host.clone(), endpoint.port),
+        };
+        let server_name = ServerName::try_from(endpoint.host.clone()).map_err(|_| {
+            Error::config(format!("check the endpoint: no certificate can hold its host \"{}\"", endpoint.host))
+        })?;
+        Ok(Connector {
+            addresses: Addresses::new(&host, port, Arc::new(SystemLookup)),
+            route,
+            host,
+            port,
+            authority: endpoint.authority_with_port(),
+            server_name,
+            tls,
+            clock,
+            watch,
+            peer: peer.into(),
+            timing,
+        })
+    }
+
     /// Opens a connection within `bounds`.
     pub(crate) fn open(&self, bounds: &Bounds<'_>) -> Result<Stream> {
         let bounds = &bounds.within(self.timing.connect);
@@ -137,7 +170,7 @@ impl Connector {
         Ok(Socket::custom(connection, Arc::clone(&self.watch)))
     }
 
-    fn check_clock(&self) -> Result<()> {
+    pub(crate) fn check_clock(&self) -> Result<()> {
         let now = self.clock.unix_ms();
         if now >= RELEASED_MS {
             return Ok(());
@@ -174,6 +207,20 @@ impl Connector {
                 tried.join(", ")
             ),
         ))
+    }
+
+    /// A TLS handshake by a configuration of the caller's, on a connection that is ready for it.
+    #[cfg(feature = "probe")]
+    pub(crate) fn secure(
+        &self,
+        config: &Arc<ClientConfig>,
+        socket: &mut Socket,
+        bounds: &Bounds<'_>,
+    ) -> Result<(Box<ClientConnection>, Records)> {
+        socket.begin(0, Instant::now(), bounds).map_err(|error| self.handshake_broke(&error))?;
+        let mut records = Records::default();
+        let tls = self.handshake(config, &mut socket.within(bounds), &mut records)?;
+        Ok((tls, records))
     }
 
     fn target(&self) -> String {

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use crate::bounds::Bounds;
@@ -15,8 +14,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Arrived, Error, Kind, Result};
 use crate::pool::Pool;
 use crate::request::{ContentLength, fixed_fields, head};
-use crate::resolve::{Addresses, SystemLookup};
-use crate::tls::{Tls, TlsSettings};
+use crate::tls::TlsSettings;
 use crate::transport::Route;
 use crate::watch::Watch;
 
@@ -108,37 +106,10 @@ pub struct Https {
 impl Https {
     /// Checks the settings; opens nothing.
     pub fn new(settings: Settings) -> Result<Self> {
-        let Settings { endpoint, route, tls, timing, kept, clock, watch } = settings;
-        let secure = route.transport.as_ref().is_some_and(|transport| transport.is_secure());
-        if secure && route.proxy.is_some() {
-            return Err(Error::config(
-                "let the transport connect through the proxy: a proxy is configured beside a transport that does TLS itself",
-            ));
-        }
-        let tls = if secure { None } else { Some(Tls::new(tls, Arc::clone(&clock))?) };
-        let peer = endpoint.authority();
-        let (host, port) = match &route.proxy {
-            Some(proxy) => (proxy.host().to_owned(), proxy.port()),
-            None => (endpoint.host.clone(), endpoint.port),
-        };
-        let server_name = ServerName::try_from(endpoint.host.clone()).map_err(|_| {
-            Error::config(format!("check the endpoint: no certificate can hold its host \"{}\"", endpoint.host))
-        })?;
-        let fixed_fields = fixed_fields(&peer);
-        let connector = Connector {
-            addresses: Addresses::new(&host, port, Arc::new(SystemLookup)),
-            route,
-            host,
-            port,
-            authority: endpoint.authority_with_port(),
-            server_name,
-            tls,
-            clock,
-            watch,
-            peer: peer.into(),
-            timing,
-        };
-        Ok(Https { connector, pool: Pool::new(kept), fixed_fields })
+        let pool = Pool::new(settings.kept);
+        let fixed_fields = fixed_fields(&settings.endpoint.authority());
+        let connector = Connector::new(settings)?;
+        Ok(Https { connector, pool, fixed_fields })
     }
 }
 

@@ -11,6 +11,7 @@
 //! - `tls`, `identity`: the TLS configuration. `roots`, `pem`: whom it trusts. `verify`: certificates. `explain`: what its errors mean.
 //! - `proxy`: how a proxy passes a connection on. `environment`: the one that the environment names.
 //! - `resolve`: addresses of a host name, within a deadline.
+//! - `probe`: the same way step by step, with what each step found, for programs that explain faults (feature `probe`).
 //! - [`Bounds`]: what bounds a request. [`Error`]: what went wrong with it.
 //! - [`CancelToken`], [`Condition`]: waits that another thread or a signal handler ends.
 //!
@@ -57,6 +58,8 @@ mod pem;
 #[cfg(feature = "platform-roots")]
 mod platform_roots;
 mod pool;
+#[cfg(feature = "probe")]
+pub mod probe;
 mod proxy;
 mod race;
 mod records;

@@ -63,6 +63,12 @@ impl Proxy {
         format!("the proxy {}:{}", self.host, self.port)
     }
 
+    /// `host:port`, without credentials.
+    #[cfg(feature = "probe")]
+    pub(crate) fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
     /// Lets the proxy pass this connection on to `authority`, which names a port.
     // Its buffers are not to lie beneath a handshake: a call must fit on a small stack.
     #[inline(never)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 use rustls::sign::SingleCertAndKey;
@@ -95,6 +96,15 @@ impl Tls {
 }
 
 fn client_config(settings: TlsSettings, clock: Arc<dyn Clock>) -> Result<Arc<ClientConfig>> {
+    with_verifier(settings, clock, |verifier| Arc::new(verifier))
+}
+
+/// The configuration that `settings` make, with what `wrap` makes of their verifier in it.
+pub(crate) fn with_verifier(
+    settings: TlsSettings,
+    clock: Arc<dyn Clock>,
+    wrap: impl FnOnce(Verifier) -> Arc<dyn ServerCertVerifier>,
+) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(provider());
     let versions: &[&rustls::SupportedProtocolVersion] = match settings.tls_1_3 {
         #[cfg(feature = "tls13")]
@@ -108,7 +118,7 @@ fn client_config(settings: TlsSettings, clock: Arc<dyn Clock>) -> Result<Arc<Cli
         .with_protocol_versions(versions)
         .map_err(|_| Error::new(Kind::Internal, "TLS could not be set up: no cipher suite fits the versions"))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier));
+        .with_custom_certificate_verifier(wrap(verifier));
     let mut config = match settings.client {
         Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.0))),
         None => builder.with_no_client_auth(),

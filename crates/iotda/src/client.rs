@@ -124,6 +124,23 @@ impl Client {
         })
     }
 
+    /// Whether the platform takes the token of this device, without leaving anything there: it is sent a property report
+    /// that holds no service, which it refuses as invalid (`IOTDA.000006`) once the token has passed. Counts as a report
+    /// for the rate. Authenticates where there is no token.
+    ///
+    /// [`ErrorKind::TokenRejected`]: a new token was refused too, so that something on the way drops the header
+    /// `access_token`. Otherwise as [`report_properties`](Self::report_properties).
+    #[cfg(feature = "probe")]
+    pub fn check_token(&self, options: CallOptions) -> Result<Delivery> {
+        const NO_SERVICE: &[u8] = br#"{"services":[]}"#;
+        self.noting(|| match self.report(Target::Properties, NO_SERVICE, options) {
+            Err(error) if error.kind() == ErrorKind::Rejected && error.platform_code() == Some("IOTDA.000006") => {
+                Ok(Delivery { http_status: error.http_status().unwrap_or(0), attempts: error.attempts() })
+            }
+            result => result,
+        })
+    }
+
     /// Reports a message: any bytes, also none.
     pub fn report_message(&self, data: &[u8], options: CallOptions) -> Result<Delivery> {
         self.noting(|| self.report(Target::Message, data, options))

@@ -358,6 +358,13 @@ impl Config {
         self
     }
 
+    /// What looks at the way to the platform step by step. An endpoint is required, a device is not; an error if a custom
+    /// transport is set. A ureq agent is not looked at: the steps are those of this library's own connections.
+    #[cfg(feature = "probe")]
+    pub fn probe(&self) -> Result<crate::probe::Probe> {
+        crate::probe::Probe::new(self)
+    }
+
     /// What posts to `endpoint`.
     pub(crate) fn exchange(&self, endpoint: Endpoint, watch: Arc<Watch>) -> Result<Box<dyn Exchange>> {
         let settings = self.http(endpoint, watch);
@@ -375,7 +382,7 @@ impl Config {
     }
 
     /// What connections to `endpoint` are made of.
-    fn http(&self, endpoint: Endpoint, watch: Arc<Watch>) -> Settings {
+    pub(crate) fn http(&self, endpoint: Endpoint, watch: Arc<Watch>) -> Settings {
         Settings {
             endpoint,
             route: self.route.clone(),

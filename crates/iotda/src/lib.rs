@@ -34,6 +34,8 @@ mod delivery;
 mod error;
 mod monitor;
 pub mod outbox;
+#[cfg(feature = "probe")]
+pub mod probe;
 mod report;
 
 pub use client::Client;

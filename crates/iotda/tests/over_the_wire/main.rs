@@ -10,6 +10,8 @@ mod faults;
 mod odd_answers;
 mod outbox;
 mod persistence;
+#[cfg(feature = "probe")]
+mod probe;
 mod reports;
 mod routes;
 mod scripted;

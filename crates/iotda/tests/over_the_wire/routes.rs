@@ -17,7 +17,7 @@ use crate::device::{client, config, platform};
 const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
 
 /// A proxy that answers each CONNECT with `answer`, and passes bytes on if that is a success.
-fn proxy(answer: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
+pub fn proxy(answer: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let asked = Arc::new(Mutex::new(Vec::new()));

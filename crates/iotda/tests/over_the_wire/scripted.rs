@@ -248,7 +248,8 @@ fn read_request(stream: &mut impl Read) -> Option<(String, Vec<u8>)> {
     }
     let header = String::from_utf8(header).ok()?;
     let length =
-        header.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())?;
+        header.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let length = length.or_else(|| header.starts_with("GET ").then_some(0))?;
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
     Some((header.split(' ').nth(1)?.to_owned(), body))
