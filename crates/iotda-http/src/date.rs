@@ -11,18 +11,25 @@ impl Dates {
     /// As [`unix_ms`].
     pub(crate) fn unix_ms(&mut self, text: &[u8]) -> Option<i64> {
         if text != self.text {
-            let text = text.try_into().ok()?;
+            let Ok(text) = text.try_into() else { return unix_ms(text) };
             *self = Dates { text, unix_ms: unix_ms(&text) };
         }
         self.unix_ms
     }
 }
 
-/// The time of a `Date` header in its one preferred form, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section
-/// 5.6.7); the obsolete forms are not worth their trouble.
+/// The time of an HTTP date: in the one form that servers send today, or in the two obsolete ones that RFC 9110 section
+/// 5.6.7 has every recipient read.
 pub(crate) fn unix_ms(text: &[u8]) -> Option<i64> {
+    match text.try_into() {
+        Ok(preferred) => of_preferred(preferred),
+        Err(_) => of_preferred(&without_century(text).or_else(|| as_asctime(text))?),
+    }
+}
+
+/// Of `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn of_preferred(text: &[u8; 29]) -> Option<i64> {
     const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
-    let text: &[u8; 29] = text.try_into().ok()?;
     let two = |at: usize| {
         let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
         (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
@@ -34,9 +41,38 @@ pub(crate) fn unix_ms(text: &[u8]) -> Option<i64> {
         && (1..=days_in_month(year, month)).contains(&day)
         && hour < 24
         && minute < 60
-        && second < 60
+        && second <= 60 // A leap second.
         && &text[25..] == b" GMT";
     possible.then(|| (day_number(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000)
+}
+
+/// `Sunday, 06-Nov-94 08:49:37 GMT` in the preferred form. No date before 1970 is read, which decides the century.
+fn without_century(text: &[u8]) -> Option<[u8; 29]> {
+    let comma = text.iter().position(|byte| *byte == b',')?;
+    let date: &[u8; 24] = text[comma..].try_into().ok()?;
+    let century = if date[9] < b'7' { b"20" } else { b"19" };
+    (date[4] == b'-' && date[8] == b'-' && date[20..] == *b" GMT")
+        .then(|| preferred(&date[2..4], &date[5..8], &[century, &date[9..11]].concat(), &date[12..20]))
+}
+
+/// `Sun Nov  6 08:49:37 1994` in the preferred form.
+fn as_asctime(text: &[u8]) -> Option<[u8; 29]> {
+    let date: &[u8; 24] = text.try_into().ok()?;
+    let mut day = [date[8], date[9]];
+    if day[0] == b' ' {
+        day[0] = b'0';
+    }
+    Some(preferred(&day, &date[4..7], &date[20..], &date[11..19]))
+}
+
+/// The weekday is not looked at.
+fn preferred(day: &[u8], month: &[u8], year: &[u8], time: &[u8]) -> [u8; 29] {
+    let mut text = *b"---, -- --- ---- --:--:-- GMT";
+    text[5..7].copy_from_slice(day);
+    text[8..11].copy_from_slice(month);
+    text[12..16].copy_from_slice(year);
+    text[17..25].copy_from_slice(time);
+    text
 }
 
 /// The day of a time in seconds since 1970, `2026-11-25`.
@@ -81,15 +117,33 @@ mod tests {
 
     #[test]
     fn http_dates_are_read() {
-        assert_eq!(unix_ms(b"Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
+        for (text, seconds) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", 784_111_777),
+            ("Sun Nov  6 08:49:37 1994", 784_111_777),
+            ("Thu Nov 26 08:49:37 2026", 1_795_682_977),
+            ("Thursday, 26-Nov-26 08:49:37 GMT", 1_795_682_977),
+            ("Thursday, 01-Jan-70 00:00:00 GMT", 0),
+            ("Tuesday, 31-Dec-69 00:00:00 GMT", 3_155_673_600),
+            ("Sat, 31 Dec 2016 23:59:60 GMT", 1_483_228_800),
+        ] {
+            assert_eq!(unix_ms(text.as_bytes()), Some(seconds * 1_000), "{text}");
+        }
         for text in [
             "",
             "Sun, 06 Nov 1994 08:49:37 UTC",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
-            "Sun Nov  6 08:49:37 1994",
             "Sun, 31 Feb 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 24:49:37 GMT",
             "Sun, +6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:61 GMT",
+            "Sunday, 06-Nov-94 08:49:37 UTC",
+            "Sunday, 06 Nov 94 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT ",
+            "Sunday, 31-Feb-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1969",
+            "Sun Nov 06 08:49:37 94",
+            "Sun Nov +6 08:49:37 1994",
+            ",",
         ] {
             assert_eq!(unix_ms(text.as_bytes()), None, "{text}");
         }
@@ -105,6 +159,7 @@ mod tests {
             (two, Some(784_111_778_000)),
             (b"Sun, 06 Nov 1994 08:49:38 UTC", None),
             (b"", None),
+            (b"Sun Nov  6 08:49:37 1994", Some(784_111_777_000)),
             (one, Some(784_111_777_000)),
         ] {
             assert_eq!(dates.unix_ms(text), expected);
@@ -122,6 +177,8 @@ mod tests {
         fn http_dates_agree_with_the_time_crate(seconds in 0i64..=253_402_300_799) {
             let other = OffsetDateTime::from_unix_timestamp(seconds).unwrap();
             let form = format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+            prop_assert_eq!(unix_ms(other.format(&form).unwrap().as_bytes()), Some(seconds * 1000));
+            let form = format_description!("[weekday repr:short] [month repr:short] [day padding:space] [hour]:[minute]:[second] [year]");
             prop_assert_eq!(unix_ms(other.format(&form).unwrap().as_bytes()), Some(seconds * 1000));
         }
     }
