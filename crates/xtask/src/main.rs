@@ -14,6 +14,7 @@ mod tools;
 use anyhow::{Context, Result, bail};
 use lexopt::prelude::*;
 use project::Project;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,6 +22,9 @@ const HELP: &str = "\
 The developer commands of libiotda
 
 Usage: cargo xtask COMMAND
+
+What a command lacks (CMake, a C++ compiler, ...) it installs where it may: as root on a machine with apt-get.
+Elsewhere it says what to install. Nothing is written outside target/.
 
   demo [--stay]
         Build and install the package below target/, build examples/c with it, run it against the
@@ -49,14 +53,14 @@ Usage: cargo xtask COMMAND
   abi [--write]
         Compare the binary interface with the one that is kept in crates/iotda-capi/abi; with --write,
         keep it as it is now. What breaks programs is refused unless IOTDA_ABI_VERSION has moved.
-  mutants [CRATE ...]
-        Change iotda, iotda-http and iotda-capi (or the crates named) in one place after the other, and list
-        what no test of that crate notices, in target/mutants. Takes hours; needs cargo-mutants.
   help
 
-What a command lacks (CMake, a C++ compiler, ...) it installs where it may: as root on a machine with apt-get.
-Elsewhere it says what to install. Nothing is written outside target/.
+Campaigns, which search for faults longer than a test may (crates/campaigns):
+
 ";
+
+/// Its end. The entries are commands as well.
+const CAMPAIGNS: &str = include_str!("../../campaigns/src/help.txt");
 
 /// The command line, after the command's name.
 #[derive(Default)]
@@ -76,7 +80,7 @@ impl Arguments {
 }
 
 /// A command: its name, the flags that it takes, whether it takes names, and what it does. Add new ones here and in
-/// HELP: a campaign (fuzz, mutants, ...) has a module that runs its tool.
+/// HELP; a campaign belongs to crates/campaigns.
 type Command = (&'static str, &'static [&'static str], bool, fn(&Project, &Arguments) -> Result<ExitCode>);
 
 const COMMANDS: &[Command] = &[
@@ -99,7 +103,6 @@ const COMMANDS: &[Command] = &[
         package::dist(project)?;
         done(in_root(project, "debian.sh", &[]))
     }),
-    ("mutants", &[], true, |project, arguments| done(mutants(project, &arguments.names))),
     ("header", &["check"], false, |project, arguments| {
         done(kept(project, "header", "is_up_to_date", !arguments.has("check")))
     }),
@@ -123,26 +126,27 @@ fn main() -> ExitCode {
 
 fn command_line() -> Result<ExitCode> {
     let mut parser = lexopt::Parser::from_env();
+    let help = || {
+        print!("{HELP}{CAMPAIGNS}");
+        Ok(ExitCode::SUCCESS)
+    };
     let name = match parser.next()? {
-        None | Some(Short('h') | Long("help")) => String::from("help"),
+        None | Some(Short('h') | Long("help")) => return help(),
+        Some(Value(name)) if name == "help" => return help(),
         Some(Value(name)) => name.string()?,
         Some(other) => return Err(other.unexpected().into()),
     };
     let command = COMMANDS.iter().find(|(other, ..)| *other == name);
     let Some((_, flags, takes_names, run)) = command else {
-        if name == "help" {
-            print!("{HELP}");
-            return Ok(ExitCode::SUCCESS);
+        if is_campaign(&name) {
+            return done(campaign(&Project::find()?, &name, parser.raw_args()?));
         }
         bail!("there is no command `{name}`; see cargo xtask help");
     };
     let mut arguments = Arguments::default();
     while let Some(argument) = parser.next()? {
         match argument {
-            Short('h') | Long("help") => {
-                print!("{HELP}");
-                return Ok(ExitCode::SUCCESS);
-            }
+            Short('h') | Long("help") => return help(),
             Long("prefix") if name == "package" => arguments.prefix = Some(PathBuf::from(parser.value()?)),
             Short('D') if name == "package" => arguments.options.push(format!("-D{}", parser.value()?.string()?)),
             Long(flag) if flags.contains(&flag) => arguments.flags.push(flag.to_owned()),
@@ -168,21 +172,16 @@ fn package(project: &Project, arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Runs the campaign of cargo-mutants. Each crate is held to its own tests alone: those of the others take longer than
-/// they find more.
-fn mutants(project: &Project, crates: &[String]) -> Result<()> {
-    if !process::succeeds(project.cargo("mutants").arg("--version")) {
-        bail!("install cargo-mutants first: cargo install --locked cargo-mutants");
-    }
-    let ours = ["iotda", "iotda-http", "iotda-capi"].map(String::from);
-    let target = project.target().join("mutants");
-    std::fs::create_dir_all(&target)?;
-    for name in if crates.is_empty() { &ours[..] } else { crates } {
-        // A mutant may wait for a deadline.
-        let options = ["--package", name, "--minimum-test-timeout", "120", "--output"];
-        process::run(project.cargo("mutants").args(options).arg(target.join(name)))?;
-    }
-    Ok(())
+/// Whether crates/campaigns has a campaign of this name.
+fn is_campaign(name: &str) -> bool {
+    let entries = CAMPAIGNS.lines().filter_map(|line| line.strip_prefix("  "));
+    entries.map(|entry| entry.split(' ').next()).any(|first| first == Some(name) && !name.is_empty())
+}
+
+/// Passes a campaign's command line on.
+fn campaign(project: &Project, name: &str, rest: impl Iterator<Item = OsString>) -> Result<()> {
+    let mut run = project.cargo("run");
+    process::run(run.args(["--locked", "--quiet", "--package", "campaigns", "--", name]).args(rest))
 }
 
 fn bench(project: &Project, arguments: &Arguments) -> Result<()> {
@@ -242,10 +241,11 @@ mod tests {
             let text = std::fs::read_to_string(Project::find().unwrap().path(document)).unwrap();
             for rest in text.split("cargo xtask ").skip(1) {
                 let name = rest.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default();
-                assert!(COMMANDS.iter().any(|(other, ..)| *other == name), "{document} names cargo xtask {name}");
+                let is_command = COMMANDS.iter().any(|(other, ..)| *other == name) || is_campaign(name);
+                assert!(is_command, "{document} names cargo xtask {name}");
                 count += 1;
             }
         }
-        assert!(count > 10);
+        assert!(count > 10 && is_campaign("crash") && !is_campaign("Change") && !is_campaign(""));
     }
 }
