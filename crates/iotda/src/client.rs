@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use iotda_http::Watch;
 use iotda_sys::fork::ForkMark;
@@ -232,6 +233,13 @@ impl Client {
     /// The text of one token is always the same; [`tokens_issued`](Self::tokens_issued) says when there is another.
     pub fn export_token(&self) -> Option<String> {
         saved_token::save(&self.device.token, self.device_id(), self.session.clock.monotonic())
+    }
+
+    /// For how long the present token will still be valid. `None`: there is none, or the platform did not say how long it
+    /// lasts.
+    pub fn token_remaining(&self) -> Option<Duration> {
+        let now = self.session.clock.monotonic();
+        self.device.token.valid(now)?.remaining(now)
     }
 
     /// How many tokens this device was issued since its client was made: when it has changed after a call, there is a

@@ -84,6 +84,11 @@ impl Token {
         &self.text
     }
 
+    /// How long it is still valid at `now`; `None`: not known.
+    pub(crate) fn remaining(&self, now: Duration) -> Option<Duration> {
+        (self.expires != Duration::MAX).then(|| self.expires.saturating_sub(now))
+    }
+
     pub(crate) fn expires_unix_ms(&self) -> Option<i64> {
         self.expires_unix_ms
     }

@@ -94,9 +94,13 @@ fn an_authentication_from_memory_has_no_status_and_every_new_token_is_counted() 
     let platform = platform();
     let client = device::client(&platform);
     assert_eq!((client.tokens_issued(), client.export_token()), (0, None));
+    assert_eq!(client.token_remaining(), None);
     assert_eq!(client.authenticate(OPTIONS).unwrap(), iotda::Delivery { http_status: 200, attempts: 0 });
     assert_eq!(client.authenticate(OPTIONS).unwrap(), iotda::Delivery::default());
     let saved = client.export_token();
+    let lifetime = Duration::from_secs(86_399);
+    let remaining = client.token_remaining().unwrap();
+    assert!(remaining <= lifetime && remaining > lifetime / 2, "{remaining:?}");
     client.report_message(b"x", OPTIONS).unwrap();
     assert_eq!((client.tokens_issued(), client.export_token()), (1, saved));
     platform.expire_tokens();
