@@ -1,0 +1,198 @@
+//! The command line: every command and every flag, with the help that explains it. What they do is in the module of each
+//! command.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Report to Huawei Cloud IoTDA over HTTPS, and find out why a device does not.
+#[derive(Debug, Parser)]
+#[command(name = "iotda", version, subcommand_required = true, arg_required_else_help = true, after_help = AFTER)]
+pub struct Arguments {
+    /// Given before the command's name; those behind it win.
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    output: OutputFlags,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER: &str = "\
+Flags win over IOTDA_* variables, those over the profile. A secret is never an argument: others can see those.
+Exit: 0 ok, 1 some not delivered, 2 usage, 3 configuration, 4 network or timeout, 5 TLS or clock, 6 authentication,
+7 rate limited, 8 rejected or too large, 9 platform fault or protocol, 10 storage, 70 internal, 130 interrupted";
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Authenticate, show validity
+    Auth(Auth),
+}
+
+/// Show for how long the device's access token is valid; authenticate if there is none.
+///
+/// The token is kept in ~/.cache/iotda, for the owner alone, and shared by all commands: each authentication ends the
+/// token that the device has elsewhere after 30 s.
+#[derive(Debug, Args)]
+pub struct Auth {
+    /// Authenticate even if there is a valid token
+    #[arg(long)]
+    pub renew: bool,
+    /// Print the token as well, as iotda_config_set_token takes it. It is as secret as the device's secret
+    #[arg(long)]
+    pub show_token: bool,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What every command that connects takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Common {
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(flatten)]
+    pub output: OutputFlags,
+}
+
+/// Where to connect, and as whom.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Connection {
+    /// https://<id>.st1.iotda-device.<region>.myhuaweicloud.com [env: IOTDA_ENDPOINT]
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// [env: IOTDA_DEVICE_ID]
+    #[arg(long, short, value_name = "ID")]
+    pub device: Option<String>,
+    /// Without it: IOTDA_DEVICE_SECRET, then the profile, then a prompt on a terminal
+    #[arg(long, value_name = "FILE|-")]
+    pub secret_file: Option<PathBuf>,
+    /// Trust these certificates only [env: IOTDA_CA_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// [env: HTTPS_PROXY]
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<String>,
+    /// For all that one report takes, retries included [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+    /// From ~/.config/iotda/config.toml [env: IOTDA_PROFILE]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+/// How results are shown.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputFlags {
+    /// Print errors alone
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Print what happens: connections, attempts, authentications
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Print results as JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+    /// [default: auto]
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub color: Option<Color>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Arguments {
+    /// The flags of the command, and those before its name where it has none.
+    pub fn connection(&self) -> Connection {
+        match self.command.common() {
+            Some(common) => common.connection.clone().or(&self.connection),
+            None => self.connection.clone(),
+        }
+    }
+
+    /// The same for how results are shown.
+    pub fn output(&self) -> OutputFlags {
+        let outer = self.output;
+        let inner = self.command.common().map_or(OutputFlags::default(), |common| common.output);
+        OutputFlags {
+            quiet: inner.quiet || outer.quiet,
+            verbose: inner.verbose || outer.verbose,
+            json: inner.json || outer.json,
+            color: inner.color.or(outer.color),
+        }
+    }
+}
+
+impl Command {
+    fn common(&self) -> Option<&Common> {
+        match self {
+            Command::Auth(auth) => Some(&auth.common),
+        }
+    }
+}
+
+impl Connection {
+    fn or(self, other: &Connection) -> Connection {
+        let other = other.clone();
+        Connection {
+            endpoint: self.endpoint.or(other.endpoint),
+            device: self.device.or(other.device),
+            secret_file: self.secret_file.or(other.secret_file),
+            ca_file: self.ca_file.or(other.ca_file),
+            proxy: self.proxy.or(other.proxy),
+            timeout: self.timeout.or(other.timeout),
+            profile: self.profile.or(other.profile),
+        }
+    }
+}
+
+/// A number of seconds, which may have decimals.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "give a number of seconds, such as 30 or 2.5".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if duration >= Duration::from_millis(1) && seconds <= 86_400.0 => Ok(duration),
+        _ => Err("give 0.001 to 86400 seconds".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(words: &[&str]) -> Arguments {
+        Arguments::try_parse_from(words).unwrap()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_before_or_behind_the_command_and_the_latter_win() {
+        let arguments = parse(&["iotda", "-d", "a", "--endpoint", "https://h", "--json", "auth", "-d", "b", "-q"]);
+        let connection = arguments.connection();
+        assert_eq!((connection.device.as_deref(), connection.endpoint.as_deref()), (Some("b"), Some("https://h")));
+        assert!(arguments.output().json && arguments.output().quiet && !arguments.output().verbose);
+    }
+
+    #[test]
+    fn seconds_are_positive_and_bounded() {
+        assert_eq!(seconds("2.5"), Ok(Duration::from_millis(2500)));
+        for wrong in ["0", "-1", "NaN", "inf", "86401", "1e300", "soon", ""] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

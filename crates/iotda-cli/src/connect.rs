@@ -1,0 +1,108 @@
+//! A client made of the settings, with the token that the commands share.
+
+use std::env;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use iotda::{Client, Config, Level, Log};
+
+use crate::arguments::Connection;
+use crate::exit::Failure;
+use crate::output::Output;
+use crate::settings::{ProxyChoice, Settings};
+use crate::token_cache::TokenCache;
+
+/// A client and where its token is kept.
+pub struct Connected {
+    pub client: Client,
+    pub endpoint: String,
+    cache: TokenCache,
+}
+
+impl Connected {
+    /// Reads settings, secret and token. Contacts nobody.
+    pub fn open(connection: &Connection, output: &Output) -> Result<Self, Failure> {
+        Self::open_with(connection, output, |_| Ok(()))
+    }
+
+    /// The same, with settings of the command's own.
+    pub fn open_with(
+        connection: &Connection,
+        output: &Output,
+        more: impl FnOnce(&mut Config) -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
+        let settings = Settings::resolve(connection, &|name| env::var_os(name))?;
+        let mut config = config(&settings)?;
+        if output.verbose {
+            config.log(Level::Debug, Arc::new(ToStderr));
+        }
+        let endpoint = settings.endpoint.map(|setting| setting.value).unwrap_or_default();
+        let device = settings.device.map(|setting| setting.value).unwrap_or_default();
+        let cache = TokenCache::of(&endpoint, &device, &|name| env::var_os(name));
+        if let Some(saved) = cache.read() {
+            config.token(&saved)?;
+        }
+        more(&mut config)?;
+        Ok(Connected { client: Client::new(&config)?, endpoint, cache })
+    }
+
+    /// Keeps the token for the next command, if there is a new one. That it cannot be kept costs an authentication, and
+    /// fails nothing.
+    pub fn keep_token(&self, output: &Output) {
+        if self.client.tokens_issued() == 0 {
+            return;
+        }
+        if let Some(token) = self.client.export_token() {
+            if let Err(error) = self.cache.write(&token) {
+                output.note(&format!("iotda: the next command will authenticate: the token is not kept: {error}"));
+            }
+        }
+    }
+}
+
+/// What the settings say, with the secret in it.
+pub fn config(settings: &Settings) -> Result<Config, Failure> {
+    let mut config = Config::new();
+    let endpoint = settings.endpoint.as_ref().ok_or_else(|| {
+        Failure::config("give the platform's address by --endpoint, IOTDA_ENDPOINT or a profile: there is none")
+    })?;
+    let placed = |error: iotda::Error, source: &crate::settings::Source| {
+        Failure::config(format!("{} ({source})", error.message()))
+    };
+    config.endpoint(&endpoint.value).map_err(|error| placed(error, &endpoint.source))?;
+    let device = settings.device.as_ref().ok_or_else(|| {
+        Failure::config("give the device's id by --device, IOTDA_DEVICE_ID or a profile: there is none")
+    })?;
+    if let Some(ca_file) = &settings.ca_file {
+        config.ca_file(&ca_file.value).map_err(|error| placed(error, &ca_file.source))?;
+    }
+    if let Some(proxy) = &settings.proxy {
+        match &proxy.value {
+            ProxyChoice::Url(url) => config.proxy(url).map_err(|error| placed(error, &proxy.source))?,
+            ProxyChoice::Environment => config.proxy_from_environment()?,
+        };
+    }
+    if let Some(timeout) = &settings.timeout {
+        config.timeout(timeout.value)?;
+    }
+    // Last, since it may ask a person.
+    let secret = settings.read_secret()?;
+    config.device(&device.value, &secret.bytes).map_err(|error| placed(error, &device.source))?;
+    Ok(config)
+}
+
+/// The log of --verbose.
+#[derive(Debug)]
+struct ToStderr;
+
+impl Log for ToStderr {
+    fn log(&self, level: Level, message: &str) {
+        let level = match level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        };
+        let _ = writeln!(io::stderr().lock(), "{level}: {message}");
+    }
+}

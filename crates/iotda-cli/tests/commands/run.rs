@@ -1,0 +1,122 @@
+//! Running the command: with an environment of the test's own, against a stand-in platform, compared with files.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use testkit::{Stand, scratch};
+
+/// How long the command may take. It comes nowhere near that; one that hangs is ended.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// How the command ended, and what it printed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// `None`: by a signal.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The command with nothing in its environment but what the test puts there.
+pub fn iotda(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_iotda"));
+    let home = scratch().unwrap();
+    command.args(words).env_clear().env("LANG", "C.UTF-8").env("HOME", &home).env("PATH", "/usr/bin:/bin");
+    command.current_dir(home);
+    command
+}
+
+/// The same, configured for the gateway of the stand-in.
+pub fn iotda_at(stand: &Stand, words: &[&str]) -> Command {
+    let mut command = iotda(words);
+    stand.configure(&mut command);
+    command
+}
+
+/// A command that runs, with pipes to all its streams. Dropped, it is killed.
+pub struct Running {
+    pub child: Child,
+    output: mpsc::Receiver<(usize, Vec<u8>)>,
+}
+
+impl Running {
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, output) = mpsc::channel();
+        collect(0, child.stdout.take().unwrap(), sender.clone());
+        collect(1, child.stderr.take().unwrap(), sender);
+        Running { child, output }
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Ended {
+        drop(self.child.stdin.take());
+        self.end_by_itself()
+    }
+
+    /// The same, with its standard input still open.
+    pub fn end_by_itself(mut self) -> Ended {
+        let mut texts = [String::new(), String::new()];
+        for _ in 0..2 {
+            let (index, bytes) = self.output.recv_timeout(LIMIT).expect("the command ends");
+            texts[index] = String::from_utf8(bytes).unwrap();
+        }
+        let code = self.child.wait().unwrap().code();
+        let [stdout, stderr] = texts;
+        Ended { code, stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended and been waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(index: usize, mut stream: impl Read + Send + 'static, sender: mpsc::Sender<(usize, Vec<u8>)>) {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        let _ = sender.send((index, bytes));
+    });
+}
+
+/// Runs it to its end, with nothing on its standard input.
+pub fn run(command: &mut Command) -> Ended {
+    Running::start(command).end()
+}
+
+/// Runs it to its end, with this on its standard input.
+pub fn run_with_input(command: &mut Command, input: &[u8]) -> Ended {
+    let mut running = Running::start(command);
+    let mut stdin = running.child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // A command that does not read all of it closes the pipe.
+    let writing = thread::spawn(move || stdin.write_all(&input));
+    let ended = running.end();
+    let _ = writing.join().unwrap();
+    ended
+}
+
+/// Compares what a run printed, and its exit code, with the file `golden/NAME.txt`. What differs from run to run is
+/// replaced: pairs of a text and the word for it. `IOTDA_BLESS=1` writes the file anew.
+pub fn compare(name: &str, ended: &Ended, replaced: &[(&str, &str)]) {
+    let mut actual =
+        format!("exit {}\n--- stdout\n{}--- stderr\n{}", ended.code.unwrap_or(-1), ended.stdout, ended.stderr);
+    for (text, word) in replaced {
+        actual = actual.replace(text, word);
+    }
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.txt"));
+    if std::env::var_os("IOTDA_BLESS").is_some() {
+        fs::write(&file, &actual).unwrap();
+    }
+    let expected = fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(actual, expected, "it differs from {}", file.display());
+}
