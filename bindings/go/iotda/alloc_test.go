@@ -1,4 +1,4 @@
-//go:build !race
+//go:build cgo && !race
 
 // How often a report allocates memory of Go's. The race detector allocates too, so that these run without it.
 

@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Batches of a gateway: any number of children, each with an outcome of its own.
 
 package iotda_test

@@ -1,3 +1,5 @@
+//go:build cgo
+
 // What a report costs, loopback and the stand-in platform's work included.
 
 package iotda_test

@@ -1,3 +1,5 @@
+//go:build cgo
+
 // The log and the clock: functions of Go that the library calls.
 
 package iotda_test

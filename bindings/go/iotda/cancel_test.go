@@ -1,3 +1,5 @@
+//go:build cgo
+
 // A context ends the call that it was given to, whatever the call waits for.
 
 package iotda_test

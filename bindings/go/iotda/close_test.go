@@ -1,3 +1,5 @@
+//go:build cgo
+
 // The end of a client, together with the calls that still run.
 
 package iotda_test

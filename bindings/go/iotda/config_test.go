@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Every setting does what it says.
 
 package iotda_test

@@ -1,3 +1,5 @@
+//go:build cgo
+
 // What fails is told as what it is.
 
 package iotda_test

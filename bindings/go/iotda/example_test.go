@@ -1,3 +1,5 @@
+//go:build cgo
+
 // The examples of the documentation and of the README. They are run against the stand-in platform.
 
 package iotda_test

@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Many devices in one process, and many goroutines.
 
 package iotda_test

@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Whatever Go can say in JSON arrives as it would be decoded from encoding/json, and what it cannot say is refused.
 
 package iotda_test

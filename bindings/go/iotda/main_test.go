@@ -1,3 +1,5 @@
+//go:build cgo
+
 // The platform that the examples report to.
 
 package iotda_test

@@ -1,3 +1,5 @@
+//go:build cgo
+
 // The stand-in platform that the tests report to: the command iotda-platform, named in IOTDA_PLATFORM.
 
 package iotda_test

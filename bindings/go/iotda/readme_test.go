@@ -1,3 +1,5 @@
+//go:build cgo
+
 // The README's code is that of the examples, which are run.
 
 package iotda_test

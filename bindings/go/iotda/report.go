@@ -3,7 +3,7 @@
 package iotda
 
 /*
-#include "flat.h"
+#include "marshal.h"
 
 // Bytes that Go passes as what they are, and not as an unknown pointer, which cgo would look through for others.
 static inline iotda_status_t report_message(iotda_client_t *client, const char *data, size_t len, iotda_call_t *call) {

@@ -1,3 +1,5 @@
+//go:build cgo
+
 // What is reported arrives as it was given.
 
 package iotda_test

@@ -3,8 +3,8 @@
 // memory pointers in it, cgo would look through all that each of them leads to: the cost of a batch would grow with the
 // square of its size.
 
-#ifndef IOTDA_GO_FLAT_H
-#define IOTDA_GO_FLAT_H
+#ifndef IOTDA_GO_MARSHAL_H
+#define IOTDA_GO_MARSHAL_H
 
 #include "iotda.h"
 

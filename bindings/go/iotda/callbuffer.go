@@ -2,7 +2,7 @@
 
 package iotda
 
-// #include "flat.h"
+// #include "marshal.h"
 import "C"
 
 import (
@@ -30,7 +30,7 @@ type work struct {
 	// Apart, because the garbage collector closes it when it has found the rest.
 	watcher *watcher
 
-	// Terminated texts, one after the other. What follows says where in it they are; see flat.h.
+	// Terminated texts, one after the other. What follows says where in it they are; see marshal.h.
 	text     []byte
 	services []C.flat_service_t
 	children []C.flat_child_t

@@ -1,3 +1,5 @@
+//go:build cgo
+
 // How a goroutine that makes one call after the other shows Go's scheduler that it does not hog its processor.
 
 package iotda
