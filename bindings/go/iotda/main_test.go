@@ -1,10 +1,11 @@
 //go:build cgo
 
-// The platform that the examples report to.
+// The platform that the examples report to. Where there is none, what needs one is skipped, and the reason said.
 
 package iotda_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,19 @@ import (
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if os.Getenv("IOTDA_PLATFORM") == "" {
+		flag.Parse()
+		fmt.Fprintln(os.Stderr, "skipped: the examples:", noPlatform)
+		skipped := "^Example"
+		if given := flag.Lookup("test.skip").Value.String(); given != "" {
+			skipped += "|" + given
+		}
+		if err := flag.Set("test.skip", skipped); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "iotda")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
