@@ -2,7 +2,7 @@
 
 package iotda
 
-// #include <stdint.h>
+// #include "iotda.h"
 import "C"
 
 import (
@@ -10,19 +10,29 @@ import (
 	"log/slog"
 	"runtime/cgo"
 	"time"
+	"unsafe"
 )
 
 // A panic must not pass through the library's frames: what they hold would be lost. It ends in the callback.
 
 //export goIotdaLog
-func goIotdaLog(handle C.uintptr_t, level C.int32_t, message *C.char) {
+func goIotdaLog(handle C.uintptr_t, call *C.iotda_call_t, level C.int32_t, message *C.char) {
 	defer func() { _ = recover() }()
 	handler := cgo.Handle(handle).Value().(slog.Handler)
-	ctx, severity := context.Background(), slogLevelOf(int32(level))
+	ctx, severity := contextOf(call), slogLevelOf(int32(level))
 	if handler.Enabled(ctx, severity) {
 		// No source: the line that logs is not of a Go file.
 		_ = handler.Handle(ctx, slog.NewRecord(time.Now(), severity, C.GoString(message), 0))
 	}
+}
+
+// contextOf is the context of the call that a thread is at work on; the background of a thread of the library's own.
+func contextOf(call *C.iotda_call_t) context.Context {
+	if call == nil {
+		return context.Background()
+	}
+	// See current_call.h: the call is that of a work.
+	return (*work)(unsafe.Add(unsafe.Pointer(call), -int(unsafe.Offsetof(work{}.call)))).ctx
 }
 
 //export goIotdaClock

@@ -75,6 +75,62 @@ func TestTheLogTellsWhatHappens(t *testing.T) {
 	}
 }
 
+// key is of what a context is asked for.
+type key struct{}
+
+// inContext is a log handler that is called with the context of each line of warnings and errors.
+type inContext func(of any, message string)
+
+func (f inContext) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+func (f inContext) Handle(ctx context.Context, line slog.Record) error {
+	f(ctx.Value(key{}), line.Message)
+	return nil
+}
+func (f inContext) WithAttrs([]slog.Attr) slog.Handler { return f }
+func (f inContext) WithGroup(string) slog.Handler      { return f }
+
+// Each line comes with the context of its call, also of calls that run at the same time, and of one in a handler.
+func TestTheHandlerIsGivenTheCallsContext(t *testing.T) {
+	p := newPlatform(t)
+	p.fault(t, `{"kind":"answer","status":503,"on":"message"}`)
+	inner := p.client(t, once, func(config *iotda.Config) {
+		config.Logger = slog.New(inContext(func(of any, message string) {
+			if of != "inner" {
+				t.Errorf("%v: %s", of, message)
+			}
+		}))
+	})
+	var mutex sync.Mutex
+	lines := map[any]int{}
+	client := p.client(t, func(config *iotda.Config) {
+		config.Retry = iotda.Retry{MaxAttempts: 3, BaseDelay: time.Millisecond}
+		config.Logger = slog.New(inContext(func(of any, message string) {
+			inner.ReportMessage(context.WithValue(context.Background(), key{}, "inner"), nil)
+			mutex.Lock()
+			defer mutex.Unlock()
+			lines[of]++
+		}))
+	})
+	const calls = 8
+	var running sync.WaitGroup
+	for call := range calls {
+		running.Add(1)
+		go func() {
+			defer running.Done()
+			client.ReportMessage(context.WithValue(t.Context(), key{}, call), nil)
+		}()
+	}
+	running.Wait()
+	for call := range calls {
+		if lines[call] != lines[0] || lines[call] < 3 {
+			t.Errorf("%v", lines)
+		}
+	}
+	if len(lines) != calls {
+		t.Errorf("%v", lines)
+	}
+}
+
 func TestAHandlerThatPanicsHurtsNobody(t *testing.T) {
 	p := newPlatform(t)
 	panics := 0

@@ -81,8 +81,9 @@ type Config struct {
 	// authentications as infos, each request as debug. No line holds a secret, a password or a token. Its level is asked
 	// for once, when the client is made. nil: no log.
 	//
-	// The handler is called during the calls, at the same time by several of them. It must not report through the client
-	// that it logs for, and must not end the goroutine. If it panics, the line is lost and the call goes on.
+	// The handler is called during the calls, at the same time by several of them, with the context of the call that the
+	// line is about; the background for what an [Outbox] does by itself. It must not report through the client that it
+	// logs for, and must not end the goroutine. If it panics, the line is lost and the call goes on.
 	Logger *slog.Logger
 	// Clock tells the time, for a device that gets it elsewhere than from its system. nil: the system's clock.
 	//

@@ -3,15 +3,17 @@
 package iotda
 
 /*
-#include "iotda.h"
+#include "current_call.h"
+
+_Thread_local iotda_call_t *iotda_go_call;
 
 // Exported by callbacks.go.
-extern void goIotdaLog(uintptr_t handle, int32_t level, char *message);
+extern void goIotdaLog(uintptr_t handle, iotda_call_t *call, int32_t level, char *message);
 extern int64_t goIotdaClock(uintptr_t handle);
 extern void goIotdaRelease(uintptr_t handle);
 
 static void log_line(void *user_data, int32_t level, const char *message) {
-    goIotdaLog((uintptr_t)user_data, level, (char *)message);
+    goIotdaLog((uintptr_t)user_data, iotda_go_call, level, (char *)message);
 }
 
 static int64_t unix_ms(void *user_data) {

@@ -6,7 +6,7 @@
 #ifndef IOTDA_GO_MARSHAL_H
 #define IOTDA_GO_MARSHAL_H
 
-#include "iotda.h"
+#include "current_call.h"
 
 typedef struct {
     uintptr_t service_id, properties;

@@ -5,21 +5,42 @@ package iotda
 /*
 #include "marshal.h"
 
+static inline iotda_status_t authenticate(iotda_client_t *client, iotda_call_t *call) {
+    iotda_call_t *before = begin_call(call);
+    return end_call(before, iotda_auth(client, call));
+}
+
 // Bytes that Go passes as what they are, and not as an unknown pointer, which cgo would look through for others.
 static inline iotda_status_t report_message(iotda_client_t *client, const char *data, size_t len, iotda_call_t *call) {
-    return iotda_report_message(client, data, len, call);
+    iotda_call_t *before = begin_call(call);
+    return end_call(before, iotda_report_message(client, data, len, call));
+}
+
+static inline iotda_status_t report_json(iotda_client_t *client, const char *json, size_t len, iotda_call_t *call) {
+    iotda_call_t *before = begin_call(call);
+    return end_call(before, iotda_report_props_json(client, json, len, call));
 }
 
 static inline iotda_status_t report_services(iotda_client_t *client, const char *text, flat_service_t *services,
                                              size_t count, iotda_call_t *call) {
-    return iotda_report_props(client, services_of(services, count, text), count, call);
+    iotda_call_t *before = begin_call(call);
+    return end_call(before, iotda_report_props(client, services_of(services, count, text), count, call));
 }
 
 static inline iotda_status_t report_batch(iotda_client_t *client, const char *text, flat_child_t *children, size_t count,
                                           flat_service_t *services, size_t service_count, iotda_status_t *statuses,
                                           iotda_call_t *call) {
     const iotda_service_t *all = services_of(services, service_count, text);
-    return iotda_gateway_batch(client, children_of(children, count, all, text), count, statuses, call);
+    const iotda_child_t *batch = children_of(children, count, all, text);
+    iotda_call_t *before = begin_call(call);
+    return end_call(before, iotda_gateway_batch(client, batch, count, statuses, call));
+}
+
+static inline iotda_status_t report_batch_json(iotda_client_t *client, const char *json, size_t len,
+                                               iotda_status_t *statuses, size_t capacity, size_t *count,
+                                               iotda_call_t *call) {
+    iotda_call_t *before = begin_call(call);
+    return end_call(before, iotda_gateway_batch_json(client, json, len, statuses, capacity, count, call));
 }
 */
 import "C"
@@ -61,7 +82,7 @@ func (c *Client) Authenticate(ctx context.Context) error {
 	if err := w.begin(ctx, c, "authenticate"); err != nil {
 		return err
 	}
-	return orNil(w.end(c, C.iotda_auth(c.handle.client, &w.call)))
+	return orNil(w.end(c, C.authenticate(c.handle.client, &w.call)))
 }
 
 // ReportProperties reports properties of the device: one service or several.
@@ -102,7 +123,7 @@ func (c *Client) ReportPropertiesJSON(ctx context.Context, body []byte) error {
 	if err := w.begin(ctx, c, "report properties"); err != nil {
 		return err
 	}
-	return orNil(w.end(c, C.iotda_report_props_json(c.handle.client, view(body), C.size_t(len(body)), &w.call)))
+	return orNil(w.end(c, C.report_json(c.handle.client, view(body), C.size_t(len(body)), &w.call)))
 }
 
 // ReportMessage reports a message of the device: any bytes, also none.
@@ -161,7 +182,7 @@ func (c *Client) ReportBatchJSON(ctx context.Context, body []byte) error {
 	room := max(bytes.Count(body, []byte(`"device_id"`)), 1)
 	for {
 		w.statuses = slices.Grow(w.statuses[:0], room)[:room]
-		status := C.iotda_gateway_batch_json(c.handle.client, view(body), C.size_t(len(body)),
+		status := C.report_batch_json(c.handle.client, view(body), C.size_t(len(body)),
 			unsafe.SliceData(w.statuses), C.size_t(room), &w.count, &w.call)
 		if int(w.count) <= room {
 			w.statuses = w.statuses[:w.count]
