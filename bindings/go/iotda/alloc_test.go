@@ -27,12 +27,23 @@ func TestReportsHardlyAllocate(t *testing.T) {
 	for i := range batch {
 		batch[i].Services = []iotda.Service{{ID: "wind", Properties: pointer}}
 	}
+	outbox := openOutbox(t, client, t.TempDir(), func(options *iotda.OutboxOptions) { options.Sync = 0 })
+	put := func(_ uint64, err error) error { return err }
 	for name, test := range map[string]struct {
 		most   float64
 		report func(ctx context.Context) error
 	}{
-		"message": {0, func(ctx context.Context) error { return client.ReportMessage(ctx, message) }},
-		"body":    {0, func(ctx context.Context) error { return client.ReportPropertiesJSON(ctx, body) }},
+		"put message": {0, func(ctx context.Context) error { return put(outbox.PutMessage(ctx, client, message)) }},
+		"put body":    {0, func(ctx context.Context) error { return put(outbox.PutPropertiesJSON(ctx, client, body)) }},
+		"put pointer": {0, func(ctx context.Context) error {
+			return put(outbox.PutProperties(ctx, client, iotda.Service{ID: "wind", Properties: pointer}))
+		}},
+		"put raw": {1, func(ctx context.Context) error {
+			return put(outbox.PutProperties(ctx, client, iotda.Service{ID: "wind", Properties: raw, EventTime: measured}))
+		}},
+		"put batch": {0, func(ctx context.Context) error { return put(outbox.PutBatch(ctx, gateway, batch)) }},
+		"message":   {0, func(ctx context.Context) error { return client.ReportMessage(ctx, message) }},
+		"body":      {0, func(ctx context.Context) error { return client.ReportPropertiesJSON(ctx, body) }},
 		"pointer": {0, func(ctx context.Context) error {
 			return client.ReportProperties(ctx, iotda.Service{ID: "wind", Properties: pointer})
 		}},

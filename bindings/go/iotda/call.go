@@ -18,19 +18,40 @@ func newCall() *C.iotda_call_t { return &C.iotda_call_t{struct_size: C.sizeof_io
 // The functions of C that report have neither noescape nor nocallback: they may call the log and the clock, in which a
 // stack can grow and move.
 func (w *work) begin(ctx context.Context, c *Client, op string) error {
-	w.ctx, w.op = ctx, op
 	if c.isNone() {
 		return ErrClosed
 	}
+	if err := w.enter(ctx, c.shared, c.deviceID, op); err != nil {
+		return err
+	}
+	if !c.handle.acquire() {
+		w.leave()
+		return ErrClosed
+	}
+	w.call.cancel = w.watcher.watch(ctx)
+	return nil
+}
+
+// end concludes a call that begin readied, and says how it ended.
+func (w *work) end(c *Client, status C.iotda_status_t) *Error {
+	w.unwatch()
+	c.handle.release()
+	w.leave()
+	return w.outcome(status)
+}
+
+// enter takes a slot and sets the call's time: when it returns nil, w.leave must follow.
+func (w *work) enter(ctx context.Context, shared *shared, deviceID, op string) error {
+	w.ctx, w.shared, w.deviceID, w.op = ctx, shared, deviceID, op
 	if ctx.Err() != nil {
-		return w.ended(c)
+		return w.ended()
 	}
 	w.yield()
-	timeout := c.shared.timeout
+	timeout := shared.timeout
 	select {
-	case c.shared.slots <- struct{}{}:
+	case shared.slots <- struct{}{}:
 	default:
-		left, err := w.wait(c)
+		left, err := w.wait()
 		if err != nil {
 			return err
 		}
@@ -44,43 +65,43 @@ func (w *work) begin(ctx context.Context, c *Client, op string) error {
 			timeout = max(left.Truncate(time.Millisecond), time.Millisecond)
 		}
 	}
-	if !c.handle.acquire() {
-		<-c.shared.slots
-		return ErrClosed
-	}
 	w.call.timeout_ms = milliseconds(timeout)
-	w.call.cancel = w.watcher.watch(ctx)
 	return nil
 }
 
+// leave gives the slot back that enter took.
+func (w *work) leave() { <-w.shared.slots }
+
 // wait takes a slot when there is none, and returns what is left of the call's time.
-func (w *work) wait(c *Client) (time.Duration, error) {
+func (w *work) wait() (time.Duration, error) {
 	start := time.Now()
-	timer := time.NewTimer(c.shared.timeout)
+	timer := time.NewTimer(w.shared.timeout)
 	defer timer.Stop()
 	select {
-	case c.shared.slots <- struct{}{}:
-		return max(c.shared.timeout-time.Since(start), time.Millisecond), nil
+	case w.shared.slots <- struct{}{}:
+		return max(w.shared.timeout-time.Since(start), time.Millisecond), nil
 	case <-w.ctx.Done():
-		return 0, w.ended(c)
+		return 0, w.ended()
 	case <-timer.C:
-		return 0, &Error{Status: ErrTimeout, Op: w.op, DeviceID: c.deviceID,
+		return 0, &Error{Status: ErrTimeout, Op: w.op, DeviceID: w.deviceID,
 			Message: "raise Config.MaxConcurrentCalls or allow more time: as many other calls ran for the whole of this one's"}
 	}
 }
 
-// end concludes a call that begin readied, and says how it ended.
-func (w *work) end(c *Client, status C.iotda_status_t) *Error {
+// unwatch says that the call no longer listens to its context.
+func (w *work) unwatch() {
 	if w.call.cancel != nil {
 		w.call.cancel = nil
 		w.watcher.ended()
 	}
-	c.handle.release()
-	<-c.shared.slots
+}
+
+// outcome is what C said about the call; nil for a success.
+func (w *work) outcome(status C.iotda_status_t) *Error {
 	if status == C.IOTDA_OK {
 		return nil
 	}
-	err := callError(Status(status), w.op, c.deviceID, &w.call)
+	err := callError(Status(status), w.op, w.deviceID, &w.call)
 	err.Children = w.undelivered()
 	w.explain(err)
 	if w.byDeadline && (err.Status == ErrTimeout || err.Status == ErrPartial) {
@@ -112,8 +133,8 @@ func (e *Error) endedBy(ctx context.Context) bool {
 }
 
 // ended is the error of a call whose context ended before it began.
-func (w *work) ended(c *Client) *Error {
-	err := &Error{Status: ErrCancelled, Op: w.op, DeviceID: c.deviceID, causes: contextCauses(w.ctx)}
+func (w *work) ended() *Error {
+	err := &Error{Status: ErrCancelled, Op: w.op, DeviceID: w.deviceID, causes: contextCauses(w.ctx)}
 	if errors.Is(w.ctx.Err(), context.DeadlineExceeded) {
 		err.Status = ErrTimeout
 	}

@@ -22,10 +22,11 @@ type work struct {
 	// When others last had their turn; see yield.
 	yielded time.Time
 
-	// The call's context and what it does, from begin to end.
-	ctx        context.Context
-	op         string
-	byDeadline bool
+	// The call's context, what it does and for which device, whose slots it takes: from enter to outcome.
+	ctx          context.Context
+	op, deviceID string
+	shared       *shared
+	byDeadline   bool
 
 	// Apart, because the garbage collector closes it when it has found the rest.
 	watcher *watcher
@@ -37,7 +38,9 @@ type work struct {
 	statuses []C.iotda_status_t
 	// How many children a body has, as C counts them.
 	count C.size_t
-	given []Child
+	// The id of what was put into an outbox, or how many entries were discarded.
+	number C.uint64_t
+	given  []Child
 	// The body of a batch in JSON, for the ids in it.
 	body []byte
 	// Children that C is given as wrong ones, with what is wrong.
@@ -70,7 +73,7 @@ func takeWork() *work { return works.Get().(*work) }
 
 // done gives the memory back.
 func (w *work) done() {
-	w.ctx, w.given, w.body, w.wrong = nil, nil, nil, nil
+	w.ctx, w.shared, w.given, w.body, w.wrong = nil, nil, nil, nil, nil
 	if cap(w.text) > keptText || cap(w.services) > keptServices || cap(w.children) > keptServices {
 		return
 	}

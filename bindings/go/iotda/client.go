@@ -13,10 +13,8 @@ static iotda_status_t open_device(iotda_client_t *client, const char *id, const 
 import "C"
 
 import (
-	"math"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -118,38 +116,23 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// handle is a client of the C library, which may be closed only when no call on it runs.
+// handle is a client of the C library.
 type handle struct {
 	client *C.iotda_client_t
-	// How many calls run; with isClosed added once the handle is closed.
-	state atomic.Int64
+	uses   uses
 }
-
-// isClosed is the sign bit: a state with it is negative.
-const isClosed = math.MinInt64
 
 // acquire keeps the C client until release; false if it is closed.
-func (h *handle) acquire() bool {
-	for {
-		running := h.state.Load()
-		if running < 0 {
-			return false
-		}
-		if h.state.CompareAndSwap(running, running+1) {
-			return true
-		}
-	}
-}
+func (h *handle) acquire() bool { return h.uses.acquire() }
 
 func (h *handle) release() {
-	// Once closed, the count can only fall, so that it is nought once.
-	if h.state.Add(-1) == isClosed {
+	if h.uses.release() {
 		h.free()
 	}
 }
 
 func (h *handle) close() {
-	if h.state.Or(isClosed) == 0 {
+	if h.uses.close() {
 		h.free()
 	}
 }

@@ -9,13 +9,18 @@
 //
 // A call returns within Config.Timeout, or when its context ends, whichever is earlier. An error is an [*Error]: find its
 // kind with [errors.Is] and a [Status] such as [ErrRateLimited], and its details with [errors.As]. If the context ended
-// the call, the error is also [context.Canceled] or [context.DeadlineExceeded], and the context's cause. Of a client that
-// is closed, or was never made by [New], the error is [ErrClosed]. A report is delivered at least once, not exactly once.
+// the call, the error is also [context.Canceled] or [context.DeadlineExceeded], and the context's cause. Of a client or an
+// outbox that is closed, or was never made, the error is [ErrClosed]. A report is delivered at least once, not exactly once.
 //
 // [Error.Transient] says whether to keep what was to be reported and send it later, or to drop it.
 //
 // A call blocks a thread of the system while it waits for the platform. Config.MaxConcurrentCalls bounds how many; any
 // number of goroutines may call.
+//
+// # Outages
+//
+// [Client.OpenOutbox] opens an outbox: what is put there is kept on disk until the platform has taken it, and delivered by
+// threads of the library.
 //
 // # What is kept
 //

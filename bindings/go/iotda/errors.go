@@ -22,8 +22,8 @@ import (
 	"unsafe"
 )
 
-// ErrClosed is returned by the methods of a client after Close.
-var ErrClosed = errors.New("iotda: the client is closed")
+// ErrClosed is returned by the methods of a client, and of an outbox, after Close.
+var ErrClosed = errors.New("iotda: the client or the outbox is closed")
 
 // A Status says what kind of failure an [Error] is. Each Err constant is one; compare with [errors.Is].
 type Status int32

@@ -137,6 +137,71 @@ func ExampleError() {
 	// Output: the platform does not take it: 400 IOTDA.000006
 }
 
+func ExampleClient_OpenOutbox() {
+	client := connect()
+	defer client.Close()
+	directory, err := os.MkdirTemp("", "outbox") // a program has a place of its own: /var/lib/weather/outbox
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(directory)
+
+	outbox, err := client.OpenOutbox(iotda.OutboxOptions{Directory: directory, MaxAge: 7 * 24 * time.Hour})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer outbox.Close()
+
+	// It is kept until the platform has taken it: threads of the library deliver it.
+	ctx := context.Background()
+	_, err = outbox.PutProperties(ctx, client, iotda.Service{ID: "wind", Properties: &Wind{Height: 124, Speed: 23.24}})
+	if errors.Is(err, iotda.ErrFull) {
+		fmt.Println("no room: the platform has been away for long")
+	} else if err != nil {
+		log.Fatal(err)
+	}
+	// A program that goes on need not wait for it.
+	if err := outbox.Flush(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("delivered:", outbox.Stats().Delivered)
+	// Output: delivered: 1
+}
+
+func ExampleOutbox_Dead() {
+	client := connect()
+	defer client.Close()
+	directory, err := os.MkdirTemp("", "outbox")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(directory)
+	outbox, err := client.OpenOutbox(iotda.OutboxOptions{Directory: directory})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer outbox.Close()
+
+	// The product model has no such service, so that the platform refuses it.
+	ctx := context.Background()
+	if _, err := outbox.PutProperties(ctx, client, iotda.Service{ID: "rain", Properties: map[string]int{"Drops": 7}}); err != nil {
+		log.Fatal(err)
+	}
+	if err := outbox.Flush(ctx); err != nil {
+		log.Fatal(err)
+	}
+	for letter, err := range outbox.Dead() {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(letter.DeviceID, letter.Status.Name(), letter.PlatformCode)
+		if err := outbox.ForgetDead(letter.Number); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output: weather_mast IOTDA_E_REJECTED IOTDA.000006
+}
+
 func ExampleClient_Token() {
 	client := connect()
 	if err := client.Authenticate(context.Background()); err != nil {

@@ -1,0 +1,71 @@
+// What an outbox holds, and what it has done.
+
+package iotda
+
+// #include "iotda.h"
+import "C"
+
+import "time"
+
+// OutboxStats is what an outbox holds, and what it has done since it was opened.
+type OutboxStats struct {
+	// Waiting are entries that wait to be delivered, and WaitingBytes what they take in the files.
+	Waiting, WaitingBytes uint64
+	// Unattached are those among the waiting whose device is not attached.
+	Unattached uint64
+	// Oldest is when the oldest that waits was put, to the second, as this machine's clock had it; the zero Time: none waits.
+	Oldest time.Time
+	// FileBytes are bytes of the files, dead letters not counted.
+	FileBytes uint64
+	// Delivered are entries that were delivered, and Requests the requests that were sent.
+	Delivered, Requests uint64
+	// Dead are entries that became dead letters, DeadKept the dead letters that are kept now, and DeadDropped those that
+	// could not be kept.
+	Dead, DeadKept, DeadDropped uint64
+	// Dropped are entries that were dropped as the oldest, Expired those that became too old, Damaged the entries and
+	// records that were found damaged, and Discarded those that Discard gave up.
+	Dropped, Expired, Damaged, Discarded uint64
+	// Syncs are syncs of files and of the directory, and BytesWritten bytes written to files.
+	Syncs, BytesWritten uint64
+	// Failing says that the files cannot be written, so that puts fail.
+	Failing bool
+	// LastError is why the last request was not delivered; "" if none failed.
+	LastError string
+}
+
+// Stats reads what the outbox holds and has done. It does not wait for the network. Of an outbox that is closed it is all
+// zero.
+func (o *Outbox) Stats() OutboxStats {
+	if !o.acquire() {
+		return OutboxStats{}
+	}
+	defer o.handle.release()
+	stats := C.iotda_outbox_stats_t{struct_size: C.sizeof_iotda_outbox_stats_t}
+	if C.iotda_outbox_stats(o.handle.outbox, &stats) != C.IOTDA_OK {
+		return OutboxStats{}
+	}
+	var oldest time.Time
+	if stats.oldest_s != 0 {
+		oldest = time.Unix(int64(stats.oldest_s), 0).UTC()
+	}
+	return OutboxStats{
+		Waiting:      uint64(stats.waiting),
+		WaitingBytes: uint64(stats.waiting_bytes),
+		Unattached:   uint64(stats.unattached),
+		Oldest:       oldest,
+		FileBytes:    uint64(stats.file_bytes),
+		Delivered:    uint64(stats.delivered),
+		Requests:     uint64(stats.requests),
+		Dead:         uint64(stats.dead),
+		DeadKept:     uint64(stats.dead_kept),
+		DeadDropped:  uint64(stats.dead_dropped),
+		Dropped:      uint64(stats.dropped),
+		Expired:      uint64(stats.expired),
+		Damaged:      uint64(stats.damaged),
+		Discarded:    uint64(stats.discarded),
+		Syncs:        uint64(stats.syncs),
+		BytesWritten: uint64(stats.bytes_written),
+		Failing:      bool(stats.is_failing),
+		LastError:    fixedText(stats.last_error[:]),
+	}
+}
