@@ -16,6 +16,7 @@ use crate::delivery::deliver::{Target, deliver};
 use crate::delivery::pace::Pace;
 use crate::delivery::saved_token::{self, SavedToken};
 use crate::delivery::session::{Device, Session};
+use crate::delivery::token::Token;
 use crate::delivery::{BatchReport, authorize, batch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Level, Monitor, Stats};
@@ -34,7 +35,6 @@ use crate::report::validate;
 pub struct Client {
     session: Arc<Session>,
     device: Arc<Device>,
-    origin: Arc<str>,
 }
 
 impl Client {
@@ -55,21 +55,28 @@ impl Client {
             .identity
             .clone()
             .ok_or_else(|| Error::config("set the device's id and secret: no device is configured"))?;
-        let origin = format!("https://{}", endpoint.authority());
+        let authority = endpoint.authority();
         let session = Session {
             exchange: config.exchange(endpoint, Arc::clone(watch))?,
+            authority,
             clock: Arc::clone(&config.clock),
             monitor: Monitor::new(Arc::clone(watch)),
-            rules: Rules { timeout: config.timeout, patience: config.timing.patience, retry: config.retry },
+            rules: Rules {
+                timeout: config.timeout,
+                patience: config.timing.patience,
+                retry: config.retry,
+                authenticate_when_asked: config.authenticate_when_asked,
+            },
             pace: Pace::new(config.rates.tenant),
             device_rate: config.rates.device,
             fork: ForkMark::new(),
+            on_token: config.on_token.clone(),
         };
         let device = Device::new(identity, config.sign_type, config.rates.device);
         if let Some(saved) = &config.token {
             restore(&session, &device, saved);
         }
-        Ok(Client { session: Arc::new(session), device: Arc::new(device), origin: origin.into() })
+        Ok(Client { session: Arc::new(session), device: Arc::new(device) })
     }
 
     /// A client for another device that shares connections, TLS sessions and addresses with this one.
@@ -96,13 +103,15 @@ impl Client {
         self.device.id()
     }
 
-    /// Authenticates, unless a valid token is cached: then [`Delivery::http_status`] is 0. Reports do it when they need
-    /// to; this shows early whether endpoint, certificates, device id and secret are right.
+    /// Authenticates, unless a token is in memory that is valid and not yet due to be renewed: then
+    /// [`Delivery::http_status`] is 0. Reports do it when they need to, unless
+    /// [`Config::authenticate_when_asked`] says otherwise; this shows early whether endpoint, certificates, device id and
+    /// secret are right.
     pub fn authenticate(&self, options: CallOptions) -> Result<Delivery> {
         self.noting(|| {
             let call = self.start(options)?;
             let mut request = Request::default();
-            authorize::token(&self.session, &self.device, &call, &mut request)?;
+            authorize::asked_for(&self.session, &self.device, &call, &mut request)?;
             Ok(Delivery { http_status: request.authenticated.unwrap_or(0), attempts: 0 })
         })
     }
@@ -162,6 +171,17 @@ impl Client {
     /// The same for [`report_message`](Self::report_message).
     pub fn check_message(data: &[u8]) -> Result<()> {
         check_size(Target::Message, data)
+    }
+
+    /// What of these children [`report_batch`](Self::report_batch) would leave out without sending anything. The whole is
+    /// the failure of the first child that is wrong.
+    pub fn check_batch(children: &[Child<'_>]) -> BatchReport {
+        batch::check(&children)
+    }
+
+    /// The same for [`report_checked_batch`](Self::report_checked_batch).
+    pub fn check_checked_batch(children: &[Result<Child<'_>, Box<Error>>]) -> BatchReport {
+        batch::check(&children)
     }
 
     /// Reports properties of child devices of this gateway, any number in one call.
@@ -227,12 +247,33 @@ impl Client {
     }
 
     /// The token, to be kept over a restart: a device that wakes, reports and sleeps then authenticates once
-    /// a day. Give it to [`Config::token`] or [`open_device_with_token`](Self::open_device_with_token). It is as secret
-    /// as the device's secret, and not wiped when it is dropped. `None`: there is none.
+    /// a day. Give it to [`Config::token`], [`open_device_with_token`](Self::open_device_with_token) or
+    /// [`import_token`](Self::import_token). It is as secret as the device's secret, and not wiped when it is dropped.
+    /// `None`: there is none that is valid.
     ///
     /// The text of one token is always the same; [`tokens_issued`](Self::tokens_issued) says when there is another.
     pub fn export_token(&self) -> Option<String> {
-        saved_token::save(&self.device.token, self.device_id(), self.session.clock.monotonic())
+        saved_token::save(&self.device.token, self.session.owner(&self.device), self.session.clock.monotonic())
+    }
+
+    /// Puts a token to use that [`export_token`](Self::export_token) or [`Config::on_token`] gave, in this process or in
+    /// another, instead of the present one: for processes that share a device's token. Calls that wait for an
+    /// authentication go on with it; one that is under way goes on, and its token replaces this one.
+    ///
+    /// [`ErrorKind::InvalidArgument`] for one that is damaged, expired, another device's or of another endpoint; the
+    /// present token then stays. [`ErrorKind::Forked`]. Never blocks.
+    pub fn import_token(&self, saved: &str) -> Result<()> {
+        self.noting(|| {
+            self.session.check_process()?;
+            let token = read(&self.session, &self.device, saved).map_err(|why| {
+                Error::invalid(format!(
+                    "import a token that device \"{}\" exported at this endpoint, or authenticate: this one {why}",
+                    self.device_id()
+                ))
+            })?;
+            self.device.token.set(token);
+            Ok(())
+        })
     }
 
     /// For how long the present token will still be valid. `None`: there is none, or the platform did not say how long it
@@ -290,14 +331,18 @@ impl Client {
 
 /// Puts a saved token to use, if it is one of this device; it is never worth failing for.
 fn restore(session: &Session, device: &Device, saved: &str) {
-    match SavedToken::parse(saved, device.id()) {
-        Ok(saved) => {
-            saved_token::restore(&device.token, saved, session.clock.unix_ms(), session.clock.monotonic());
-        }
+    match read(session, device, saved) {
+        Ok(token) => device.token.set(token),
         Err(why) => session
             .monitor
-            .log(Level::Warning, || format!("device \"{}\" will authenticate: its saved token {why}", device.id())),
+            .log(Level::Warning, || format!("device \"{}\" starts without its saved token: it {why}", device.id())),
     }
+}
+
+/// The token of a text that was saved for this device; `Err` says what is wrong with it.
+fn read(session: &Session, device: &Device, saved: &str) -> Result<Token, &'static str> {
+    let saved = SavedToken::parse(saved, session.owner(device))?;
+    saved.valid(session.clock.unix_ms(), session.clock.monotonic()).ok_or("has expired")
 }
 
 /// Whether the platform takes a body of this size.
@@ -318,7 +363,7 @@ pub(crate) fn check_size(target: Target, body: &[u8]) -> Result<()> {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("endpoint", &self.origin)
+            .field("endpoint", &format_args!("\"https://{}\"", self.session.authority))
             .field("device_id", &self.device_id())
             .finish_non_exhaustive()
     }

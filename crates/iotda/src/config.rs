@@ -86,6 +86,9 @@ pub(crate) struct Rates {
     pub(crate) tenant: Option<f64>,
 }
 
+/// Is given a device's id and its new token, as text.
+pub(crate) type OnToken = dyn Fn(&str, &str) + Send + Sync;
+
 /// The settings of a [`Client`](crate::Client). An endpoint and a device are required.
 #[derive(Clone)]
 pub struct Config {
@@ -103,6 +106,8 @@ pub struct Config {
     #[cfg(feature = "ureq")]
     agent: Option<ureq::Agent>,
     pub(crate) token: Option<Zeroizing<String>>,
+    pub(crate) on_token: Option<Arc<OnToken>>,
+    pub(crate) authenticate_when_asked: bool,
     pub(crate) log: Option<(Level, Arc<dyn Log>)>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -147,6 +152,8 @@ impl Config {
             #[cfg(feature = "ureq")]
             agent: None,
             token: None,
+            on_token: None,
+            authenticate_when_asked: false,
             log: None,
             clock: Arc::new(SystemClock),
         }
@@ -317,7 +324,8 @@ impl Config {
         self
     }
 
-    /// A token that [`Client::export_token`](crate::Client::export_token) gave; used while it is valid. Empty: none.
+    /// A token that [`Client::export_token`](crate::Client::export_token) or [`on_token`](Self::on_token) gave; used
+    /// while it is valid. Empty: none.
     pub fn token(&mut self, saved: &str) -> Result<&mut Self> {
         // A text that is none may be as long as it likes.
         let mut copy = Zeroizing::new(String::new());
@@ -325,6 +333,38 @@ impl Config {
         copy.push_str(saved);
         self.token = (!saved.is_empty()).then_some(copy);
         Ok(self)
+    }
+
+    /// Is called after each authentication of the client, and of every device opened from it, with the device's id and
+    /// the new token as [`Client::export_token`](crate::Client::export_token) has it: for a program that keeps tokens,
+    /// or shares them between processes. Not for tokens that are imported. Default: nothing is called.
+    ///
+    /// It runs in the thread whose call authenticated, an outbox's among them, and no lock is held; the call goes on
+    /// when it returns. Several threads may call it at the same time, for different devices. It may export and import
+    /// tokens, of any client, and must not make other calls. The text is as secret as the device's secret, and is wiped
+    /// when `call` returns.
+    pub fn on_token(&mut self, call: impl Fn(&str, &str) + Send + Sync + 'static) -> &mut Self {
+        self.on_token = Some(Arc::new(call));
+        self
+    }
+
+    /// Calls nothing with new tokens.
+    pub fn no_on_token(&mut self) -> &mut Self {
+        self.on_token = None;
+        self
+    }
+
+    /// Whether [`Client::authenticate`](crate::Client::authenticate) alone authenticates, and renews a token. A report
+    /// without a valid token, or whose token the platform refuses, then fails with
+    /// [`ErrorKind::TokenRejected`](crate::ErrorKind::TokenRejected), also while another thread authenticates. Default:
+    /// no; reports authenticate when they need to.
+    ///
+    /// It is for devices whose token several processes share. The platform gives up a device's older token for a newer
+    /// one: the process that authenticates takes the device from the others, who then stop, until they are given the
+    /// newer token by [`Client::import_token`](crate::Client::import_token).
+    pub fn authenticate_when_asked(&mut self, when_asked: bool) -> &mut Self {
+        self.authenticate_when_asked = when_asked;
+        self
     }
 
     /// Receives log lines up to `level`. Default: nothing is logged.

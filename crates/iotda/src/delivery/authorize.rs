@@ -14,6 +14,7 @@ use crate::delivery::call::{Call, Request};
 use crate::delivery::classify;
 use crate::delivery::password;
 use crate::delivery::retry::random_fraction;
+use crate::delivery::saved_token;
 use crate::delivery::session::{Device, Session};
 use crate::delivery::token::{Flight, Issue, Lease, Token};
 use crate::error::{Error, ErrorKind, Result};
@@ -29,7 +30,15 @@ const AUTHENTICATION: [&str; 3] = ["/v5/device-auth", "", ""];
 const REFRESH_MOST: Duration = Duration::from_secs(2);
 const REFRESH_SHARE: u32 = 10;
 
-/// A token that is valid now, from memory or by an authentication, this call's or another's.
+/// What to do where no report authenticates by itself.
+pub(crate) const ASK: &str = "authenticate (iotda_auth) or import a token";
+
+/// A token for a program that asks to be authenticated: from memory, or by an authentication, this call's or another's.
+pub(crate) fn asked_for(session: &Session, device: &Device, call: &Call, request: &mut Request) -> Result<Arc<Token>> {
+    lease(session.clock.monotonic(), session, device, call, request)
+}
+
+/// A token for a report that is valid now, from memory or, unless only the program may do so, by an authentication.
 pub(crate) fn token(session: &Session, device: &Device, call: &Call, request: &mut Request) -> Result<Arc<Token>> {
     token_at(session.clock.monotonic(), session, device, call, request)
 }
@@ -42,6 +51,22 @@ pub(crate) fn token_at(
     call: &Call,
     request: &mut Request,
 ) -> Result<Arc<Token>> {
+    if session.rules.authenticate_when_asked {
+        return device.token.valid(now).ok_or_else(|| no_token(device));
+    }
+    lease(now, session, device, call, request)
+}
+
+/// Nothing was sent.
+fn no_token(device: &Device) -> Error {
+    let id = device.id();
+    Error::new(
+        ErrorKind::TokenRejected,
+        format!("{ASK}: device \"{id}\" has none that is valid, and authenticates only when it is asked to"),
+    )
+}
+
+fn lease(now: Duration, session: &Session, device: &Device, call: &Call, request: &mut Request) -> Result<Arc<Token>> {
     match device.token.acquire(now, call.deadline, call.cancel.as_ref())? {
         Lease::Token(token) => Ok(token),
         Lease::Authenticate(flight) => authenticate(session, device, flight, call, request),
@@ -66,10 +91,16 @@ fn authenticate(
         }
         .and_then(|()| insist(session, device, call, request))
     };
-    if issued.is_ok() {
+    let is_issued = issued.is_ok();
+    if is_issued {
         session.monitor.log(Level::Info, || format!("device \"{}\" authenticated", device.id()));
     }
-    flight.end(issued)
+    let token = flight.end(issued)?;
+    // After the flight: nobody waits for what the program does with it.
+    if let (true, Some(on_token)) = (is_issued, &session.on_token) {
+        on_token(device.id(), &Zeroizing::new(saved_token::text(&token, session.owner(device))));
+    }
+    Ok(token)
 }
 
 /// Authenticates, and retries transient failures.

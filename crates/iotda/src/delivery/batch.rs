@@ -12,7 +12,8 @@ use crate::delivery::verdict::{self, is_of_children, verdict};
 use crate::error::{Error, ErrorKind, Refusal, Result};
 use crate::report::encode::{Child, check_child, write_child};
 use crate::report::json::scan::Scanner;
-use crate::report::split::{FRAME, Limits, Plan, TooMuch};
+use crate::report::limits::BODY_LIMIT;
+use crate::report::split::{FRAME, Limits, Plan, TooMuch, fits_alone};
 use crate::report::validate::{self, ChildText};
 
 /// What became of a batch.
@@ -26,7 +27,7 @@ pub struct BatchReport {
 }
 
 /// Children that can be written into a request, each any number of times.
-trait Source {
+pub(crate) trait Source {
     fn count(&self) -> usize;
     /// The id of a child; empty if it has none.
     fn id(&self, index: usize) -> &str;
@@ -123,6 +124,41 @@ pub(crate) fn checked(
     options: CallOptions,
 ) -> BatchReport {
     deliver_all(session, device, &children, options)
+}
+
+/// What of the children would be left out without being sent. The failure of the whole is that of the first one.
+pub(crate) fn check(source: &dyn Source) -> BatchReport {
+    let count = source.count();
+    let (mut children, mut first) = (Vec::new(), None);
+    if count == 0 {
+        first = Some(no_children());
+    } else if children.try_reserve_exact(count).is_err() {
+        first = Some(Error::no_memory(count));
+    } else {
+        children.extend((0..count).map(|index| {
+            let checked = source.check(index).and_then(|size| match fits_alone(size) {
+                true => Ok(()),
+                false => Err(too_large(index, size)),
+            });
+            checked.map_err(|error| {
+                let kind = error.kind();
+                first.get_or_insert(error);
+                kind
+            })
+        }));
+    }
+    BatchReport { children, result: first.map_or(Ok(Delivery::default()), Err) }
+}
+
+fn no_children() -> Error {
+    Error::invalid("children is empty: a batch holds at least one child device")
+}
+
+fn too_large(index: usize, bytes: usize) -> Error {
+    let message = format!(
+        "send less at a time: children[{index}] has {bytes} bytes, and the platform takes less than {BODY_LIMIT} (1 MB)"
+    );
+    Error::new(ErrorKind::TooLarge, message)
 }
 
 /// Delivers the children of a body that the caller wrote, `{"devices":[…]}`, if `accept` takes so many.
@@ -239,7 +275,7 @@ impl Batch<'_> {
     fn plan(&mut self, limits: Limits) -> Result<Plan> {
         let count = self.source.count();
         if count == 0 {
-            return Err(Error::invalid("children is empty: a batch holds at least one child device"));
+            return Err(no_children());
         }
         let children = (0..count).map(|index| {
             self.source.check(index).map_err(|error| {

@@ -67,6 +67,8 @@ pub(crate) struct Rules {
     pub(crate) timeout: Duration,
     pub(crate) patience: Duration,
     pub(crate) retry: RetryPolicy,
+    /// No report authenticates, nor renews a token: only the program's own call to do so.
+    pub(crate) authenticate_when_asked: bool,
 }
 
 impl Call {

@@ -130,6 +130,14 @@ fn attempt(
     };
     request.may_have_arrived |= error.may_have_arrived();
     match error.kind() {
+        ErrorKind::TokenRejected if session.rules.authenticate_when_asked => {
+            // One that was imported while the request was under way is worth a try.
+            if !device.token.forget(&token) || request.token_replaced {
+                return Err(error.advising(authorize::ASK));
+            }
+            request.token_replaced = true;
+            Ok(Attempt::WithNewToken)
+        }
         ErrorKind::TokenRejected => {
             let own = request.authenticated.is_some();
             let is_replaceable = device.token.refused(&token, session.clock.monotonic(), own);

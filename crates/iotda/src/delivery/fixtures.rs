@@ -19,6 +19,7 @@ pub(crate) const RULES: Rules = Rules {
     timeout: Duration::from_secs(60),
     patience: Duration::from_secs(10),
     retry: RetryPolicy { max_attempts: 3, base_delay: Duration::from_nanos(1), max_delay: Duration::from_nanos(1) },
+    authenticate_when_asked: false,
 };
 
 /// Stands still unless a test moves it; its Unix time began at 2020-09-13T12:26:40Z.
@@ -55,12 +56,14 @@ pub(crate) fn session(
 ) -> Session {
     Session {
         exchange: Box::new(Scripted(platform)),
+        authority: "iot.example".to_owned(),
         clock: Arc::new(ManualClock::default()),
         monitor: Monitor::new(Arc::new(Watch::default())),
         rules: RULES,
         pace: Pace::new(None),
         device_rate: None,
         fork: ForkMark::new(),
+        on_token: None,
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use iotda_http::{Answer, Bounds, Clock, Exchange, Post};
 use iotda_sys::fork::ForkMark;
 
-use crate::config::{Identity, SignType};
+use crate::config::{Identity, OnToken, SignType};
 use crate::delivery::call::Rules;
 use crate::delivery::learned::Learned;
 use crate::delivery::pace::Pace;
+use crate::delivery::saved_token::Owner;
 use crate::delivery::token::TokenCell;
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Count, Level, Monitor};
@@ -16,6 +17,8 @@ use crate::monitor::{Count, Level, Monitor};
 /// What a request needs, whichever device it is for.
 pub(crate) struct Session {
     pub(crate) exchange: Box<dyn Exchange>,
+    /// The platform's `host[:port]`.
+    pub(crate) authority: String,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) monitor: Monitor,
     pub(crate) rules: Rules,
@@ -24,6 +27,8 @@ pub(crate) struct Session {
     /// The known rate of a single device, for those that will be opened.
     pub(crate) device_rate: Option<f64>,
     pub(crate) fork: ForkMark,
+    /// Is given each token that a device is issued.
+    pub(crate) on_token: Option<Arc<OnToken>>,
 }
 
 /// One device that reports.
@@ -61,6 +66,11 @@ impl Session {
     /// The platform's time in Unix milliseconds, from its last answer.
     pub(crate) fn server_time_ms(&self) -> Option<i64> {
         self.monitor.server_time_ms(self.monotonic_ms())
+    }
+
+    /// Whose the tokens of a device are.
+    pub(crate) fn owner<'a>(&'a self, device: &'a Device) -> Owner<'a> {
+        Owner { device_id: device.id(), authority: &self.authority }
     }
 
     /// An error in a child process made by `fork`.

@@ -126,8 +126,8 @@ struct State {
     replaced: Option<Duration>,
     /// A new token was refused: nobody authenticates before this.
     barred_until: Duration,
-    /// Counts flights that ended, so that a waiter knows its own from an earlier one.
-    flights: u64,
+    /// Counts flights that ended and tokens that came from elsewhere, so that a waiter sees what is new to it.
+    news: u64,
     /// Counts tokens that were issued.
     issued: u64,
     /// Why the last flight failed. In a box, since most devices have none.
@@ -185,10 +185,10 @@ impl TokenCell {
                 let flight = Flight { cell: self, started: now, still_valid, shared_failure, ended: false };
                 return Ok(Lease::Authenticate(flight));
             }
-            let awaited = state.flights + 1;
+            let seen = state.news;
             #[cfg(test)]
             self.waiting.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            while state.flights < awaited {
+            while state.news == seen {
                 if cancel.is_some_and(CancelToken::is_cancelled) {
                     return Err(Error::new(
                         ErrorKind::Cancelled,
@@ -202,6 +202,9 @@ impl TokenCell {
                     ));
                 }
                 state = self.landed.wait(&self.state, state, deadline, cancel);
+            }
+            if state.token.as_ref().is_some_and(|token| now < token.expires) {
+                continue;
             }
             shared_failure = match &state.failure {
                 Some(failure)
@@ -232,9 +235,23 @@ impl TokenCell {
         !is_new
     }
 
-    /// Takes over a token, instead of any other.
+    /// Takes over a token, instead of any other; whoever waits for one has it.
     pub(crate) fn set(&self, token: Token) {
-        self.lock().token = Some(Arc::new(token));
+        let mut state = self.lock();
+        state.token = Some(Arc::new(token));
+        state.news += 1;
+        drop(state);
+        self.landed.notify_all();
+    }
+
+    /// As [`refused`](Self::refused), where nobody authenticates because of it. Whether there is another token, which
+    /// came in the meantime.
+    pub(crate) fn forget(&self, token: &Arc<Token>) -> bool {
+        let mut state = self.lock();
+        if state.token.as_ref().is_some_and(|current| Arc::ptr_eq(current, token)) {
+            state.token = None;
+        }
+        state.token.is_some()
     }
 
     /// The token that is valid `now`.
@@ -251,10 +268,11 @@ impl TokenCell {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn land(&self, started: Duration, result: Result<Arc<Token>>) {
+    /// Ends a flight; returns the token that is there then, if it is valid at `started`.
+    fn land(&self, started: Duration, result: Result<Arc<Token>>) -> Option<Arc<Token>> {
         let mut state = self.lock();
         state.in_flight = false;
-        state.flights += 1;
+        state.news += 1;
         match result {
             Ok(token) => {
                 state.token = Some(token);
@@ -266,8 +284,10 @@ impl TokenCell {
                 state.no_refresh_before = started.saturating_add(REFRESH_PAUSE);
             }
         }
+        let held = state.token.clone().filter(|token| started < token.expires);
         drop(state);
         self.landed.notify_all();
+        held
     }
 }
 
@@ -295,12 +315,13 @@ impl Flight<'_> {
         self.shared_failure.take().map(|error| *error).filter(|error| !of_the_call(error))
     }
 
-    /// Ends the flight and returns the token to use: the new one, or the old one while it lasts.
+    /// Ends the flight and returns the token to use: the new one, or the old one while it lasts, or one that came from
+    /// elsewhere meanwhile.
     pub(crate) fn end(mut self, result: Result<Token>) -> Result<Arc<Token>> {
         self.ended = true;
         let result = result.map(Arc::new);
-        self.cell.land(self.started, result.clone());
-        result.or_else(|error| self.still_valid.take().ok_or(error))
+        let held = self.cell.land(self.started, result.clone());
+        result.or_else(|error| self.still_valid.take().or(held).ok_or(error))
     }
 }
 

@@ -26,6 +26,11 @@ mod tests;
 pub(crate) const FRAME: (&[u8], &[u8]) = (b"{\"devices\":[", b"]}");
 const FRAME_LEN: usize = FRAME.0.len() + FRAME.1.len();
 
+/// Whether a child of this encoded length fits into a request of its own.
+pub(crate) fn fits_alone(size: usize) -> bool {
+    size + FRAME_LEN < BODY_LIMIT
+}
+
 /// The most that a request holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -115,8 +120,7 @@ impl Plan {
         plan.sizes.try_reserve_exact(children.len())?;
         plan.outcomes.try_reserve_exact(children.len())?;
         for child in children {
-            let child =
-                child.and_then(|size| if size + FRAME_LEN < BODY_LIMIT { Ok(size) } else { Err(ErrorKind::TooLarge) });
+            let child = child.and_then(|size| if fits_alone(size) { Ok(size) } else { Err(ErrorKind::TooLarge) });
             plan.sizes.push(child.unwrap_or_default());
             plan.outcomes.push(child.err().map(Err));
         }

@@ -1,10 +1,10 @@
 //! What a client keeps, counts and logs: saved tokens, counters, one line for each failure.
 
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use iotda::{CallOptions, Client, Config, ErrorKind};
+use iotda_platform::{Fault, HandshakeMessage, Stall};
 
 use crate::device::{self, ID, SECRET, at_once, authentications, config, platform};
 
@@ -18,15 +18,6 @@ impl iotda::Log for Lines {
     fn log(&self, _level: iotda::Level, message: &str) {
         self.0.lock().unwrap().push(message.to_owned());
     }
-}
-
-/// Accepts connections and never says a word.
-fn silent() -> (Config, TcpListener) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut config = Config::new();
-    config.endpoint(&format!("https://{}", listener.local_addr().unwrap())).unwrap();
-    config.device(ID, SECRET).unwrap().ca_pem(platform().ca_pem().as_bytes()).unwrap();
-    (config, listener)
 }
 
 #[test]
@@ -65,13 +56,17 @@ fn a_saved_token_that_is_damaged_is_a_warning_and_an_authentication() {
 
 #[test]
 fn nothing_is_counted_that_was_not_sent() {
-    // In the handshake, and where nothing listens.
-    let (silent, _listener) = silent();
+    // In the handshake, and at a proxy that does not listen. With a token, so that it is the report that meets it.
+    let platform = platform();
+    let with_token = device::client(&platform);
+    with_token.authenticate(OPTIONS).unwrap();
+    let mut silent = config(&platform);
+    silent.token(&with_token.export_token().unwrap()).unwrap();
     let mut refusing = silent.clone();
-    refusing.endpoint(&format!("https://{}", iotda_http::fixtures::closed_port())).unwrap();
+    refusing.proxy(&format!("http://{}", iotda_http::fixtures::closed_port())).unwrap();
+    platform.inject(Fault::handshake_stall(HandshakeMessage::ClientHello, Stall::ForEver)).unwrap();
     for (mut config, kind) in [(silent, ErrorKind::Timeout), (refusing, ErrorKind::Connect)] {
-        // With a token, so that it is the report that meets it.
-        config.token(&saved_token()).unwrap().retry(at_once(2)).unwrap().timeout(Duration::from_millis(300)).unwrap();
+        config.retry(at_once(2)).unwrap().timeout(Duration::from_millis(300)).unwrap();
         let client = Client::new(&config).unwrap();
         let error = client.report_message(b"x", OPTIONS).unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
@@ -79,14 +74,6 @@ fn nothing_is_counted_that_was_not_sent() {
         assert_eq!((error.attempts(), stats.requests, stats.authentications, stats.body_bytes_sent), (0, 0, 0, 0));
         assert!(!error.may_have_arrived(), "{error}");
     }
-}
-
-/// A token of [`ID`] that a platform issued.
-fn saved_token() -> String {
-    let platform = platform();
-    let client = device::client(&platform);
-    client.authenticate(OPTIONS).unwrap();
-    client.export_token().unwrap()
 }
 
 #[test]
@@ -152,6 +139,16 @@ fn reports_can_be_checked_without_sending_them() {
     assert_eq!(Client::check_properties(&[service(&large)]).unwrap_err().kind(), ErrorKind::TooLarge);
     Client::check_properties_json(r#"{"services":[{"service_id":"s","properties":{}}]}"#).unwrap();
     assert_eq!(Client::check_properties_json("{}").unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let child = |device_id, services| iotda::Child { device_id, services };
+    let (good, bad, large) = ([service("{}")], [service("{")], [service(&large)]);
+    let children = [child("a", &good[..]), child("b", &large), child("c c", &good), child("d", &bad), child("e", &[])];
+    let report = Client::check_batch(&children);
+    let invalid = Err(ErrorKind::InvalidArgument);
+    assert_eq!(report.children, [Ok(()), Err(ErrorKind::TooLarge), invalid, invalid, invalid]);
+    let error = report.result.unwrap_err();
+    assert!(error.kind() == ErrorKind::TooLarge && error.message().contains("children[1]"), "{error}");
+    assert_eq!(Client::check_batch(&children[..1]).result.unwrap(), iotda::Delivery::default());
+    assert_eq!(Client::check_batch(&[]).result.unwrap_err().kind(), ErrorKind::InvalidArgument);
     Client::check_message(b"").unwrap();
     assert_eq!(Client::check_message(&vec![0; 2_000_000]).unwrap_err().kind(), ErrorKind::TooLarge);
 }

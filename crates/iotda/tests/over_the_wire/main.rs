@@ -16,6 +16,7 @@ mod reports;
 mod routes;
 mod scripted;
 mod search;
+mod shared_tokens;
 mod tls;
 mod tokens;
 mod wire;

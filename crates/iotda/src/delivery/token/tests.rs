@@ -229,3 +229,55 @@ fn a_waiter_keeps_its_deadline() {
 fn debug_shows_no_token() {
     assert!(!format!("{:?}", token(Duration::ZERO, HOUR)).contains("t0k3n"));
 }
+
+#[test]
+fn a_token_from_elsewhere_serves_those_who_wait_for_a_flight() {
+    let cell = TokenCell::default();
+    let first = flight(&cell, Duration::ZERO);
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| held(&cell, Duration::ZERO));
+        while cell.waiting.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        cell.set(token(Duration::ZERO, HOUR));
+        let imported = waiter.join().unwrap();
+        // So does it the one who authenticates, if that fails; a token that is issued replaces it.
+        let used = first.end(Err(Error::new(ErrorKind::AuthFailed, "no"))).unwrap();
+        assert!(Arc::ptr_eq(&used, &imported) && Arc::ptr_eq(&held(&cell, Duration::ZERO), &imported));
+    });
+    assert_eq!(cell.issued(), 0);
+    cell.refused(&held(&cell, Duration::ZERO), Duration::ZERO, false);
+    let second = flight(&cell, Duration::ZERO);
+    cell.set(token(Duration::ZERO, HOUR));
+    let issued = second.end(Ok(token(Duration::ZERO, HOUR))).unwrap();
+    assert!(Arc::ptr_eq(&held(&cell, Duration::ZERO), &issued));
+}
+
+#[test]
+fn a_failure_of_an_earlier_flight_is_not_that_of_an_import() {
+    let cell = TokenCell::default();
+    flight(&cell, Duration::ZERO).end(Err(Error::new(ErrorKind::AuthFailed, "no"))).unwrap_err();
+    let second = flight(&cell, Duration::ZERO);
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| held(&cell, Duration::ZERO));
+        while cell.waiting.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        cell.set(token(Duration::ZERO, HOUR));
+        waiter.join().unwrap();
+    });
+    drop(second);
+}
+
+#[test]
+fn a_token_that_is_forgotten_bars_nobody() {
+    let cell = TokenCell::default();
+    let first = flight(&cell, Duration::ZERO).end(Ok(token(Duration::ZERO, HOUR))).unwrap();
+    for _ in 0..3 {
+        assert!(!cell.forget(&held(&cell, Duration::ZERO)));
+        assert!(cell.valid(Duration::ZERO).is_none());
+        cell.set(token(Duration::ZERO, HOUR));
+    }
+    assert!(cell.forget(&first), "there is a newer one");
+    held(&cell, Duration::ZERO);
+}
