@@ -149,6 +149,12 @@ enum class LogLevel : std::int32_t {
     debug = IOTDA_LOG_DEBUG,
 };
 
+/** Who authenticates; see Config::set_authentication. */
+enum class Authentication : std::int32_t {
+    when_needed = IOTDA_AUTHENTICATE_WHEN_NEEDED,
+    when_asked = IOTDA_AUTHENTICATE_WHEN_ASKED,
+};
+
 /** The time of day, UTC. What measures it in C++17 counts from 1970, as C++20 then demands. */
 using SystemTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::milliseconds>;
 
@@ -1216,6 +1222,11 @@ class Config {
     Config &set_token(const TextArgument &token) &noexcept {
         return after(iotda_config_set_token(handle_.get(), token.c_str()));
     }
+    /** With Authentication::when_asked, Client::auth alone authenticates, and no report does. Default: when_needed. */
+    Config &set_authentication(Authentication when) &noexcept {
+        return after(
+            iotda_config_set_authentication(handle_.get(), static_cast<std::int32_t>(when)));
+    }
 
     /** The certificate authorities to trust instead of those that are built in: PEM text. */
     Config &set_ca_pem(Bytes pem) &noexcept {
@@ -1320,6 +1331,32 @@ class Config {
         }
     }
 
+    /**
+     * Receives each access token that the client, or a device opened from it, is issued: a callable that takes the
+     * device's id and the token, as Client::export_token gives it, as std::string_view; both are terminated, and valid
+     * during the call alone. It is kept and destroyed as that of set_clock, and called as that of
+     * iotda_config_set_token_callback: it may call import_token and export_token, and nothing else of the library. If it
+     * throws, the program ends. An empty std::function, or nullptr: nothing is called.
+     */
+    template <class Issued> Config &set_token_callback(Issued issued) & {
+        if constexpr (std::is_null_pointer_v<Issued>) {
+            return after(iotda_config_set_token_callback(handle_.get(), nullptr, nullptr, nullptr));
+        } else {
+            if constexpr (detail::CanBeEmpty<Issued>::value) {
+                if (issued == nullptr)
+                    return set_token_callback(nullptr);
+            }
+            const iotda_token_callback_t pass = [](void *callable, const char *device_id,
+                                                   const char *token) noexcept {
+                (*static_cast<Issued *>(callable))(std::string_view(device_id),
+                                                   std::string_view(token));
+            };
+            auto *callable = new Issued(std::move(issued));
+            return after(iotda_config_set_token_callback(handle_.get(), pass, callable,
+                                                         detail::destroy<Issued>));
+        }
+    }
+
   private:
     Config &after(iotda_status_t status) noexcept {
         last_status_ = Status{status};
@@ -1371,7 +1408,24 @@ class Client {
         return made(outcome, device);
     }
 
-    /** Authenticates, unless there is a valid access token. Optional: it shows early whether the settings are right. */
+    /**
+     * The same with an access token of the device, which export_token or the token callback gave: it spares an
+     * authentication. One that is damaged, expired, or of another device or endpoint is not used; "": none.
+     */
+    [[nodiscard]] Result<Client> open_device(const TextArgument &device_id, Bytes secret,
+                                             const TextArgument &token) const noexcept {
+        iotda_client_t *device = nullptr;
+        const auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
+            return iotda_open_device_with_token(handle_.get(), device_id.c_str(), secret.data(),
+                                                secret.size(), token.c_str(), &device, call);
+        });
+        return made(outcome, device);
+    }
+
+    /**
+     * Authenticates, unless there is an access token that is valid and not yet due to be renewed. Optional, unless
+     * Config::set_authentication says otherwise: it shows early whether the settings are right.
+     */
     Outcome auth(const CallOptions &options = {}) const noexcept {
         return Outcome::of(options,
                            [&](iotda_call_t *call) { return iotda_auth(handle_.get(), call); });
@@ -1458,6 +1512,44 @@ class Client {
         }
     }
 
+    /**
+     * Whether report_props would send these services: what it refuses without asking the platform, this refuses with the
+     * same status and message. It needs no client, and never blocks.
+     */
+    static Outcome check_props(Span<const Service> services) noexcept {
+        return check(Span<const iotda_service_t>(services.data(), services.size()));
+    }
+    static Outcome check_props(std::initializer_list<Service> services) noexcept {
+        return check(Span<const iotda_service_t>(services.begin(), services.size()));
+    }
+    static Outcome check_props(const ServiceArgument &service) noexcept {
+        const auto native = service.native();
+        return check(Span<const iotda_service_t>(&native, 1));
+    }
+    /** The same for report_props_json. */
+    static Outcome check_props_json(std::string_view json) noexcept {
+        return Outcome::of({}, [&](iotda_call_t *call) {
+            return iotda_check_props_json(json.data(), json.size(), call);
+        });
+    }
+    /** The same for report_message. */
+    static Outcome check_message(Bytes data) noexcept {
+        return Outcome::of({}, [&](iotda_call_t *call) {
+            return iotda_check_message(data.data(), data.size(), call);
+        });
+    }
+    /** The same for gateway_batch, for each child; the whole is as the first child that would be left out. */
+    static BatchOutcome check_batch(Span<const Child> children) {
+        std::vector<iotda_status_t> child_status(children.size());
+        auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
+            return iotda_check_batch(children.data(), children.size(), detail::room(child_status),
+                                     call);
+        });
+        if (!outcome)
+            explain(outcome, children);
+        return BatchOutcome(outcome, std::move(child_status));
+    }
+
     /** Counters since the client was made, over all devices that share its connections. Never blocks. */
     [[nodiscard]] Result<iotda_stats_t> stats() const noexcept {
         iotda_stats_t stats{};
@@ -1503,6 +1595,17 @@ class Client {
                        : Result<std::size_t>(outcome);
     }
 
+    /**
+     * Puts an access token of this device to use that export_token or the token callback gave, in this process or in
+     * another, instead of the present one. One that is damaged, expired, or of another device or endpoint is refused
+     * (Status::invalid_argument), and the present one stays. Never blocks.
+     */
+    Outcome import_token(const TextArgument &token) const noexcept {
+        return Outcome::of({}, [&](iotda_call_t *call) {
+            return iotda_token_import(handle_.get(), token.c_str(), call);
+        });
+    }
+
     /** Closes the client now instead of when it is destroyed. No other call on it may be running. */
     void close() noexcept {
         handle_.reset();
@@ -1523,6 +1626,15 @@ class Client {
                    const CallOptions &options) const noexcept {
         auto outcome = Outcome::of(options, [&](iotda_call_t *call) {
             return iotda_report_props(handle_.get(), services.data(), services.size(), call);
+        });
+        if (outcome.status() == Status::invalid_argument)
+            outcome.explain(services, detail::Line("services"));
+        return outcome;
+    }
+
+    static Outcome check(Span<const iotda_service_t> services) noexcept {
+        auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
+            return iotda_check_props(services.data(), services.size(), call);
         });
         if (outcome.status() == Status::invalid_argument)
             outcome.explain(services, detail::Line("services"));

@@ -1,4 +1,4 @@
-// What the C library calls: the log, the clock, and the end of both.
+// What the C library calls: the log, the clock, the receiver of tokens, and the end of them.
 
 package iotda
 
@@ -44,6 +44,12 @@ func goIotdaClock(handle C.uintptr_t) (unixMs C.int64_t) {
 	}()
 	clock := cgo.Handle(handle).Value().(func() time.Time)
 	return C.int64_t(clock().UnixMilli())
+}
+
+//export goIotdaToken
+func goIotdaToken(handle C.uintptr_t, deviceID, token *C.char) {
+	defer func() { _ = recover() }()
+	cgo.Handle(handle).Value().(func(string, string))(C.GoString(deviceID), C.GoString(token))
 }
 
 //export goIotdaRelease

@@ -6,8 +6,8 @@ package iotda
 #include "iotda.h"
 
 static iotda_status_t open_device(iotda_client_t *client, const char *id, const char *secret, size_t secret_len,
-                                  iotda_client_t **device, iotda_call_t *call) {
-    return iotda_open_device(client, id, secret, secret_len, device, call);
+                                  const char *token, iotda_client_t **device, iotda_call_t *call) {
+    return iotda_open_device_with_token(client, id, secret, secret_len, token, device, call);
 }
 */
 import "C"
@@ -69,7 +69,12 @@ func New(config Config) (*Client, error) {
 
 // Device makes a client for another device, with a secret of its own. It shares connections, TLS sessions, pacing and
 // settings with c; either may be closed first. It uses no network.
-func (c *Client) Device(id, secret string) (*Client, error) {
+func (c *Client) Device(id, secret string) (*Client, error) { return c.DeviceWithToken(id, secret, "") }
+
+// DeviceWithToken is Device with an access token of that device, which [Client.Token] or Config.OnToken gave, before a
+// restart or in another process: it is used while it is valid, and spares an authentication. One that is damaged, expired, or
+// of another device or endpoint is not used: a warning in the log. "": none.
+func (c *Client) DeviceWithToken(id, secret, token string) (*Client, error) {
 	const op = "open device"
 	if strings.IndexByte(id, 0) >= 0 {
 		return nil, &Error{Status: ErrInvalidArgument, Op: op, DeviceID: id, Message: "remove the zero byte from the id"}
@@ -80,7 +85,8 @@ func (c *Client) Device(id, secret string) (*Client, error) {
 	defer c.handle.release()
 	var device *C.iotda_client_t
 	call := newCall()
-	status := C.open_device(c.handle.client, terminated(id), text(secret), C.size_t(len(secret)), &device, call)
+	status := C.open_device(c.handle.client, terminated(id), text(secret), C.size_t(len(secret)), savedToken(token), &device,
+		call)
 	if status != C.IOTDA_OK {
 		return nil, callError(Status(status), op, id, call)
 	}

@@ -20,9 +20,24 @@ type Config struct {
 	// Secret is the device's secret: any bytes, not necessarily text. The library wipes its copy when the client is
 	// freed; Go cannot wipe this one.
 	Secret string
-	// Token is an access token that [Client.Token] returned before a restart. It is used while it is valid, and spares
-	// an authentication. One that is damaged, or of another device, is not used: a warning in the log.
+	// Token is an access token that [Client.Token] returned, or OnToken was given, before a restart. It is used while it
+	// is valid, and spares an authentication. One that is damaged, expired, or of another device or endpoint is not used: a
+	// warning in the log.
 	Token string
+	// OnToken is called after each authentication of the client, and of every device opened from it, with the device's id
+	// and the new access token as [Client.Token] returns it, so that it can be kept over a restart or given to another
+	// process. It is not called for a token that is imported. nil: nothing is called.
+	//
+	// It is called during the call that authenticated, for different devices at the same time. It may call Token and
+	// ImportToken, of any client, and no other method of a client; it must not end the goroutine. If it panics, the call
+	// goes on. Keep the token as secret as the device's secret.
+	OnToken func(deviceID, token string)
+	// AuthenticateWhenAsked leaves authentication to [Client.Authenticate]: no report authenticates, and no token is
+	// renewed ahead of its expiry. A report without a valid token, or whose token the platform refuses, fails with
+	// [ErrTokenRejected], also while another goroutine authenticates. It is for devices whose token several processes
+	// share: the platform gives up a device's older token for a newer one, so that the process that authenticates takes
+	// the device from the others; these stop until they are given the newer token, by [Client.ImportToken].
+	AuthenticateWhenAsked bool
 	// SignType is 0 or 1. With 0 a device whose clock is wrong can authenticate; with 1 the platform also compares the
 	// device's time with its own.
 	SignType int

@@ -10,6 +10,7 @@ _Thread_local iotda_call_t *iotda_go_call;
 // Exported by callbacks.go.
 extern void goIotdaLog(uintptr_t handle, iotda_call_t *call, int32_t level, char *message);
 extern int64_t goIotdaClock(uintptr_t handle);
+extern void goIotdaToken(uintptr_t handle, char *device_id, char *token);
 extern void goIotdaRelease(uintptr_t handle);
 
 static void log_line(void *user_data, int32_t level, const char *message) {
@@ -18,6 +19,10 @@ static void log_line(void *user_data, int32_t level, const char *message) {
 
 static int64_t unix_ms(void *user_data) {
     return goIotdaClock((uintptr_t)user_data);
+}
+
+static void issued(void *user_data, const char *device_id, const char *token) {
+    goIotdaToken((uintptr_t)user_data, (char *)device_id, (char *)token);
 }
 
 static void release(void *user_data) {
@@ -30,6 +35,10 @@ static void set_log(iotda_config_t *config, int32_t level, uintptr_t handle) {
 
 static void set_clock(iotda_config_t *config, uintptr_t handle) {
     iotda_config_set_clock(config, unix_ms, (void *)handle, release);
+}
+
+static void set_token_callback(iotda_config_t *config, uintptr_t handle) {
+    iotda_config_set_token_callback(config, issued, (void *)handle, release);
 }
 
 // Bytes that Go passes as what they are, and not as an unknown pointer, which cgo would look through for others.
@@ -98,7 +107,7 @@ func (c *Config) build() (*C.iotda_client_t, error) {
 // check finds what C could not even be told.
 func (c *Config) check() error {
 	for _, text := range []struct{ name, value string }{
-		{"Endpoint", c.Endpoint}, {"DeviceID", c.DeviceID}, {"Token", c.Token},
+		{"Endpoint", c.Endpoint}, {"DeviceID", c.DeviceID},
 		{"CAFile", c.CAFile}, {"ExtraCAFile", c.ExtraCAFile}, {"Proxy", c.Proxy},
 	} {
 		if strings.IndexByte(text.value, 0) >= 0 {
@@ -145,7 +154,10 @@ func (c *Config) setIdentity(config *C.iotda_config_t) {
 		C.set_device(config, terminated(c.DeviceID), text(c.Secret), C.size_t(len(c.Secret)))
 	}
 	if c.Token != "" {
-		C.iotda_config_set_token(config, terminated(c.Token))
+		C.iotda_config_set_token(config, savedToken(c.Token))
+	}
+	if c.AuthenticateWhenAsked {
+		C.iotda_config_set_authentication(config, C.IOTDA_AUTHENTICATE_WHEN_ASKED)
 	}
 	C.iotda_config_set_sign_type(config, C.int32_t(c.SignType))
 }
@@ -215,6 +227,9 @@ func (c *Config) setCallbacks(config *C.iotda_config_t) {
 	if c.Clock != nil {
 		C.set_clock(config, C.uintptr_t(cgo.NewHandle(c.Clock)))
 	}
+	if c.OnToken != nil {
+		C.set_token_callback(config, C.uintptr_t(cgo.NewHandle(c.OnToken)))
+	}
 	if c.Logger == nil {
 		return
 	}
@@ -267,6 +282,14 @@ func terminated(s string) *C.char {
 	bytes := make([]byte, len(s)+1)
 	copy(bytes, s)
 	return view(bytes)
+}
+
+// savedToken is a saved token as C takes it. One with a zero byte was damaged, and is not cut there: C says that it is none.
+func savedToken(s string) *C.char {
+	if strings.IndexByte(s, 0) >= 0 {
+		return terminated("damaged")
+	}
+	return terminated(s)
 }
 
 // text and view show C the bytes where they are, for the time of a call; NULL or not if there are none.

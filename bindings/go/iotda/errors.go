@@ -49,7 +49,8 @@ const (
 	ErrCancelled Status = C.IOTDA_E_CANCELLED
 	// ErrAuthFailed: the platform does not accept this device id with this secret; trying again does not help.
 	ErrAuthFailed Status = C.IOTDA_E_AUTH_FAILED
-	// ErrTokenRejected: the platform refused the access token, and a new one as well.
+	// ErrTokenRejected: the platform refused the access token, and a new one as well. Or authenticate: there is no valid
+	// token, and Config.AuthenticateWhenAsked is set.
 	ErrTokenRejected Status = C.IOTDA_E_TOKEN_REJECTED
 	// ErrRateLimited: wait, then send again, the device's or the tenant's rate limit.
 	ErrRateLimited Status = C.IOTDA_E_RATE_LIMITED

@@ -46,7 +46,7 @@
  * included, and takes effect at the first cancellation point after it (asynchronous cancellation is not
  * supported). To end a call early, use iotda_cancel_t.
  *
- * Callbacks (clock, log, transport, destroy, settled) run inside a call, or in a thread of an outbox. They must
+ * Callbacks (clock, log, token, transport, destroy, settled) run inside a call, or in a thread of an outbox. They must
  * return: an exception that leaves one, pthread_exit and longjmp end the process or leave it undefined, since the
  * library's frames cannot be unwound.
  * No lock of the library is held meanwhile. What a callback is given is valid during the callback alone.
@@ -93,6 +93,12 @@
 
 /** For iotda_config_set_pool: keep as many connections as were lately used at the same time. */
 #define IOTDA_POOL_AS_USED UINT32_MAX
+
+/** For iotda_config_set_authentication: a report authenticates when it needs to. */
+#define IOTDA_AUTHENTICATE_WHEN_NEEDED 0
+
+/** For iotda_config_set_authentication: iotda_auth alone authenticates. */
+#define IOTDA_AUTHENTICATE_WHEN_ASKED 1
 
 /**
  * For iotda_service_t.event_time_ms: no time is given, the platform takes the time at which it receives the
@@ -206,11 +212,17 @@ typedef struct iotda_props iotda_props_t;
  */
 typedef int32_t iotda_status_t;
 
-/** Returns the current time in milliseconds since 1970-01-01T00:00:00Z, UTC. */
-typedef int64_t (*iotda_clock_t)(void *user_data);
+/**
+ * Receives the id of a device that was authenticated, and its new access token as iotda_token_export writes it: both
+ * terminated, and valid during the call alone. See iotda_config_set_token_callback.
+ */
+typedef void (*iotda_token_callback_t)(void *user_data, const char *device_id, const char *token);
 
 /** Releases what a callback's user_data points to, once nothing uses it any more. NULL: nothing to release. */
 typedef void (*iotda_destroy_t)(void *user_data);
+
+/** Returns the current time in milliseconds since 1970-01-01T00:00:00Z, UTC. */
+typedef int64_t (*iotda_clock_t)(void *user_data);
 
 /**
  * Receives one log line: terminated UTF-8, without an end of line, valid during the call alone. level is one of
@@ -538,8 +550,9 @@ typedef struct iotda_outbox_stats {
 #define IOTDA_E_AUTH_FAILED 40
 
 /**
- * Look at the device on the platform: it refused the access token, and a new one as well. Returned by the report
- * functions.
+ * Look at the device on the platform: it refused the access token, and a new one as well. Or authenticate: the device
+ * has no valid token, or the platform refused it, and iotda_config_set_authentication lets nobody but the program
+ * authenticate. Returned by the report functions.
  */
 #define IOTDA_E_TOKEN_REJECTED 41
 
@@ -754,12 +767,49 @@ iotda_status_t iotda_config_set_tcp_keepalive_s(iotda_config_t *config, uint32_t
 
 /**
  * An access token that iotda_token_export wrote before a restart: it is used while it is valid, and spares an
- * authentication. "" (default): none. One that is damaged, cut or of another device is not used: a warning in the log,
- * and an authentication.
+ * authentication. "" (default): none. One that is damaged, cut, expired, of another device or of another endpoint is not
+ * used: a warning in the log, and an authentication.
  *
  * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
-iotda_status_t iotda_config_set_token(iotda_config_t *config, const char *token);
+iotda_status_t iotda_config_set_token(iotda_config_t *config,
+                                      const char *token);
+
+/**
+ * Is called after each successful authentication of the client, and of every device opened from it, with the device's
+ * id and the new access token as iotda_token_export writes it: for a program that keeps tokens over restarts, or shares
+ * them between processes. It is not called for a token that is imported. NULL: nothing is called (default).
+ *
+ * issued is called in the thread whose call authenticated, or in one of an outbox's; for different devices at the same
+ * time in several. No lock is held meanwhile, and the call goes on when it returns. It must return (no exception, no
+ * pthread_exit). It may call iotda_token_import and iotda_token_export, with any client, and nothing else of the library.
+ * The token is as secret as the device's secret; the text is wiped when issued returns.
+ *
+ * user_data and destroy are as for iotda_config_set_clock.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_token_callback(iotda_config_t *config,
+                                               iotda_token_callback_t issued,
+                                               void *user_data,
+                                               iotda_destroy_t destroy);
+
+/**
+ * Who authenticates: IOTDA_AUTHENTICATE_WHEN_NEEDED (default) or IOTDA_AUTHENTICATE_WHEN_ASKED. With the latter, no
+ * report authenticates and no token is renewed ahead of its expiry, by this client or by a device opened from it. A
+ * report without a valid token fails with IOTDA_E_TOKEN_REJECTED and sends nothing (http_status 0), also while iotda_auth
+ * runs in another thread; so does one whose token the platform refuses, with the platform's answer. The token is then
+ * given up until iotda_auth or iotda_token_import brings another. An outbox keeps what it holds meanwhile: see
+ * iotda_token_import.
+ *
+ * It is for devices whose token several processes share. The platform gives up a device's older token for a newer one,
+ * after 30 s: the process that authenticates takes the device from the others, which then stop instead of taking it
+ * back.
+ *
+ * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_config_set_authentication(iotda_config_t *config,
+                                               int32_t when);
 
 /**
  * Where the time comes from, for a device that gets it elsewhere than from its system. unix_ms is called in
@@ -913,14 +963,32 @@ iotda_status_t iotda_open_device(iotda_client_t *client,
                                  iotda_call_t *call);
 
 /**
- * Authenticates the device, unless the client has a valid access token. Optional: reports authenticate when they
- * need to. It shows early whether endpoint, certificates, device id and secret are right.
+ * As iotda_open_device, with an access token of the device that iotda_token_export wrote, or that
+ * iotda_config_set_token_callback was given: it is used while it is valid, and spares an authentication. NULL or "":
+ * none. One that is damaged, cut, expired, of another device or of another endpoint is not used: a warning in the log, and
+ * an authentication.
+ *
+ * Otherwise as iotda_open_device.
+ */
+iotda_status_t iotda_open_device_with_token(iotda_client_t *client,
+                                            const char *device_id,
+                                            const void *secret,
+                                            size_t secret_len,
+                                            const char *token,
+                                            iotda_client_t **device,
+                                            iotda_call_t *call);
+
+/**
+ * Authenticates the device, unless the client has an access token that is valid and not yet due to be renewed. Optional:
+ * reports authenticate when they need to, unless iotda_config_set_authentication says otherwise. It shows early whether
+ * endpoint, certificates, device id and secret are right.
  *
  * Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
  * IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_AUTH_FAILED,
  * IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
  */
-iotda_status_t iotda_auth(iotda_client_t *client, iotda_call_t *call);
+iotda_status_t iotda_auth(iotda_client_t *client,
+                          iotda_call_t *call);
 
 /**
  * Closes a client, wipes its secret and token, and, with the last client that shares them, closes the
@@ -1023,6 +1091,31 @@ iotda_status_t iotda_gateway_batch_json(iotda_client_t *client,
                                         size_t capacity,
                                         size_t *child_count,
                                         iotda_call_t *call);
+
+/**
+ * Whether iotda_report_props would send these services: what it refuses without asking the platform, this refuses with
+ * the same status and message. It needs no client. Whether the platform will accept them is another matter.
+ *
+ * Of call, timeout_ms and cancel do nothing here. Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT,
+ * IOTDA_E_TOO_LARGE, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_check_props(const iotda_service_t *services, size_t count, iotda_call_t *call);
+
+/** As iotda_check_props, for what iotda_report_props_json takes. */
+iotda_status_t iotda_check_props_json(const char *json, size_t len, iotda_call_t *call);
+
+/** As iotda_check_props, for what iotda_report_message takes. */
+iotda_status_t iotda_check_message(const void *data, size_t len, iotda_call_t *call);
+
+/**
+ * As iotda_check_props, for what iotda_gateway_batch takes. child_status is NULL or has room for count statuses: IOTDA_OK
+ * for each child that would be sent, and otherwise why it would be left out. The call's status is that of the first
+ * child that would be left out.
+ */
+iotda_status_t iotda_check_batch(const iotda_child_t *children,
+                                 size_t count,
+                                 iotda_status_t *child_status,
+                                 iotda_call_t *call);
 
 /**
  * Makes an empty object. Free it with iotda_props_free.
@@ -1142,9 +1235,27 @@ iotda_status_t iotda_stats(const iotda_client_t *client, iotda_stats_t *stats);
 int64_t iotda_server_time_ms(const iotda_client_t *client);
 
 /**
+ * Puts an access token of this device to use that iotda_token_export wrote, or that iotda_config_set_token_callback was
+ * given, in this process or in another, instead of the present one: for processes that share a device's token.
+ *
+ * One that is damaged, expired, of another device or of another endpoint is refused with IOTDA_E_INVALID_ARGUMENT, and
+ * the present one stays. Calls that wait for an authentication go on with it. An authentication that is under way in
+ * another thread goes on, and its token replaces this one.
+ *
+ * An outbox whose deliveries for this device failed for lack of a token tries again after a pause of 1 s to 5 minutes, as
+ * after any outage; iotda_outbox_attach with this client has it try at once.
+ *
+ * Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ */
+iotda_status_t iotda_token_import(iotda_client_t *client,
+                                  const char *token,
+                                  iotda_call_t *call);
+
+/**
  * Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a
- * restart: a device that wakes, reports and sleeps then authenticates once a day. Keep it as secret as the
- * device's secret. The library keeps no copy of the text.
+ * restart: a device that wakes, reports and sleeps then authenticates once a day. Or for
+ * iotda_open_device_with_token, or for iotda_token_import in another process. Keep it as secret as the device's secret.
+ * The library keeps no copy of the text.
  *
  * size is the room in out, in bytes. 512 are enough for a token of the length that the platform documents, 256
  * bytes at most. *length, unless length is NULL, becomes the length of the text without its terminating zero; 0

@@ -74,8 +74,9 @@ type Child struct {
 	Services []Service
 }
 
-// Authenticate authenticates the device, unless there is a valid access token. It is optional: reports do it when they
-// need to. It shows early whether endpoint, certificates, device id and secret are right.
+// Authenticate authenticates the device, unless there is an access token that is valid and not yet due to be renewed. It
+// is optional: reports do it when they need to, unless Config.AuthenticateWhenAsked is set. It shows early whether endpoint,
+// certificates, device id and secret are right.
 func (c *Client) Authenticate(ctx context.Context) error {
 	w := takeWork()
 	defer w.done()

@@ -1,4 +1,4 @@
-// What can be asked without the network: counters, the token, the platform's time, the version.
+// What takes no network: counters, the token, the platform's time, the version.
 
 package iotda
 
@@ -55,8 +55,9 @@ func (c *Client) Stats() Stats {
 	}
 }
 
-// Token returns the access token and its expiry as one text, for Config.Token after a restart; "" if there is no valid
-// one. Keep it as secret as the device's secret. It never blocks.
+// Token returns the access token and its expiry as one text, for Config.Token or [Client.DeviceWithToken] after a restart,
+// or for [Client.ImportToken] in another process; "" if there is no valid one. Keep it as secret as the device's secret. It
+// never blocks.
 func (c *Client) Token() (string, error) {
 	if !c.acquire() {
 		return "", ErrClosed
@@ -76,6 +77,25 @@ func (c *Client) Token() (string, error) {
 		}
 		out = make([]C.char, length+1)
 	}
+}
+
+// ImportToken puts an access token of this device to use that [Client.Token] returned or Config.OnToken was given, in this
+// process or in another, instead of the present one. Calls that wait for an authentication go on with it; one that is under
+// way goes on, and its token replaces this one.
+//
+// One that is damaged, expired, or of another device or endpoint is refused with [ErrInvalidArgument], and the present one
+// stays. It never blocks.
+func (c *Client) ImportToken(token string) error {
+	if !c.acquire() {
+		return ErrClosed
+	}
+	defer c.handle.release()
+	call := newCall()
+	status := C.iotda_token_import(c.handle.client, savedToken(token), call)
+	if status != C.IOTDA_OK {
+		return callError(Status(status), "import token", c.deviceID, call)
+	}
+	return nil
 }
 
 // ServerTime returns the platform's time, from its last answer and the time that has passed since; false if no answer

@@ -106,13 +106,13 @@ pub unsafe extern "C" fn iotda_gateway_batch_json(
 }
 
 /// The caller's place for a status for each child; nothing if there is none.
-struct ChildStatuses<'a>(&'a mut [iotda_status_t]);
+pub(crate) struct ChildStatuses<'a>(&'a mut [iotda_status_t]);
 
 impl ChildStatuses<'_> {
     /// # Safety
     ///
     /// The promise "outputs", for `count` statuses.
-    unsafe fn new(pointer: *mut iotda_status_t, count: usize) -> Outcome<Self> {
+    pub(crate) unsafe fn new(pointer: *mut iotda_status_t, count: usize) -> Outcome<Self> {
         if pointer.is_null() || count == 0 {
             return Ok(ChildStatuses(&mut []));
         }
@@ -132,11 +132,11 @@ impl ChildStatuses<'_> {
         }
     }
 
-    fn all(&mut self, status: iotda_status_t) {
+    pub(crate) fn all(&mut self, status: iotda_status_t) {
         self.0.fill(status);
     }
 
-    fn write(&mut self, outcomes: &[Result<(), iotda::ErrorKind>]) {
+    pub(crate) fn write(&mut self, outcomes: &[Result<(), iotda::ErrorKind>]) {
         for (place, outcome) in self.0.iter_mut().zip(outcomes) {
             *place = outcome.map_or_else(status::number, |()| IOTDA_OK);
         }

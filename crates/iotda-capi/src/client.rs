@@ -14,6 +14,7 @@ use crate::log::ProgramLog;
 use crate::outcome::{Outcome, Stop};
 use crate::panic::{self, panic_if_asked};
 use crate::status::iotda_status_t;
+use crate::token::saved_token;
 
 /// Reports to the platform for one device. Made by iotda_init or iotda_open_device, freed by iotda_close.
 ///
@@ -152,8 +153,37 @@ pub unsafe extern "C" fn iotda_open_device(
     })
 }
 
-/// Authenticates the device, unless the client has a valid access token. Optional: reports authenticate when they
-/// need to. It shows early whether endpoint, certificates, device id and secret are right.
+/// As iotda_open_device, with an access token of the device that iotda_token_export wrote, or that
+/// iotda_config_set_token_callback was given: it is used while it is valid, and spares an authentication. NULL or "":
+/// none. One that is damaged, cut, expired, of another device or of another endpoint is not used: a warning in the log, and
+/// an authentication.
+///
+/// Otherwise as iotda_open_device.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_open_device_with_token(
+    client: *mut iotda_client_t,
+    device_id: *const c_char,
+    secret: *const c_void,
+    secret_len: usize,
+    token: *const c_char,
+    device: *mut *mut iotda_client_t,
+    call: *mut iotda_call_t,
+) -> iotda_status_t {
+    on_client!(client, call, |client, _| {
+        let device_id = text!(device_id)?;
+        let secret = bytes!(secret, secret_len)?;
+        // SAFETY: the promise "texts".
+        let token = if token.is_null() { "" } else { unsafe { saved_token(token, "token") }? };
+        let device = output!(device)?;
+        let opened = client.core().open_device_with_token(device_id, secret, token)?;
+        device.write(iotda_client_t::handle(opened, client.log.clone())?);
+        Ok(Delivery::default())
+    })
+}
+
+/// Authenticates the device, unless the client has an access token that is valid and not yet due to be renewed. Optional:
+/// reports authenticate when they need to, unless iotda_config_set_authentication says otherwise. It shows early whether
+/// endpoint, certificates, device id and secret are right.
 ///
 /// Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
 /// IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_AUTH_FAILED,

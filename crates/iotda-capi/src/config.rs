@@ -15,6 +15,7 @@ use crate::log::{self, ProgramLog, iotda_log_t};
 use crate::outcome::{Outcome, Stop, status_of};
 use crate::panic::{self, caught, panic_if_asked};
 use crate::status::iotda_status_t;
+use crate::token::{ProgramTokens, iotda_token_callback_t, saved_token};
 use crate::user_data::{UserData, iotda_destroy_t};
 
 /// The settings of a client. Made by iotda_config_new, freed by iotda_config_free.
@@ -236,15 +237,79 @@ pub unsafe extern "C" fn iotda_config_set_tcp_keepalive_s(config: *mut iotda_con
 }
 
 /// An access token that iotda_token_export wrote before a restart: it is used while it is valid, and spares an
-/// authentication. "" (default): none. One that is damaged, cut or of another device is not used: a warning in the log,
-/// and an authentication.
+/// authentication. "" (default): none. One that is damaged, cut, expired, of another device or of another endpoint is not
+/// used: a warning in the log, and an authentication.
 ///
 /// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_token(config: *mut iotda_config_t, token: *const c_char) -> iotda_status_t {
     setter!(config.set(Token), "iotda_config_set_token", |core| {
-        let token = text!(token)?;
+        // SAFETY: the promise "texts".
+        let token = unsafe { saved_token(token, "token") }?;
         core.token(token)
+    })
+}
+
+/// Is called after each successful authentication of the client, and of every device opened from it, with the device's
+/// id and the new access token as iotda_token_export writes it: for a program that keeps tokens over restarts, or shares
+/// them between processes. It is not called for a token that is imported. NULL: nothing is called (default).
+///
+/// issued is called in the thread whose call authenticated, or in one of an outbox's; for different devices at the same
+/// time in several. No lock is held meanwhile, and the call goes on when it returns. It must return (no exception, no
+/// pthread_exit). It may call iotda_token_import and iotda_token_export, with any client, and nothing else of the library.
+/// The token is as secret as the device's secret; the text is wiped when issued returns.
+///
+/// user_data and destroy are as for iotda_config_set_clock.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_token_callback(
+    config: *mut iotda_config_t,
+    issued: iotda_token_callback_t,
+    user_data: *mut c_void,
+    destroy: iotda_destroy_t,
+) -> iotda_status_t {
+    let user_data = UserData::new(user_data, destroy);
+    setter!(config.set(TokenCallback), "iotda_config_set_token_callback", |core| {
+        Outcome::Ok(match issued {
+            Some(issued) => {
+                let program = ProgramTokens { issued, user_data };
+                core.on_token(move |device_id, token| program.issued(device_id, token))
+            }
+            None => core.no_on_token(),
+        })
+    })
+}
+
+/// For iotda_config_set_authentication: a report authenticates when it needs to.
+pub const IOTDA_AUTHENTICATE_WHEN_NEEDED: i32 = 0;
+/// For iotda_config_set_authentication: iotda_auth alone authenticates.
+pub const IOTDA_AUTHENTICATE_WHEN_ASKED: i32 = 1;
+
+/// Who authenticates: IOTDA_AUTHENTICATE_WHEN_NEEDED (default) or IOTDA_AUTHENTICATE_WHEN_ASKED. With the latter, no
+/// report authenticates and no token is renewed ahead of its expiry, by this client or by a device opened from it. A
+/// report without a valid token fails with IOTDA_E_TOKEN_REJECTED and sends nothing (http_status 0), also while iotda_auth
+/// runs in another thread; so does one whose token the platform refuses, with the platform's answer. The token is then
+/// given up until iotda_auth or iotda_token_import brings another. An outbox keeps what it holds meanwhile: see
+/// iotda_token_import.
+///
+/// It is for devices whose token several processes share. The platform gives up a device's older token for a newer one,
+/// after 30 s: the process that authenticates takes the device from the others, which then stop instead of taking it
+/// back.
+///
+/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_authentication(config: *mut iotda_config_t, when: i32) -> iotda_status_t {
+    setter!(config.set(Authentication), "iotda_config_set_authentication", |core| {
+        let when_asked = match when {
+            IOTDA_AUTHENTICATE_WHEN_NEEDED => false,
+            IOTDA_AUTHENTICATE_WHEN_ASKED => true,
+            _ => {
+                let advice = "pass one of the IOTDA_AUTHENTICATE_ constants as when";
+                return Err(Stop::Argument(format!("{advice}: it is {when}")));
+            }
+        };
+        Outcome::Ok(core.authenticate_when_asked(when_asked))
     })
 }
 

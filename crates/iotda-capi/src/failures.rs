@@ -26,6 +26,8 @@ pub(crate) enum Setting {
     MaxConnections,
     TcpKeepalive,
     Token,
+    TokenCallback,
+    Authentication,
     Clock,
     Log,
 }

@@ -4,8 +4,8 @@
 //! and so speak to a C programmer.
 //!
 //! - [`status`], [`call`]: how a call ends, and what it is given and returns beside that.
-//! - [`config`], [`trust`], [`network`], [`client`], [`report`], [`batch`], [`token`], [`version`]: functions, by what
-//!   they are about.
+//! - [`config`], [`trust`], [`network`], [`client`], [`report`], [`batch`], [`check`], [`token`], [`version`]:
+//!   functions, by what they are about.
 //! - [`service`], [`child`], [`props`], [`cancel`], [`stats`], [`clock`], [`log`], [`user_data`], [`transport`]: one C
 //!   type each, with its functions.
 //! - [`outbox`], [`outbox_options`], [`outbox_stats`], [`dead`]: reports that are kept on disk.
@@ -70,6 +70,8 @@ pub mod child;
 pub mod report;
 
 pub mod batch;
+
+pub mod check;
 
 pub mod props;
 

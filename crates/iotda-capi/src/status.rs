@@ -45,8 +45,9 @@ pub const IOTDA_E_CANCELLED: iotda_status_t = 25;
 /// Correct the device id or the secret: the platform does not accept the one with the other, and trying again
 /// does not help. Returned by every function that uses the network.
 pub const IOTDA_E_AUTH_FAILED: iotda_status_t = 40;
-/// Look at the device on the platform: it refused the access token, and a new one as well. Returned by the report
-/// functions.
+/// Look at the device on the platform: it refused the access token, and a new one as well. Or authenticate: the device
+/// has no valid token, or the platform refused it, and iotda_config_set_authentication lets nobody but the program
+/// authenticate. Returned by the report functions.
 pub const IOTDA_E_TOKEN_REJECTED: iotda_status_t = 41;
 /// Wait, then send again: a rate limit of the device or the tenant was reached. Returned by every function that
 /// uses the network.
@@ -130,7 +131,7 @@ const TABLE: &[Row] = &[
     row!(
         IOTDA_E_TOKEN_REJECTED,
         Some(ErrorKind::TokenRejected),
-        c"The platform refused the access token, and a new one as well."
+        c"The device has no access token that the platform accepts."
     ),
     row!(
         IOTDA_E_RATE_LIMITED,

@@ -1,18 +1,92 @@
-//! The access token of a client, kept over a restart.
+//! The access token of a client: kept over a restart, and shared between processes.
 
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char, c_void};
 
 use iotda::Delivery;
 use zeroize::Zeroizing;
 
 use crate::call::iotda_call_t;
 use crate::client::iotda_client_t;
-use crate::outcome::Stop;
+use crate::outcome::{Outcome, Stop};
 use crate::status::iotda_status_t;
+use crate::user_data::UserData;
+
+/// Receives the id of a device that was authenticated, and its new access token as iotda_token_export writes it: both
+/// terminated, and valid during the call alone. See iotda_config_set_token_callback.
+pub type iotda_token_callback_t =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, device_id: *const c_char, token: *const c_char)>;
+
+/// The token callback with its data.
+#[derive(Debug)]
+pub(crate) struct ProgramTokens {
+    pub(crate) issued: unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char),
+    pub(crate) user_data: UserData,
+}
+
+impl ProgramTokens {
+    pub(crate) fn issued(&self, device_id: &str, token: &str) {
+        let (device_id, token) = (terminated(device_id), terminated(token));
+        // SAFETY: the promise "callbacks"; the texts are terminated and live for the call.
+        unsafe { (self.issued)(self.user_data.pointer(), device_id.as_ptr().cast(), token.as_ptr().cast()) };
+    }
+}
+
+/// A text with the zero that C expects at its end, wiped when it is dropped. Neither ids nor tokens have one within.
+fn terminated(text: &str) -> Zeroizing<Vec<u8>> {
+    // Growing would leave a copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() + 1));
+    bytes.extend_from_slice(text.as_bytes());
+    bytes.push(0);
+    bytes
+}
+
+/// A saved token of the caller's, as the core takes it. What is not UTF-8 was damaged: the core says so of any text that
+/// is no token.
+///
+/// # Safety
+///
+/// The promise "texts", but for UTF-8, for `'a`.
+pub(crate) unsafe fn saved_token<'a>(pointer: *const c_char, name: &str) -> Outcome<&'a str> {
+    if pointer.is_null() {
+        return Err(Stop::Argument(format!("pass the text of an exported token as {name}: it is NULL")));
+    }
+    // SAFETY: not NULL, and the promise "texts".
+    let bytes = unsafe { CStr::from_ptr(pointer) }.to_bytes();
+    Ok(std::str::from_utf8(bytes).unwrap_or("damaged"))
+}
+
+/// Puts an access token of this device to use that iotda_token_export wrote, or that iotda_config_set_token_callback was
+/// given, in this process or in another, instead of the present one: for processes that share a device's token.
+///
+/// One that is damaged, expired, of another device or of another endpoint is refused with IOTDA_E_INVALID_ARGUMENT, and
+/// the present one stays. Calls that wait for an authentication go on with it. An authentication that is under way in
+/// another thread goes on, and its token replaces this one.
+///
+/// An outbox whose deliveries for this device failed for lack of a token tries again after a pause of 1 s to 5 minutes, as
+/// after any outage; iotda_outbox_attach with this client has it try at once.
+///
+/// Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_token_import(
+    client: *mut iotda_client_t,
+    token: *const c_char,
+    call: *mut iotda_call_t,
+) -> iotda_status_t {
+    on_client!(client, call, |client, _| {
+        if client.is_forked() {
+            return Err(Stop::Forked);
+        }
+        // SAFETY: the promise "texts".
+        let token = unsafe { saved_token(token, "token") }?;
+        client.core().import_token(token)?;
+        Ok(Delivery::default())
+    })
+}
 
 /// Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a
-/// restart: a device that wakes, reports and sleeps then authenticates once a day. Keep it as secret as the
-/// device's secret. The library keeps no copy of the text.
+/// restart: a device that wakes, reports and sleeps then authenticates once a day. Or for
+/// iotda_open_device_with_token, or for iotda_token_import in another process. Keep it as secret as the device's secret.
+/// The library keeps no copy of the text.
 ///
 /// size is the room in out, in bytes. 512 are enough for a token of the length that the platform documents, 256
 /// bytes at most. *length, unless length is NULL, becomes the length of the text without its terminating zero; 0

@@ -127,6 +127,7 @@ fn no_freed_block_holds_a_secret() {
             config.transport(Arc::new(Platform));
             let never = Duration::from_millis(1);
             config.retry(RetryPolicy { max_attempts: 1, base_delay: never, max_delay: never }).unwrap();
+            config.on_token(|_, saved| assert!(saved.ends_with(TOKEN)));
             let client = Client::new(&config).unwrap();
             client.authenticate(CallOptions::default()).unwrap();
             client.report_message(b"accepted", CallOptions::default()).unwrap();
@@ -141,6 +142,8 @@ fn no_freed_block_holds_a_secret() {
         config.transport(Arc::new(Platform)).token(&saved).unwrap();
         let client = Client::new(&config).unwrap();
         let second = client.open_device_with_token("device-1", SECRET.as_bytes(), &saved).unwrap();
+        second.import_token(&saved).unwrap();
+        second.import_token(&saved[..saved.len() - 1]).unwrap_err();
         for client in [client, second] {
             client.report_message(b"accepted", CallOptions::default()).unwrap();
             assert_eq!(client.tokens_issued(), 0);

@@ -57,6 +57,7 @@ programs! {
     properties: nothing;
     reports: reports;
     settings: nothing;
+    shared_tokens: shared_tokens;
     threads: threads;
     use_after_fork: use_after_fork;
 }
@@ -189,6 +190,17 @@ fn field(stand: &Stand, requests: &[RequestRecord]) -> Result<()> {
     ensure!(messages == [b"before the sleep".as_slice(), b"after the sleep", b"not cancelled"], "{messages:?}");
     let counters = stand.platform.counters();
     ensure!(counters.authentications == 1, "{} authentications with a saved token", counters.authentications);
+    Ok(())
+}
+
+/// Two devices that are authenticated once each, and the first once more, when it is asked to.
+fn shared_tokens(stand: &Stand, requests: &[RequestRecord]) -> Result<()> {
+    let messages = bodies(&of_call(requests, GATEWAY, "messages/up"));
+    ensure!(messages == [b"first".as_slice(), b"other", b"still", b"asked"], "{messages:?}");
+    let second = bodies(&of_call(requests, SECOND, "messages/up"));
+    ensure!(second == [b"opened"], "{second:?}");
+    let counters = stand.platform.counters();
+    ensure!(counters.authentications == 3, "{} authentications instead of 3", counters.authentications);
     Ok(())
 }
 

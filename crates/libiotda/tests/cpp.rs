@@ -119,7 +119,8 @@ fn reports(stand: &Stand, program: &mut Command) -> Result<()> {
     compare(&bodies(&of_call(&accepted, GATEWAY, "properties/report")), &properties)?;
     let messages: [&[u8]; 6] = [b"", b"", b"\0a\xff", b"all", b"owned", b"after the restart"];
     compare(&bodies(&of_call(&accepted, GATEWAY, "messages/up")), &messages)?;
-    compare(&bodies(&of_call(&accepted, SECOND, "messages/up")), &[b"from the second"])?;
+    let of_second: [&[u8]; 3] = [b"from the second", b"with its token", b"once more"];
+    compare(&bodies(&of_call(&accepted, SECOND, "messages/up")), &of_second)?;
 
     const BATCH: &str = "gateway/sub-devices/properties/report";
     let batches = of_call(&accepted, GATEWAY, BATCH);

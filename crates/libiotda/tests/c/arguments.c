@@ -85,6 +85,14 @@ static void device(iotda_client_t *client) {
     REFUSED(iotda_open_device(client, "device", "secret", SIZE_MAX, &device, &call));
     CHECK(device == NULL);
     REFUSED(iotda_open_device(client, "device", "secret", 6, NULL, &call));
+    REFUSED(iotda_open_device_with_token(NULL, "device", "secret", 6, NULL, &device, &call));
+    REFUSED(iotda_open_device_with_token(client, NULL, "secret", 6, NULL, &device, &call));
+    REFUSED(iotda_open_device_with_token(client, "device", "", 0, "token", &device, &call));
+    REFUSED(iotda_open_device_with_token(client, "device", "secret", 6, NULL, NULL, &call));
+    CHECK(device == NULL);
+    REFUSED(iotda_token_import(NULL, "token", &call));
+    REFUSED(iotda_token_import(client, NULL, &call));
+    REFUSED(iotda_token_import(client, not_utf8, &call));
     CHECK(strlen(call.message) > 0);
 }
 
@@ -196,6 +204,65 @@ static void batch(iotda_client_t *client) {
     CHECK(statuses[0] == 99 && statuses[1] == 99);
 }
 
+/* What is refused without being sent: as the report of the same name, and without a client. */
+static void checks(iotda_client_t *client) {
+    const iotda_service_t good = {"s", "{}", IOTDA_TIME_NONE};
+    CHECK_STATUS(IOTDA_OK, iotda_check_props(&good, 1, NULL));
+    REFUSED(iotda_check_props(NULL, 1, NULL));
+    const iotda_service_t wrong[] = {
+        {NULL, "{}", 0},    {"s", NULL, 0}, {"", "{}", 0},
+        {"s", not_utf8, 0}, {"s", "[]", 0}, {"s", "{}", -1},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        iotda_call_t report = IOTDA_CALL_INIT;
+        iotda_call_t checked = IOTDA_CALL_INIT;
+        REFUSED(iotda_report_props(client, &wrong[i], 1, &report));
+        REFUSED(iotda_check_props(&wrong[i], 1, &checked));
+        CHECK(strlen(checked.message) > 0 && strcmp(report.message, checked.message) == 0);
+    }
+    iotda_call_t call = IOTDA_CALL_INIT;
+    char *large = object_of(1048576);
+    const iotda_service_t too_large = {"s", large, IOTDA_TIME_NONE};
+    CHECK_STATUS(IOTDA_E_TOO_LARGE, iotda_check_props(&too_large, 1, &call));
+    CHECK_STATUS(IOTDA_E_TOO_LARGE, iotda_check_message(large, 1048576, &call));
+    CHECK_STATUS(IOTDA_OK, iotda_check_message(large, 1048575, &call));
+    CHECK_STATUS(IOTDA_OK, iotda_check_message(NULL, 0, &call));
+    REFUSED(iotda_check_message(NULL, 1, &call));
+
+    static const char body[] = "{\"services\":[{\"service_id\":\"s\",\"properties\":{}}]}";
+    CHECK_STATUS(IOTDA_OK, iotda_check_props_json(body, sizeof body - 1, &call));
+    CHECK(call.message[0] == '\0');
+    REFUSED(iotda_check_props_json(body, sizeof body - 2, &call));
+    REFUSED(iotda_check_props_json(NULL, 1, &call));
+    REFUSED(iotda_check_props_json(not_utf8, sizeof not_utf8 - 1, &call));
+
+    const iotda_child_t children[] = {
+        {"a", &good, 1},  {"b", &too_large, 1}, {"c c", &good, 1},
+        {NULL, &good, 1}, {"e", NULL, 1},       {"f", &good, 1},
+    };
+    iotda_status_t statuses[7] = {99, 99, 99, 99, 99, 99, 99};
+    CHECK_STATUS(IOTDA_E_TOO_LARGE, iotda_check_batch(children, 6, statuses, &call));
+    CHECK(strstr(call.message, "children[1]") != NULL);
+    static const iotda_status_t expected[] = {
+        IOTDA_OK,
+        IOTDA_E_TOO_LARGE,
+        IOTDA_E_INVALID_ARGUMENT,
+        IOTDA_E_INVALID_ARGUMENT,
+        IOTDA_E_INVALID_ARGUMENT,
+        IOTDA_OK,
+        99,
+    };
+    CHECK(memcmp(statuses, expected, sizeof expected) == 0);
+    REFUSED(iotda_check_batch(children + 2, 1, NULL, &call));
+    CHECK_STATUS(IOTDA_OK, iotda_check_batch(children, 1, statuses, &call));
+    REFUSED(iotda_check_batch(NULL, 1, statuses, &call));
+    REFUSED(iotda_check_batch(children, 0, statuses, &call));
+    CHECK(statuses[0] == IOTDA_OK);
+    call.struct_size = 1;
+    REFUSED(iotda_check_message("x", 1, &call));
+    free(large);
+}
+
 /* A call struct that is zeroed, or of an older or a newer header, or is none. */
 static void call_struct(iotda_client_t *client) {
     REFUSED(iotda_auth(NULL, NULL));
@@ -271,6 +338,7 @@ int main(void) {
     properties(client);
     message(client);
     batch(client);
+    checks(client);
     call_struct(client);
     iotda_close(client);
     iotda_close(NULL);

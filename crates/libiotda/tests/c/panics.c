@@ -20,6 +20,18 @@ static iotda_status_t open_device(iotda_client_t *client, iotda_call_t *call) {
     return status;
 }
 
+static iotda_status_t open_device_with_token(iotda_client_t *client, iotda_call_t *call) {
+    iotda_client_t *device = NULL;
+    iotda_status_t status =
+        iotda_open_device_with_token(client, "other", "secret", 6, NULL, &device, call);
+    CHECK(device == NULL);
+    return status;
+}
+
+static iotda_status_t token_import(iotda_client_t *client, iotda_call_t *call) {
+    return iotda_token_import(client, "token", call);
+}
+
 static iotda_status_t report_props(iotda_client_t *client, iotda_call_t *call) {
     return iotda_report_props(client, &service, 1, call);
 }
@@ -51,8 +63,8 @@ static iotda_status_t token_export(iotda_client_t *client, iotda_call_t *call) {
 typedef iotda_status_t (*client_call_t)(iotda_client_t *client, iotda_call_t *call);
 
 static const client_call_t client_calls[] = {
-    iotda_auth,     open_device,   report_props,       report_props_json,
-    report_message, gateway_batch, gateway_batch_json, token_export,
+    iotda_auth,     open_device,   open_device_with_token, report_props, report_props_json,
+    report_message, gateway_batch, gateway_batch_json,     token_export, token_import,
 };
 
 enum { CLIENT_CALLS = sizeof client_calls / sizeof client_calls[0] };
@@ -103,6 +115,8 @@ static void in_later_setters(void) {
     CHECK_SETTER(iotda_config_set_max_connections(config, 1));
     CHECK_SETTER(iotda_config_set_tcp_keepalive_s(config, 0));
     CHECK_SETTER(iotda_config_set_token(config, ""));
+    CHECK_SETTER(iotda_config_set_token_callback(config, NULL, NULL, NULL));
+    CHECK_SETTER(iotda_config_set_authentication(config, IOTDA_AUTHENTICATE_WHEN_ASKED));
     CHECK_SETTER(iotda_config_set_clock(config, NULL, NULL, NULL));
     CHECK_SETTER(iotda_config_set_log(config, 0, NULL, NULL, NULL));
 }
@@ -117,6 +131,21 @@ static void in_what_tells(void) {
     iotda_close(client);
     iotda_test_panic_next();
     CHECK(iotda_cancel_new() == NULL);
+}
+
+static void in_checks(void) {
+    iotda_call_t call = IOTDA_CALL_INIT;
+#define CHECK_CHECK(check)                                                                         \
+    do {                                                                                           \
+        iotda_test_panic_next();                                                                   \
+        CHECK_STATUS(IOTDA_E_INTERNAL, check);                                                     \
+        CHECK(strstr(call.message, "panic_hook.rs") != NULL);                                      \
+        CHECK_STATUS(IOTDA_OK, check);                                                             \
+    } while (0)
+    CHECK_CHECK(iotda_check_props(&service, 1, &call));
+    CHECK_CHECK(iotda_check_props_json(services_json, sizeof services_json - 1, &call));
+    CHECK_CHECK(iotda_check_message("x", 1, &call));
+    CHECK_CHECK(iotda_check_batch(&child, 1, NULL, &call));
 }
 
 static void in_config(void) {
@@ -211,6 +240,7 @@ static void in_what_frees(void) {
 int main(void) {
     in_config();
     in_client();
+    in_checks();
     in_builder();
     in_what_tells();
     in_what_frees();

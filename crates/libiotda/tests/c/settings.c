@@ -25,6 +25,12 @@ static void ignore_line(void *user_data, int32_t level, const char *message) {
     CHECK(strlen(message) > 0);
 }
 
+static void ignore_token(void *user_data, const char *device_id, const char *token) {
+    (void)device_id, (void)token;
+    CHECK(user_data == &destroyed);
+    CHECK(!"nobody authenticates here");
+}
+
 static void *never_connect(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms,
                            int cancel_fd) {
     CHECK(user_data == &destroyed);
@@ -81,6 +87,14 @@ static void values(iotda_config_t *config) {
     CHECK_STATUS(IOTDA_OK, iotda_config_set_max_connections(config, 1));
     CHECK_STATUS(IOTDA_OK, iotda_config_set_max_connections(config, UINT32_MAX));
     CHECK_STATUS(IOTDA_OK, iotda_config_set_tcp_keepalive_s(config, 60));
+    const int32_t no_authentication[] = {-1, 2, INT32_MIN, INT32_MAX};
+    for (size_t i = 0; i < sizeof no_authentication / sizeof no_authentication[0]; i++)
+        CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT,
+                     iotda_config_set_authentication(config, no_authentication[i]));
+    CHECK_STATUS(IOTDA_OK, iotda_config_set_authentication(config, IOTDA_AUTHENTICATE_WHEN_ASKED));
+    CHECK_STATUS(IOTDA_OK, iotda_config_set_authentication(config, IOTDA_AUTHENTICATE_WHEN_NEEDED));
+    CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_config_set_token(config, NULL));
+    CHECK_STATUS(IOTDA_OK, iotda_config_set_token(config, "a\xff"));
     CHECK_STATUS(IOTDA_OK, iotda_config_set_tls_1_3(config, true));
     CHECK_STATUS(IOTDA_OK, iotda_config_set_tls_1_3(config, false));
     CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_config_add_pinned_key(config, "short", 5));
@@ -246,6 +260,16 @@ static void callbacks_are_released_once(void) {
               IOTDA_OK);
     DESTROYED(1, iotda_config_set_log(config, 1, NULL, NULL, NULL), IOTDA_OK);
 
+    DESTROYED(1, iotda_config_set_token_callback(NULL, ignore_token, &destroyed, count_destroyed),
+              refused);
+    DESTROYED(1, iotda_config_set_token_callback(config, NULL, &destroyed, count_destroyed),
+              IOTDA_OK);
+    for (int i = 0; i < 2; i++)
+        DESTROYED(
+            i, iotda_config_set_token_callback(config, ignore_token, &destroyed, count_destroyed),
+            IOTDA_OK);
+    DESTROYED(1, iotda_config_set_token_callback(config, NULL, NULL, NULL), IOTDA_OK);
+
     iotda_transport_t transport = no_network();
     DESTROYED(1, iotda_config_set_transport(NULL, &transport), refused);
     DESTROYED(0, iotda_config_set_transport(config, NULL), refused);
@@ -274,6 +298,8 @@ static void callbacks_are_released_once(void) {
     CHECK_STATUS(IOTDA_OK, iotda_config_set_clock(config, in_1970, &destroyed, count_destroyed));
     CHECK_STATUS(IOTDA_OK, iotda_config_set_log(config, IOTDA_LOG_DEBUG, ignore_line, &destroyed,
                                                 count_destroyed));
+    CHECK_STATUS(IOTDA_OK, iotda_config_set_token_callback(config, ignore_token, &destroyed,
+                                                           count_destroyed));
     iotda_client_t *client = NULL;
     iotda_client_t *device = NULL;
     iotda_call_t call = IOTDA_CALL_INIT;
@@ -286,7 +312,7 @@ static void callbacks_are_released_once(void) {
     CHECK_STATUS(IOTDA_E_CLOCK, iotda_auth(device, &call));
     CHECK(strstr(call.message, "set the clock") != NULL);
     iotda_close(device);
-    CHECK(destroyed == 2);
+    CHECK(destroyed == 3);
 }
 
 static void transports(void) {

@@ -230,6 +230,11 @@ static void settings() {
     CHECK_STATUS(config, config.set_proxy("https://proxy:1").last_status());
     CHECK_STATUS(ok, config.set_proxy("").last_status());
     CHECK_STATUS(ok, config.set_token("").last_status());
+    CHECK_STATUS(ok, config.set_authentication(iotda::Authentication::when_asked).last_status());
+    CHECK_STATUS(ok, config.set_authentication(iotda::Authentication::when_needed).last_status());
+    CHECK_STATUS(invalid_argument,
+                 config.set_authentication(static_cast<iotda::Authentication>(2)).last_status());
+    config.set_authentication(iotda::Authentication::when_needed);
 
     iotda::Config moved = std::move(config);
     CHECK_STATUS(invalid_argument, config.set_sign_type(0).last_status()); // NOLINT: as above
@@ -261,6 +266,9 @@ struct Counted {
     void operator()(iotda::LogLevel, std::string_view) const {
         calls++;
     }
+    void operator()(std::string_view, std::string_view) const {
+        calls++;
+    }
 };
 
 struct NoNetwork final : iotda::Transport {
@@ -287,13 +295,15 @@ static void callbacks_are_destroyed_once() {
         CHECK(Counted::alive == 1);
         config.set_log(iotda::LogLevel::debug, Counted());
         CHECK(Counted::alive == 2);
+        config.set_token_callback(Counted()).set_token_callback(Counted());
+        CHECK(Counted::alive == 3);
 
         auto client = client_of(config);
-        auto device = client.open_device("other", "secret");
+        auto device = client.open_device("other", "secret", "damaged");
         CHECK_STATUS(ok, device);
         config = iotda::Config();
         client.close();
-        CHECK(!client && Counted::alive == 2);
+        CHECK(!client && Counted::alive == 3);
         /* The clock is the program's, and it stands in 1970. */
         CHECK_STATUS(clock, device->auth());
         CHECK(Counted::calls > 0);
@@ -304,6 +314,10 @@ static void callbacks_are_destroyed_once() {
         config.set_clock(Counted()).set_log(iotda::LogLevel::error, Counted());
         config.set_clock(nullptr).set_log(iotda::LogLevel::error, nullptr);
         CHECK(Counted::alive == 0);
+        config.set_token_callback(Counted()).set_token_callback(nullptr);
+        CHECK(Counted::alive == 0);
+        config.set_token_callback(std::function<void(std::string_view, std::string_view)>());
+        CHECK_STATUS(ok, config.last_status());
         config.set_clock(std::function<std::chrono::system_clock::time_point()>());
         config.set_log(iotda::LogLevel::error,
                        std::function<void(iotda::LogLevel, std::string_view)>());
@@ -330,7 +344,7 @@ static void callbacks_are_destroyed_once() {
         iotda::Config config;
         iotda::Config moved = std::move(config);
         config.set_clock(Counted()).set_log(iotda::LogLevel::info, Counted()); // NOLINT: as above
-        config.set_transport(std::make_unique<NoNetwork>());
+        config.set_token_callback(Counted()).set_transport(std::make_unique<NoNetwork>());
         CHECK(Counted::alive == 0);
     }
 }
@@ -360,6 +374,34 @@ static void what_is_refused_is_explained(const iotda::Client &client) {
     batch = client.gateway_batch(only_hot);
     CHECK(says(batch, "(children[0].services[1].properties)"));
     CHECK_STATUS(invalid_argument, batch.child_status(0));
+}
+
+/* What is refused without being sent: as the report of the same name, and without a client. */
+static void checks(const iotda::Client &client) {
+    using iotda::Client;
+    Props hot;
+    hot.add("hot", NAN);
+    const Service good("s", "{}");
+    CHECK_STATUS(ok, Client::check_props({"s", Props().add("n", 1)}));
+    CHECK_STATUS(ok, Client::check_props({good, Service("t", "{}")}));
+    CHECK_STATUS(invalid_argument, Client::check_props(Span<const Service>()));
+    const std::vector<Service> list{good, Service("s", hot), Service("s", "[]")};
+    const auto checked = Client::check_props(list);
+    CHECK(says(checked, "which JSON has not (services[1].properties)"));
+    CHECK(std::strcmp(checked.message(), client.report_props(list).message()) == 0);
+    CHECK_STATUS(
+        ok, Client::check_props_json("{\"services\":[{\"service_id\":\"s\",\"properties\":{}}]}"));
+    CHECK_STATUS(invalid_argument, Client::check_props_json("{}"));
+    CHECK_STATUS(ok, Client::check_message(""));
+    CHECK_STATUS(too_large, Client::check_message(std::string(1048576, 'x')));
+    const Child children[] = {{"a", good}, {"b", list}, {"c c", good}};
+    const auto batch = Client::check_batch(children);
+    CHECK_STATUS(invalid_argument, batch);
+    CHECK(batch.size() == 3 && says(batch, "which JSON has not (children[1].services[1]"));
+    CHECK_STATUS(ok, batch.child_status(0));
+    CHECK_STATUS(invalid_argument, batch.child_status(2));
+    CHECK_STATUS(ok, Client::check_batch(Span<const Child>(children, 1)));
+    CHECK_STATUS(invalid_argument, Client::check_batch(Span<const Child>()));
 }
 
 static void calls_without_a_network() {
@@ -401,6 +443,10 @@ static void calls_without_a_network() {
     CHECK_STATUS(invalid_argument, client.report_props({static_cast<const char *>(nullptr), "{}"}));
     CHECK_STATUS(invalid_argument, client.report_message(static_cast<const char *>(nullptr)));
     what_is_refused_is_explained(client);
+    checks(client);
+    CHECK_STATUS(invalid_argument, client.import_token("no token"));
+    CHECK_STATUS(invalid_argument, client.import_token(std::string("a\0b", 3)));
+    CHECK_STATUS(invalid_argument, client.import_token(static_cast<const char *>(nullptr)));
     CHECK_STATUS(invalid_argument, client.report_props_json("{}"));
     CHECK_STATUS(invalid_argument, client.gateway_batch_json(std::string_view()));
     const Child wrong[] = {{"not good", service}, {"", service}};
@@ -424,6 +470,8 @@ static void calls_without_a_network() {
     CHECK_STATUS(invalid_argument, client.stats());
     CHECK_STATUS(invalid_argument, client.export_token());
     CHECK_STATUS(invalid_argument, client.open_device("d", "s"));
+    CHECK_STATUS(invalid_argument, client.open_device("d", "s", ""));
+    CHECK_STATUS(invalid_argument, client.import_token("no token"));
     batch = client.gateway_batch(children);
     CHECK_STATUS(invalid_argument, batch);
     CHECK_STATUS(invalid_argument, batch.child_status(0));

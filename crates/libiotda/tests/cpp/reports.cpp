@@ -71,10 +71,30 @@ static void batches(iotda::Client &client) {
     CHECK_STATUS(invalid_argument, batch.child_status(1));
 }
 
-static void other_device(iotda::Client &client) {
-    auto device = client.open_device("second", setting("IOTDA_DEVICE_SECRET"));
+/* Its token is given to the program, and spares another client an authentication. */
+static void other_device(iotda::Client &client, std::vector<std::string> &tokens) {
+    const char *secret = setting("IOTDA_DEVICE_SECRET");
+    tokens.clear();
+    auto device = client.open_device("second", secret);
     CHECK_STATUS(ok, device);
     CHECK_STATUS(ok, device->report_message("from the second"));
+    CHECK(tokens.size() == 2 && tokens[0] == "second" && tokens[1] == *device->export_token());
+
+    auto config = config_from_environment();
+    config.set_authentication(iotda::Authentication::when_asked);
+    auto elsewhere = client_of(config);
+    auto other = elsewhere.open_device("second", secret);
+    CHECK_STATUS(ok, other);
+    const auto refused = other->report_message("x");
+    CHECK_STATUS(token_rejected, refused);
+    CHECK(refused.http_status() == 0 && says(refused, "import a token"));
+    CHECK_STATUS(ok, other->import_token(tokens[1]));
+    CHECK_STATUS(ok, other->report_message("with its token"));
+    CHECK_STATUS(invalid_argument, elsewhere.import_token(tokens[1]));
+    other = elsewhere.open_device("second", secret, std::string_view(tokens[1]));
+    CHECK_STATUS(ok, other);
+    CHECK_STATUS(ok, other->report_message("once more"));
+    CHECK(elsewhere.stats()->authentications == 0 && tokens.size() == 2);
 }
 
 int main() {
@@ -84,12 +104,18 @@ int main() {
         CHECK(line.find(setting("IOTDA_DEVICE_SECRET")) == std::string_view::npos);
         lines++;
     });
+    std::vector<std::string> tokens;
+    config.set_token_callback([&tokens](std::string_view device_id, std::string_view token) {
+        tokens.emplace_back(device_id);
+        tokens.emplace_back(token);
+    });
     auto client = client_of(config);
     CHECK_STATUS(ok, client.auth(20s));
+    CHECK(tokens.size() == 2 && tokens[0] == setting("IOTDA_DEVICE_ID"));
     properties(client);
     messages(client);
     batches(client);
-    other_device(client);
+    other_device(client, tokens);
 
     CHECK(lines > 0);
     auto stats = client.stats();

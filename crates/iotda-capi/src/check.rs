@@ -1,0 +1,106 @@
+//! Reports that are checked without being sent, for programs that keep them to send them later. What is checked is in
+//! the core; the arguments are converted as by [`crate::report`] and [`crate::batch`].
+
+use std::ffi::{c_char, c_void};
+
+use iotda::{CallOptions, Client, Delivery};
+
+use crate::arguments::array;
+use crate::batch::ChildStatuses;
+use crate::call::iotda_call_t;
+use crate::child::{Converted, iotda_child_t};
+use crate::outcome::{Outcome, reserve};
+use crate::panic::panic_if_asked;
+use crate::service::{self, iotda_service_t};
+use crate::status::iotda_status_t;
+
+/// Whether iotda_report_props would send these services: what it refuses without asking the platform, this refuses with
+/// the same status and message. It needs no client. Whether the platform will accept them is another matter.
+///
+/// Of call, timeout_ms and cancel do nothing here. Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT,
+/// IOTDA_E_TOO_LARGE, IOTDA_E_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_check_props(
+    services: *const iotda_service_t,
+    count: usize,
+    call: *mut iotda_call_t,
+) -> iotda_status_t {
+    let check = |options: Outcome<CallOptions>| {
+        started(options)?;
+        let place = || "services".to_owned();
+        // SAFETY: the promise "arrays".
+        let services = unsafe { array(services, count, place) }?;
+        let mut converted = Vec::new();
+        reserve(&mut converted, services.len(), place)?;
+        // SAFETY: the promise "texts".
+        unsafe { service::convert(services, place, &mut converted) }?;
+        Client::check_properties(&converted)?;
+        Ok(Delivery::default())
+    };
+    guarded!(call, check)
+}
+
+/// As iotda_check_props, for what iotda_report_props_json takes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_check_props_json(
+    json: *const c_char,
+    len: usize,
+    call: *mut iotda_call_t,
+) -> iotda_status_t {
+    let check = |options: Outcome<CallOptions>| {
+        started(options)?;
+        let json = text_of_length!(json, len)?;
+        Client::check_properties_json(json)?;
+        Ok(Delivery::default())
+    };
+    guarded!(call, check)
+}
+
+/// As iotda_check_props, for what iotda_report_message takes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_check_message(
+    data: *const c_void,
+    len: usize,
+    call: *mut iotda_call_t,
+) -> iotda_status_t {
+    let check = |options: Outcome<CallOptions>| {
+        started(options)?;
+        let data = bytes!(data, len)?;
+        Client::check_message(data)?;
+        Ok(Delivery::default())
+    };
+    guarded!(call, check)
+}
+
+/// As iotda_check_props, for what iotda_gateway_batch takes. child_status is NULL or has room for count statuses: IOTDA_OK
+/// for each child that would be sent, and otherwise why it would be left out. The call's status is that of the first
+/// child that would be left out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_check_batch(
+    children: *const iotda_child_t,
+    count: usize,
+    child_status: *mut iotda_status_t,
+    call: *mut iotda_call_t,
+) -> iotda_status_t {
+    let check = |options: Outcome<CallOptions>| {
+        started(options)?;
+        // SAFETY: the promise "arrays".
+        let given = unsafe { array(children, count, || "children".to_owned()) }?;
+        // SAFETY: the promise "outputs", for as many statuses as children.
+        let mut statuses = unsafe { ChildStatuses::new(child_status, given.len()) }?;
+        // SAFETY: the promises "arrays" and "texts".
+        let converted = unsafe { Converted::new(given) };
+        let converted = converted.inspect_err(|stop| statuses.all(stop.status()))?;
+        let children = converted.children().inspect_err(|stop| statuses.all(stop.status()))?;
+        let report = Client::check_checked_batch(&children);
+        statuses.write(&report.children);
+        Ok(report.result?)
+    };
+    guarded!(call, check)
+}
+
+/// The call struct can be used.
+fn started(options: Outcome<CallOptions>) -> Outcome {
+    panic_if_asked();
+    options.map(drop)
+}
