@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::values;
+
 /// Report to Huawei Cloud IoTDA over HTTPS, and find out why a device does not.
 #[derive(Debug, Parser)]
 #[command(name = "iotda", version, subcommand_required = true, arg_required_else_help = true, after_help = AFTER)]
@@ -27,8 +29,76 @@ Exit: 0 ok, 1 some not delivered, 2 usage, 3 configuration, 4 network or timeout
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Report properties
+    Report(Report),
+    /// Report a message
+    Message(Message),
+    /// Report for child devices
+    Batch(Batch),
     /// Authenticate, show validity
     Auth(Auth),
+}
+
+/// Report properties of the device.
+///
+/// NAME=VALUE is a number, true, false or null where VALUE is exactly that in JSON, otherwise a string. NAME:=JSON is any JSON,
+/// NAME=@FILE the text of a file, NAME:=@FILE its JSON.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "iotda report [OPTIONS] <SERVICE> <NAME=VALUE>...\n       iotda report [OPTIONS] --body <FILE|->"
+)]
+pub struct Report {
+    /// The service's id, as the product model names it
+    #[arg(required_unless_present = "body")]
+    pub service: Option<String>,
+    /// Properties
+    #[arg(value_name = "NAME=VALUE", required_unless_present_any = ["body", "string"])]
+    pub values: Vec<String>,
+    /// Always a string
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub string: Vec<String>,
+    /// now, 2021-08-13T10:10:10.555Z or Unix milliseconds [default: the platform's time]
+    #[arg(long, value_name = "TIME", value_parser = values::time_ms, allow_hyphen_values = true)]
+    pub time: Option<i64>,
+    /// A whole request body, {"services":[...]}
+    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["service", "values", "string", "time"])]
+    pub body: Option<PathBuf>,
+    /// Print the request, without the token, and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Report a message: any bytes below 1 MB.
+#[derive(Debug, Args)]
+pub struct Message {
+    /// The message; - is the standard input
+    #[arg(required_unless_present = "file", conflicts_with = "file", value_name = "TEXT|-")]
+    pub text: Option<String>,
+    /// Take it from a file, or from the standard input
+    #[arg(long, short, value_name = "FILE|-")]
+    pub file: Option<PathBuf>,
+    /// Print the request, without the token, and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Report properties of child devices of this gateway, any number of them.
+///
+/// It is sent in requests of at most 50 children. A child that the platform refuses holds back no other.
+#[derive(Debug, Args)]
+pub struct Batch {
+    /// The children: {"devices":[{"device_id":"...","services":[...]}]}
+    #[arg(long, short, value_name = "FILE|-")]
+    pub file: PathBuf,
+    /// Print the request, without the token, and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// Show for how long the device's access token is valid; authenticate if there is none.
@@ -137,6 +207,9 @@ impl Arguments {
 impl Command {
     fn common(&self) -> Option<&Common> {
         match self {
+            Command::Report(report) => Some(&report.common),
+            Command::Message(message) => Some(&message.common),
+            Command::Batch(batch) => Some(&batch.common),
             Command::Auth(auth) => Some(&auth.common),
         }
     }

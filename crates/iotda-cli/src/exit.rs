@@ -67,11 +67,18 @@ pub struct Failure {
     pub message: String,
     /// The call that failed, where it was one.
     pub error: Option<Box<Error>>,
+    /// The standard output says so already, in a result of the command's own.
+    pub is_printed: bool,
 }
 
 impl Failure {
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Failure { exit, message: message.into(), error: None }
+        Failure { exit, message: message.into(), error: None, is_printed: false }
+    }
+
+    /// Its result is on the standard output already.
+    pub fn printed(self) -> Self {
+        Failure { is_printed: true, ..self }
     }
 
     pub fn usage(message: impl Into<String>) -> Self {
@@ -89,7 +96,8 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure { exit: error.kind().into(), message: error.message().to_owned(), error: Some(Box::new(error)) }
+        let message = error.message().to_owned();
+        Failure { exit: error.kind().into(), message, error: Some(Box::new(error)), is_printed: false }
     }
 }
 

@@ -3,7 +3,8 @@
 //! - `arguments`: every command and every flag, in one place.
 //! - `settings`: what flags, environment and profile say, and which of them said it.
 //! - `connect`: a client made of them, with the token that the commands share (`token_cache`).
-//! - `auth` and others, a module for each command: what it does.
+//! - `auth`, `report`, `message`, `batch`, a module for each command: what it does. `values`: the grammar of `NAME=VALUE`;
+//!   `body`: request bodies; `input`: whole files; `dry_run`: a request that is not sent.
 //! - `output`: signs, colour, JSON. `exit`: what the exit codes mean. `signals`: Ctrl-C.
 
 #![forbid(unsafe_code)]
@@ -11,12 +12,19 @@
 
 mod arguments;
 mod auth;
+mod batch;
+mod body;
 mod connect;
+mod dry_run;
 mod exit;
+mod input;
+mod message;
 mod output;
+mod report;
 mod settings;
 mod signals;
 mod token_cache;
+mod values;
 
 use std::process::ExitCode;
 
@@ -39,6 +47,9 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
     let connection = arguments.connection();
     match arguments.command {
+        Command::Report(report) => report::run(&report, &connection, output),
+        Command::Message(message) => message::run(&message, &connection, output),
+        Command::Batch(batch) => batch::run(&batch, &connection, output),
         Command::Auth(auth) => auth::run(&auth, &connection, output),
     }
 }

@@ -113,7 +113,7 @@ impl Output {
     pub fn failure(&self, failure: &Failure) -> ExitCode {
         let name = if self.color_of_errors { "\x1b[31miotda\x1b[0m" } else { "iotda" };
         self.complain(&format!("{name}: {failure}"));
-        if self.json {
+        if self.json && !failure.is_printed {
             self.line(&failure_object(failure).to_string());
         }
         failure.exit.into()

@@ -1,4 +1,5 @@
 //! The command as a shell runs it, against the stand-in platform: what it prints, how it ends, and what arrives.
 
 mod auth;
+mod report;
 mod run;

@@ -53,6 +53,19 @@ impl Running {
         Running { child, output }
     }
 
+    /// The same with a standard output that nobody reads: its other end is closed.
+    pub fn start_unread(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        drop(child.stdout.take());
+        Running { child, output: mpsc::channel().1 }
+    }
+
+    /// Sends it SIGINT, as Ctrl-C does.
+    pub fn interrupt(&self) {
+        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Waits for its end.
     pub fn end(mut self) -> Ended {
         drop(self.child.stdin.take());
@@ -103,6 +116,13 @@ pub fn run_with_input(command: &mut Command, input: &[u8]) -> Ended {
     let ended = running.end();
     let _ = writing.join().unwrap();
     ended
+}
+
+/// Waits until the stand-in has received a request of this kind: a query of its inspection API, such as `call=message`.
+pub fn wait_for(stand: &Stand, query: &str) {
+    let url = format!("{}/requests?{query}&wait_ms={}", stand.platform.inspection_url(), LIMIT.as_millis());
+    let found = ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap();
+    assert!(found.contains("\"target\""), "no request came: {query}");
 }
 
 /// Compares what a run printed, and its exit code, with the file `golden/NAME.txt`. What differs from run to run is
