@@ -6,6 +6,7 @@
 //! - [`cancellation`]: a thread that `pthread_cancel` does not end in the midst of the library.
 //! - [`descriptor`]: descriptors that are none of the standard streams'.
 //! - [`mod@file`]: a lock on a directory, and what a file system does with zeros.
+//! - [`kept`]: files that a child made by `fork` can close all at once.
 //! - [`boot`]: the time since the machine started, and which start it was.
 //! - [`fork`]: a mark that tells, without a system call, that this process is a child made by `fork`.
 //!
@@ -19,6 +20,7 @@ pub mod cancellation;
 pub mod descriptor;
 pub mod file;
 pub mod fork;
+pub mod kept;
 pub mod signal;
 pub mod socket;
 pub mod wake;

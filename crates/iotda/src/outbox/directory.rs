@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use iotda_sys::descriptor::above_stdio;
 use iotda_sys::file::{self, Lock};
+use iotda_sys::kept::{Descriptors, Kept};
 
 use super::crc32c;
 use super::frame::u32_at;
@@ -39,6 +40,8 @@ pub(crate) enum Unfit {
 pub(crate) struct Directory {
     path: PathBuf,
     lock: Lock,
+    /// Of the files that are open.
+    descriptors: Arc<Descriptors>,
     zeros_reserve: bool,
     /// Nothing here survives a restart of the machine.
     pub(crate) is_volatile: bool,
@@ -69,14 +72,22 @@ impl Directory {
         })?;
         let closed = std::fs::set_permissions(path, Permissions::from_mode(0o700)).and_then(|()| path.metadata());
         let is_open_to_others = !closed.is_ok_and(|about| about.permissions().mode() & 0o077 == 0);
-        let directory = Directory { path: path.to_owned(), lock, zeros_reserve, is_volatile, is_open_to_others };
+        let (path, descriptors) = (path.to_owned(), Arc::default());
+        let directory = Directory { path, lock, descriptors, zeros_reserve, is_volatile, is_open_to_others };
         directory.check_about()?;
         Ok(directory)
     }
 
-    /// Gives this process's share of the lock back without touching anything else: for a child made by `fork`.
+    /// Closes this process's copies of all descriptors, that of the lock included, and touches nothing else: for a
+    /// child made by `fork`.
     pub(crate) fn abandon(&self) {
         self.lock.close();
+        self.descriptors.close_all();
+    }
+
+    fn keep(&self, file: File) -> io::Result<Arc<dyn Stored>> {
+        // What the program prints must not end up in a file here: its standard streams may be closed.
+        Ok(Arc::new(Real(self.descriptors.keep(apart(file)?))))
     }
 
     fn check_about(&self) -> Result<(), Unfit> {
@@ -116,14 +127,13 @@ impl Storage for Directory {
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn Stored>> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(self.path.join(name));
-        Ok(Arc::new(Real(file.and_then(apart)?)))
+        self.keep(file?)
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn Stored>> {
         let path = self.path.join(name);
         let file = OpenOptions::new().read(true).write(true).open(&path);
-        let file = file.or_else(|_| File::open(&path)).and_then(apart)?;
-        Ok(Arc::new(Real(file)))
+        self.keep(file.or_else(|_| File::open(&path))?)
     }
 
     fn unlink(&self, name: &str) -> io::Result<()> {
@@ -139,28 +149,28 @@ impl Storage for Directory {
     }
 }
 
-/// What the program prints must not end up in a file here: its standard streams may be closed.
+/// None of the numbers of the standard streams.
 fn apart(file: File) -> io::Result<File> {
     above_stdio(file.into()).map(File::from)
 }
 
-struct Real(File);
+struct Real(Kept);
 
 impl Stored for Real {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        self.0.read_at(buffer, at)
+        self.0.with(|file| file.read_at(buffer, at))
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
-        self.0.write_at(bytes, at)
+        self.0.with(|file| file.write_at(bytes, at))
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.0.with(File::sync_data)
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
+        self.0.with(|file| file.set_len(length))
     }
 }
 

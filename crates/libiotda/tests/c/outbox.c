@@ -6,6 +6,8 @@
 
 #include "check.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -110,7 +112,7 @@ static void deliver_what_the_killed_one_left(iotda_client_t *client) {
     CHECK_STATUS(IOTDA_OK, iotda_outbox_flush(outbox, &call));
     iotda_outbox_stats_t stats = stats_of(outbox);
     CHECK(stats.waiting == 0 && stats.delivered == waiting && outcome.delivered == waiting);
-    CHECK(outcome.others == 0 && !stats.is_failing);
+    CHECK(outcome.others == 0 && !stats.is_failing && stats.failing_since_s == 0);
     /* Within the second in which what was delivered is synced. */
     CHECK_STATUS(IOTDA_OK, iotda_outbox_pump(outbox, &call));
     CHECK(call.retry_after_ms <= 1000);
@@ -157,6 +159,24 @@ static void put_each_kind(iotda_client_t *client) {
     iotda_outbox_close(outbox);
 }
 
+/* How many descriptors of this process are of the directory or of files in it. */
+static int open_below(const char *path) {
+    DIR *descriptors = opendir("/proc/self/fd");
+    CHECK(descriptors != NULL);
+    int count = 0;
+    for (struct dirent *entry; (entry = readdir(descriptors)) != NULL;) {
+        char link[64], target[512];
+        snprintf(link, sizeof link, "/proc/self/fd/%.32s", entry->d_name);
+        ssize_t length = readlink(link, target, sizeof target - 1);
+        if (length > 0) {
+            target[length] = '\0';
+            count += strncmp(target, path, strlen(path)) == 0;
+        }
+    }
+    closedir(descriptors);
+    return count;
+}
+
 static void refuse_what_is_wrong(iotda_client_t *client) {
     struct outcome outcome = {0};
     iotda_outbox_options_t options = by_hand();
@@ -200,7 +220,8 @@ static void refuse_what_is_wrong(iotda_client_t *client) {
                  iotda_outbox_dead_read(outbox, 0, NULL, NULL, 0, NULL, &call));
     CHECK(id == 99 && stats_of(outbox).waiting == 0);
 
-    /* The child gives its share of the lock back; the parent goes on. */
+    /* The child closes its descriptors, that of the lock among them; the parent goes on. */
+    CHECK(open_below(directory) > 1);
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
@@ -209,6 +230,7 @@ static void refuse_what_is_wrong(iotda_client_t *client) {
         CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_pump(outbox, &call));
         CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_stats(outbox, &stats));
         iotda_outbox_close(outbox);
+        CHECK(open_below(directory) == 0);
         iotda_close(client);
         _exit(EXIT_SUCCESS);
     }
@@ -224,6 +246,69 @@ static void refuse_what_is_wrong(iotda_client_t *client) {
     iotda_outbox_wake(NULL);
 }
 
+enum in_the_child { LINGERS, EXECUTES, CLOSES };
+
+/* A child that lives on: until the parent closes `until`, after it has closed `ready` itself. */
+static void live_on(enum in_the_child what, iotda_outbox_t *outbox, int ready, int until) {
+    if (what == EXECUTES) {
+        CHECK(dup2(until, STDIN_FILENO) == STDIN_FILENO);
+        /* `ready` is closed by that. */
+        execlp("cat", "cat", (char *)NULL);
+        _exit(EXIT_FAILURE);
+    }
+    if (what == CLOSES) {
+        iotda_outbox_close(outbox);
+        CHECK(open_below(directory) == 0);
+    }
+    close(ready);
+    char byte;
+    CHECK(read(until, &byte, 1) == 0);
+    /* What the parent's threads had is left as it was; by exec, nobody takes that for a leak of the child's. */
+    execlp("true", "true", (char *)NULL);
+    _exit(EXIT_FAILURE);
+}
+
+static void pipe_closed_on_exec(int ends[2]) {
+    CHECK(pipe(ends) == 0);
+    CHECK(fcntl(ends[0], F_SETFD, FD_CLOEXEC) == 0 && fcntl(ends[1], F_SETFD, FD_CLOEXEC) == 0);
+}
+
+/* Whether the directory is locked by a child that was forked while the outbox was open, and is open no more here. */
+static void fork_and_go_on(iotda_client_t *client, enum in_the_child what) {
+    iotda_outbox_options_t options = by_hand();
+    options.start_worker = true;
+    iotda_outbox_t *outbox = NULL;
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_open(client, &options, &outbox, NULL));
+    int ready[2], until[2];
+    pipe_closed_on_exec(ready);
+    pipe_closed_on_exec(until);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        close(ready[0]);
+        close(until[1]);
+        live_on(what, outbox, ready[1], until[0]);
+    }
+    close(ready[1]);
+    close(until[0]);
+    char byte;
+    CHECK(read(ready[0], &byte, 1) == 0);
+    iotda_outbox_close(outbox);
+    outbox = NULL;
+    iotda_call_t call = IOTDA_CALL_INIT;
+    iotda_status_t expected = what == LINGERS ? IOTDA_E_STORAGE : IOTDA_OK;
+    CHECK_STATUS(expected, iotda_outbox_open(client, &options, &outbox, &call));
+    CHECK(what != LINGERS || strstr(call.message, "in use") != NULL);
+    close(until[1]);
+    close(ready[0]);
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS);
+    if (what == LINGERS)
+        CHECK_STATUS(IOTDA_OK, iotda_outbox_open(client, &options, &outbox, &call));
+    iotda_outbox_close(outbox);
+}
+
 int main(void) {
     CHECK(mkdtemp(directory) != NULL);
     kill_a_process_that_puts();
@@ -231,6 +316,9 @@ int main(void) {
     deliver_what_the_killed_one_left(client);
     put_each_kind(client);
     refuse_what_is_wrong(client);
+    fork_and_go_on(client, LINGERS);
+    fork_and_go_on(client, EXECUTES);
+    fork_and_go_on(client, CLOSES);
     iotda_close(client);
     char command[64];
     snprintf(command, sizeof command, "rm -rf %s", directory);
