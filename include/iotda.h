@@ -493,6 +493,11 @@ typedef struct iotda_outbox_stats {
     bool is_failing;
     /** out: why the last request was not delivered; "" if none failed. */
     char last_error[256];
+    /**
+     * out: since when the files cannot be written, in seconds since 1970-01-01T00:00:00Z as this machine's clock had
+     * it; 0: they can.
+     */
+    uint64_t failing_since_s;
 } iotda_outbox_stats_t;
 
 /** Success. Returned by every function. */

@@ -7,6 +7,7 @@ use iotda::{OutboxOptions, Settled, WhenFull};
 
 use crate::arguments::{path, wrong_size};
 use crate::outcome::{Outcome, Stop};
+use crate::panic::in_thread;
 use crate::status::{IOTDA_OK, iotda_status_t, number};
 use crate::user_data::{UserData, iotda_destroy_t};
 
@@ -130,6 +131,7 @@ impl Given {
         };
         options.start_worker = given.start_worker;
         options.pad_commits = given.pad_commits;
+        options.run_thread = in_thread;
         let settled = given.settled;
         // Without a function the data lives as long: it is destroyed with the outbox.
         let tell = move |entry: &Settled<'_>| {

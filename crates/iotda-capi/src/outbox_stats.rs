@@ -50,6 +50,9 @@ pub struct iotda_outbox_stats_t {
     pub is_failing: bool,
     /// out: why the last request was not delivered; "" if none failed.
     pub last_error: [c_char; 256],
+    /// out: since when the files cannot be written, in seconds since 1970-01-01T00:00:00Z as this machine's clock had
+    /// it; 0: they can.
+    pub failing_since_s: u64,
 }
 
 /// The size of the struct's first version.
@@ -95,6 +98,7 @@ pub unsafe extern "C" fn iotda_outbox_stats(
             bytes_written: now.bytes_written,
             is_failing: now.is_failing,
             last_error: [0; 256],
+            failing_since_s: now.failing_since_s,
         };
         fill(&mut stats.last_error, &[&now.last_error]);
         Ok(())

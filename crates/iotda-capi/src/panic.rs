@@ -90,6 +90,16 @@ pub(crate) fn contained(body: impl FnOnce()) {
     let _ = caught(body);
 }
 
+/// Runs what a thread of the library does; what a panic in it said is for the program's log.
+pub(crate) fn in_thread(body: &mut dyn FnMut()) -> Result<(), String> {
+    let run = || {
+        #[cfg(feature = "panic-hook-for-tests")]
+        crate::panic_hook::panic_if_asked_in_thread();
+        body();
+    };
+    caught(run).map_err(|fault| fault.as_str().to_owned())
+}
+
 /// Makes a handle for the caller; NULL after a panic, or without memory.
 pub(crate) fn new<T: Handle>(make: impl FnOnce() -> T) -> *mut T {
     let made = caught(|| {

@@ -4,11 +4,24 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static NEXT: AtomicBool = AtomicBool::new(false);
+static NEXT_THREAD: AtomicBool = AtomicBool::new(false);
 
 /// The next call of a function that can panic does so, once, in whatever thread it is.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_test_panic_next() {
     NEXT.store(true, Ordering::SeqCst);
+}
+
+/// The next thread that the library starts panics, at its beginning.
+#[unsafe(no_mangle)]
+pub extern "C" fn iotda_test_panic_in_next_thread() {
+    NEXT_THREAD.store(true, Ordering::SeqCst);
+}
+
+pub(crate) fn panic_if_asked_in_thread() {
+    if NEXT_THREAD.swap(false, Ordering::SeqCst) {
+        panic!("asked to by iotda_test_panic_in_next_thread");
+    }
 }
 
 pub(crate) fn panic_if_asked() {

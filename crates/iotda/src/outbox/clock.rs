@@ -3,6 +3,14 @@
 
 use super::frame::{Stamp, u32_at, u64_at};
 
+/// The clocks of this machine.
+pub(crate) trait Clocks: Send + Sync {
+    /// Unix time in milliseconds.
+    fn wall_ms(&self) -> i64;
+    /// Since the machine's start.
+    fn boot_ms(&self) -> u64;
+}
+
 /// A clock is off when it differs from the platform's by more than this.
 pub(crate) const CLOCK_OFF_MS: u64 = 60_000;
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::book::{Book, Entry, LOST, Room, Source};
-use super::clock::Now;
+use super::clock::{Clocks, Now};
 use super::frame::{HEADER, Header, LaneKey, Stamp, kind};
 use super::lanes::Slot;
 use super::log::{Frames, Log, Outcome, read_entry};
@@ -66,6 +66,8 @@ pub(crate) struct State {
     ticket: Ticket,
     /// The last write failed, and no other has succeeded.
     pub(crate) failure: Option<Failure>,
+    /// Since when, in Unix milliseconds as this machine's clock had it.
+    pub(crate) failing_since_ms: i64,
     pub(crate) counts: Counts,
     /// Raised by each [`Engine::notify`].
     pub(crate) events: u64,
@@ -77,6 +79,7 @@ type Ticket = Arc<OnceLock<Result<(), Failure>>>;
 pub(crate) struct Engine {
     storage: Arc<dyn Storage>,
     keeping: Keeping,
+    clocks: Arc<dyn Clocks>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -87,6 +90,7 @@ impl Engine {
         storage: Arc<dyn Storage>,
         keeping: Keeping,
         boot: Option<[u8; 16]>,
+        clocks: Arc<dyn Clocks>,
     ) -> Result<(Self, u32), Unusable> {
         let mut found: Recovered = recover(&*storage)?;
         let number = found.boots.enter(boot);
@@ -94,8 +98,16 @@ impl Engine {
         let counts = Counts { damaged: found.damaged, ..Counts::default() };
         let log = Log::new(Arc::clone(&storage), keeping.sizes.segment, keeping.pad, next_place);
         let book = Book::new(found, keeping.sizes, keeping.sync_at_put);
-        let state = State { book, log: Some(log), ticket: Ticket::default(), failure: None, counts, events: 0 };
-        let engine = Engine { storage, keeping, state: Mutex::new(state), changed: Condvar::new() };
+        let state = State {
+            book,
+            log: Some(log),
+            ticket: Ticket::default(),
+            failure: None,
+            failing_since_ms: 0,
+            counts,
+            events: 0,
+        };
+        let engine = Engine { storage, keeping, clocks, state: Mutex::new(state), changed: Condvar::new() };
         if engine.commit(true, None).is_ok() {
             while engine.reclaim(Pressure::None).unwrap_or(false) {}
         }
@@ -104,6 +116,11 @@ impl Engine {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether no other thread was in the midst of changing anything: for a child made by `fork`, which has no others.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.state.try_lock().is_ok()
     }
 
     /// Puts entries, all or none; returns the first one's number.
@@ -188,7 +205,7 @@ impl Engine {
         let outcome = log.write(&commit);
         let mut state = self.lock();
         state.book.finish(&commit, &outcome, &log);
-        state.note(&outcome, sync);
+        state.note(&outcome, sync, &*self.clocks);
         let failure = outcome.error.as_ref().map(Failure::new);
         let (number, overhead, room) = (state.book.next_number(), state.book.space.overhead, state.book.space.unused());
         drop(state);
@@ -242,7 +259,7 @@ impl Engine {
         let outcome = log.write(&commit);
         let mut state = self.lock();
         state.book.finish(&commit, &outcome, log);
-        state.note(&outcome, true);
+        state.note(&outcome, true, &*self.clocks);
         // A segment in which nothing waits may go without a further record: the newest one began with one.
         let nothing_copied = commit.entries.iter().all(|frames| frames.bytes.is_empty());
         if let Some(error) = outcome.error.as_ref().filter(|_| !(outcome.refused && nothing_copied)) {
@@ -363,12 +380,17 @@ impl Engine {
 }
 
 impl State {
-    fn note(&mut self, outcome: &Outcome, sync: bool) {
+    fn note(&mut self, outcome: &Outcome, sync: bool, clocks: &dyn Clocks) {
         self.counts.bytes_written += outcome.bytes;
         self.counts.syncs += outcome.syncs;
         match &outcome.error {
             Some(_) if outcome.refused => {}
-            Some(error) => self.failure = Some(Failure::new(error)),
+            Some(error) => {
+                if self.failure.is_none() {
+                    self.failing_since_ms = clocks.wall_ms();
+                }
+                self.failure = Some(Failure::new(error));
+            }
             None if sync => self.failure = None,
             None => {}
         }

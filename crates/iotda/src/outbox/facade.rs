@@ -10,15 +10,18 @@ use iotda_http::{CancelToken, Clock};
 
 use super::attached::{Attached, child_payload, hash, properties_payload};
 use super::book::Entry;
+use super::clock::Clocks;
 use super::coalesce::Builder;
 use super::directory::Directory;
 use super::frame::{LaneKey, frame_bytes, kind};
+use super::notices;
 use super::opened::{Opened, Options, Refused};
-use super::options::{DeadLetter, EntryKind, MAX_BYTES, OnSettled, OutboxOptions, OutboxStats, Settled, WhenFull};
+use super::options::{DeadLetter, EntryKind, MAX_BYTES, OutboxOptions, OutboxStats, WhenFull};
 use super::refusals::{error, shown, unfit_error};
+use super::running::Threads;
 use super::space::UNSYNCED_MAX;
 use super::storage::Storage;
-use super::worker::{Clocks, Fate, Manner, Observer};
+use super::worker::Manner;
 use crate::client::{Client, check_size};
 use crate::delivery::batch::written_id;
 use crate::delivery::call::{Call, CallOptions};
@@ -46,7 +49,7 @@ pub struct Outbox {
     opened: Opened,
     /// Where the log is, and the clock.
     session: Arc<Session>,
-    devices: Mutex<Devices>,
+    devices: Arc<Mutex<Devices>>,
     most: u64,
     sync_at_put: bool,
 }
@@ -104,7 +107,8 @@ impl Outbox {
             pad_commits: options.pad_commits,
             workers: if options.start_worker { options.requests_at_once } else { 0 },
             manner,
-            observer: Some(observer(Arc::clone(session), options.settled)),
+            observer: Some(notices::observer(Arc::clone(session), options.settled)),
+            threads: Threads { run: options.run_thread, fault: Some(notices::fault(Arc::clone(session))) },
         };
         let storage: Arc<dyn Storage> = directory.clone();
         let abandon = Box::new(move || directory.abandon());
@@ -114,7 +118,7 @@ impl Outbox {
         let outbox = Outbox {
             opened: opened.map_err(|refused| error(refused, max_bytes / 4))?,
             session: Arc::clone(session),
-            devices: Mutex::default(),
+            devices: Arc::default(),
             most: max_bytes / 4,
             sync_at_put: sync_ms == 0,
         };
@@ -410,6 +414,7 @@ impl Outbox {
             syncs: stats.syncs,
             bytes_written: stats.bytes_written,
             is_failing: stats.failure.is_some(),
+            failing_since_s: stats.failing_since_s,
             last_error: counters.last_error,
         })
     }
@@ -418,9 +423,18 @@ impl Outbox {
     /// delivered when the directory is opened again. Another outbox can open it afterwards.
     ///
     /// Blocks for as long as the storage does. [`ErrorKind::Storage`]: what was put since the last sync may be lost.
-    pub fn close(self) -> Result<()> {
+    pub fn close(mut self) -> Result<()> {
         let most = self.most;
-        self.opened.close().map_err(|refused| error(refused, most))
+        self.opened.end().map_err(|refused| error(refused, most))
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        if self.session.fork.is_forked() && self.devices.try_lock().is_err() {
+            // Another thread was at work on them when the process was forked: nobody can say in what state they are.
+            std::mem::forget(Arc::clone(&self.devices));
+        }
     }
 }
 
@@ -428,34 +442,6 @@ impl fmt::Debug for Outbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outbox").finish_non_exhaustive()
     }
-}
-
-/// Logs what is not delivered, and passes on what the program asked for.
-fn observer(session: Arc<Session>, settled: Option<OnSettled>) -> Observer {
-    Box::new(move |id, device_id, fate, message| {
-        let outcome = match fate {
-            Fate::Delivered => Ok(()),
-            Fate::Refused => Err(ErrorKind::Rejected),
-            Fate::UnknownChild => Err(ErrorKind::UnknownChild),
-            Fate::Expired => Err(ErrorKind::Expired),
-            Fate::Dropped => Err(ErrorKind::Full),
-            Fate::Damaged => Err(ErrorKind::Storage),
-            Fate::Discarded => Err(ErrorKind::Cancelled),
-        };
-        if fate != Fate::Delivered {
-            let what = match fate {
-                Fate::Expired => "is too old and was dropped",
-                Fate::Dropped => "was dropped for newer ones: the outbox is full",
-                Fate::Damaged => "is damaged on disk",
-                Fate::Discarded => "was discarded",
-                _ => "was refused and is a dead letter",
-            };
-            session.monitor.log(Level::Warning, || format!("device \"{device_id}\": entry {id} {what}; {message}"));
-        }
-        if let Some(settled) = &settled {
-            settled(&Settled { id, device_id, outcome, message });
-        }
-    })
 }
 
 fn address(device: &Arc<Device>) -> usize {

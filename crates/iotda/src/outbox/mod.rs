@@ -33,7 +33,8 @@
 //! | outage | pauses of 1 s to 5 minutes with full jitter, so that a fleet does not come back at once; [`Outbox::wake`] shortens them |
 //! | damage on disk | a damaged record is skipped and counted, the rest goes on; opening never fails for damage |
 //! | full | a put is refused, or drops the oldest ([`WhenFull`]). While more than three quarters are used, a device above its equal share is refused or loses its own oldest entries |
-//! | fork | every function fails in the child; dropping the outbox there gives the directory back and touches nothing else |
+//! | fork | every function fails in the child; dropping the outbox there closes its descriptors, that of the lock among them, and touches nothing else. A child that neither does that nor executes another program keeps the directory locked |
+//! | fault of the library | a panic in a thread of the outbox is logged, and every call fails with [`ErrorKind::Internal`](crate::ErrorKind::Internal) from then on: close it, and open it again |
 //! | secrets | none on disk. The directory has mode 0700, files have 0600 |
 //!
 //! What the tests prove: crash states built from a recording of all writes and syncs (kills, lost and torn sectors,
@@ -54,7 +55,8 @@
 // - `book`: all that is known in memory; `engine`: memory and files together, for many threads.
 // - `platform`: who takes what is delivered, as a trait; `attached`: the client's own delivery behind it.
 // - `dead`: dead letters; `worker`: delivery, one request at a step; `stats`: what is counted.
-// - `opened`: threads, syncs in time, pumping; `facade`: what a program sees; `options`: its values; `refusals`: its errors.
+// - `running`: what the threads do, syncs in time; `opened`: their start and end, pumping.
+// - `facade`: what a program sees; `options`: its values; `refusals`: its errors; `notices`: its log lines and callback.
 
 mod attached;
 mod book;
@@ -68,11 +70,13 @@ mod facade;
 mod frame;
 mod lanes;
 mod log;
+mod notices;
 mod opened;
 mod options;
 mod platform;
 mod refusals;
 mod repair;
+mod running;
 mod segment;
 mod settle;
 mod space;

@@ -1,10 +1,9 @@
-//! An outbox that is open: it starts threads where they are asked for, syncs in time, pumps, flushes and closes. What a
-//! program sees is [`super::facade`]; what happens to entries, [`super::worker`].
+//! An outbox that is open: it starts threads where they are asked for, puts, pumps, flushes and closes. What a program
+//! sees is [`super::facade`]; what the threads do, [`super::running`]; what happens to entries, [`super::worker`].
 
-use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,21 +12,21 @@ use iotda_sys::fork::ForkMark;
 use iotda_sys::signal;
 
 use super::book::Entry;
+use super::clock::Clocks;
 use super::dead::{Dead, Kept};
 use super::engine::{Engine, Failure, Keeping, NotPut};
 use super::platform::Deliver;
 use super::repair::Unusable;
+use super::running::{Shared, Threads, guarded, is_observing};
 use super::space::{MAX_BYTES_LEAST, Sizes};
 use super::stats::Counters;
 use super::storage::Storage;
-use super::worker::{Clocks, Manner, Observer, Step, Worker};
+use super::worker::{Manner, Observer, Step, Worker};
 
 /// The stack of a thread that delivers: a request, TLS included.
 const DELIVERY_STACK: usize = 256 * 1024;
 /// The stack of the thread that does nothing but sync.
 const SYNC_STACK: usize = 64 * 1024;
-/// What was settled is on the device after this at the latest.
-const SETTLED_SYNC_MS: u64 = 1_000;
 /// How long a cancelled call may go on waiting.
 const CANCEL_LATENCY: Duration = Duration::from_millis(50);
 
@@ -42,6 +41,7 @@ pub(crate) struct Options {
     pub(crate) workers: usize,
     pub(crate) manner: Manner,
     pub(crate) observer: Option<Observer>,
+    pub(crate) threads: Threads,
 }
 
 /// Why a call failed.
@@ -54,6 +54,8 @@ pub(crate) enum Refused {
     Timeout,
     Cancelled,
     Forked,
+    /// A thread met a fault of the library: what it said.
+    Broken(String),
     /// The files were written by a newer version.
     Newer,
 }
@@ -73,38 +75,11 @@ pub(crate) struct Stats {
     pub(crate) dead_kept: u64,
     /// The files cannot be written.
     pub(crate) failure: Option<Failure>,
+    /// Since when, in Unix seconds as this machine's clock had it; 0: they can.
+    pub(crate) failing_since_s: u64,
     pub(crate) counters: Counters,
     /// Entries of devices that are not attached.
     pub(crate) unattached: u64,
-}
-
-struct Shared {
-    worker: Worker,
-    clocks: Arc<dyn Clocks>,
-    sync_ms: u64,
-    /// When something began to wait for a sync: what was put, and what was settled.
-    due: Mutex<Due>,
-    closing: AtomicBool,
-    fork: ForkMark,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Due {
-    put: Option<u64>,
-    settled: Option<u64>,
-}
-
-/// Sets what is not set; `true`: it was not.
-trait ReplaceIfNone {
-    fn replace_if_none(&mut self, value: u64) -> bool;
-}
-
-impl ReplaceIfNone for Option<u64> {
-    fn replace_if_none(&mut self, value: u64) -> bool {
-        let was_none = self.is_none();
-        self.get_or_insert(value);
-        was_none
-    }
 }
 
 /// An outbox that is open.
@@ -113,11 +88,6 @@ pub(crate) struct Opened {
     threads: Vec<JoinHandle<()>>,
     /// Gives this process's share of the lock back, in a child made by `fork`.
     abandon: Option<Box<dyn Fn() + Send + Sync>>,
-}
-
-thread_local! {
-    /// This thread runs the program's observer. (No destructor: threads may end at any time.)
-    static OBSERVING: Cell<bool> = const { Cell::new(false) };
 }
 
 impl From<NotPut> for Refused {
@@ -147,10 +117,13 @@ impl Opened {
         }
         let sizes = Sizes::of(max_bytes);
         let keeping = Keeping { sizes, sync_at_put: options.sync_ms == 0, pad: options.pad_commits };
-        let engine = Engine::open(Arc::clone(&storage), keeping, boot).map_err(|unusable| match unusable {
-            Unusable::Newer => Refused::Newer,
-            io => Refused::Storage(Failure::from(io)),
-        })?;
+        let engine =
+            Engine::open(Arc::clone(&storage), keeping, boot, Arc::clone(&clocks)).map_err(
+                |unusable| match unusable {
+                    Unusable::Newer => Refused::Newer,
+                    io => Refused::Storage(Failure::from(io)),
+                },
+            )?;
         let dead =
             Dead::open(storage, sizes.dead).map_err(|error| Refused::Storage(Failure::from(Unusable::Io(error))))?;
         let observer = options.observer.map(guarded);
@@ -161,18 +134,27 @@ impl Opened {
             sync_ms: options.sync_ms,
             due: Mutex::default(),
             closing: AtomicBool::new(false),
+            broken: OnceLock::new(),
+            fault: options.threads.fault,
             fork: ForkMark::new(),
         });
         let mut outbox = Opened { shared, threads: Vec::new(), abandon };
-        outbox.start(options.workers).map_err(|error| Refused::Storage(Failure::from(Unusable::Io(error))))?;
+        outbox
+            .start(options.workers, options.threads.run)
+            .map_err(|error| Refused::Storage(Failure::from(Unusable::Io(error))))?;
         Ok(outbox)
     }
 
-    fn start(&mut self, workers: usize) -> io::Result<()> {
+    fn start(&mut self, workers: usize, guard: fn(&mut dyn FnMut()) -> Result<(), String>) -> io::Result<()> {
         let mut spawn = |name: &str, stack: usize, run: fn(&Shared)| {
             let shared = Arc::clone(&self.shared);
             let builder = thread::Builder::new().name(name.to_owned()).stack_size(stack);
-            signal::blocked(|| builder.spawn(move || run(&shared))).map(|thread| self.threads.push(thread))
+            let run = move || {
+                if let Err(fault) = guard(&mut || run(&shared)) {
+                    shared.broke(fault);
+                }
+            };
+            signal::blocked(|| builder.spawn(run)).map(|thread| self.threads.push(thread))
         };
         for _ in 0..workers {
             spawn("iotda-outbox", DELIVERY_STACK, Shared::deliver)?;
@@ -196,7 +178,7 @@ impl Opened {
         let first = self.shared.worker.put(entries, deadline)?;
         if self.shared.sync_ms > 0 {
             let now = self.shared.clocks.boot_ms();
-            let is_first = self.shared.due().put.replace_if_none(now);
+            let is_first = self.shared.was_put(now);
             if self.threads.is_empty() {
                 self.shared.sync_if_due(now);
             } else if is_first {
@@ -210,7 +192,7 @@ impl Opened {
     /// What was put, and what was settled, is on the device when this returns.
     pub(crate) fn sync(&self, deadline: Option<Instant>) -> Result<(), Refused> {
         self.check(false)?;
-        self.shared.sync(deadline)
+        Ok(self.shared.sync(deadline)?)
     }
 
     /// Delivers until the deadline, or until nothing is due. Returns in how many milliseconds there is something to
@@ -241,6 +223,7 @@ impl Opened {
         self.check(false)?;
         let target = self.shared.worker.engine.lock().book.next_number();
         loop {
+            self.check(false)?;
             let seen = {
                 let state = self.shared.worker.engine.lock();
                 if state.book.lanes.first_waiting().is_none_or(|first| first >= target)
@@ -281,7 +264,7 @@ impl Opened {
         self.check(false)?;
         let count = self.shared.worker.discard(device);
         self.shared.settled();
-        self.shared.sync(None).map(|()| count)
+        Ok(self.shared.sync(None).map(|()| count)?)
     }
 
     /// The first dead letter after `cursor`.
@@ -318,23 +301,27 @@ impl Opened {
             bytes_written: state.counts.bytes_written,
             dead_kept,
             failure: state.failure.clone(),
+            failing_since_s: state
+                .failure
+                .as_ref()
+                .map_or(0, |_| u64::try_from(state.failing_since_ms / 1000).unwrap_or(0)),
             counters,
             unattached: self.shared.worker.unattached(&state),
         })
     }
 
-    /// Ends the threads, and syncs; delivers nothing. In a child made by `fork` it gives the lock back alone.
-    pub(crate) fn close(mut self) -> Result<(), Refused> {
-        self.end()
-    }
-
-    fn end(&mut self) -> Result<(), Refused> {
+    /// Ends the threads, and syncs; delivers nothing. In a child made by `fork` it closes descriptors alone.
+    pub(crate) fn end(&mut self) -> Result<(), Refused> {
         if self.shared.fork.is_forked() {
             if let Some(abandon) = &self.abandon {
                 abandon();
             }
             // The parent's threads do not exist here.
             self.threads.drain(..).for_each(std::mem::forget);
+            if !self.shared.is_at_rest() {
+                // One of them was at work on it: nobody can say in what state it is.
+                std::mem::forget(Arc::clone(&self.shared));
+            }
             return Ok(());
         }
         if self.shared.closing.swap(true, Ordering::SeqCst) {
@@ -343,11 +330,12 @@ impl Opened {
         self.shared.worker.interrupt();
         self.shared.worker.engine.notify();
         // Dropped by the observer: this may be one of the threads, and none waits for itself. They end by themselves.
-        let waits = !OBSERVING.with(Cell::get);
+        let waits = !is_observing();
         for thread in self.threads.drain(..).filter(|_| waits) {
             let _ = thread.join();
         }
-        self.shared.sync(None)
+        // A thread that met a fault may have had the files: nobody gives them back.
+        Ok(self.shared.sync(self.shared.broken.get().map(|_| Instant::now()))?)
     }
 
     /// Fails in a child made by `fork`, before any lock is taken, and for calls that the observer may not make.
@@ -355,7 +343,10 @@ impl Opened {
         if self.shared.fork.is_forked() {
             return Err(Refused::Forked);
         }
-        if !from_observer && OBSERVING.with(Cell::get) {
+        if let Some(fault) = self.shared.broken.get() {
+            return Err(Refused::Broken(fault.clone()));
+        }
+        if !from_observer && is_observing() {
             return Err(Refused::InvalidArgument("this function may not be called by the outbox's callback"));
         }
         Ok(())
@@ -365,92 +356,5 @@ impl Opened {
 impl Drop for Opened {
     fn drop(&mut self) {
         let _ = self.end();
-    }
-}
-
-/// Marks the thread while it runs the observer.
-fn guarded(observer: Observer) -> Observer {
-    Box::new(move |id, device, fate, message| {
-        OBSERVING.with(|observing| observing.set(true));
-        observer(id, device, fate, message);
-        OBSERVING.with(|observing| observing.set(false));
-    })
-}
-
-impl Shared {
-    fn due(&self) -> std::sync::MutexGuard<'_, Due> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn settled(&self) {
-        let now = self.clocks.boot_ms();
-        if self.due().settled.replace_if_none(now) {
-            self.worker.engine.notify();
-        }
-    }
-
-    fn step(&self, deadline: Option<Instant>) -> Step {
-        let step = self.worker.step(deadline);
-        if step == Step::Did && self.worker.engine.lock().book.settled_unsynced {
-            self.settled();
-        }
-        step
-    }
-
-    /// When the next sync is due, in milliseconds since the machine's start.
-    fn sync_due(&self) -> Option<u64> {
-        let due = *self.due();
-        let put = due.put.map(|put| put + self.sync_ms);
-        let settled = due.settled.map(|settled| settled + SETTLED_SYNC_MS.max(self.sync_ms));
-        [put, settled].into_iter().flatten().min()
-    }
-
-    fn sync_if_due(&self, now: u64) {
-        if self.sync_due().is_some_and(|due| due <= now) {
-            // A failure is kept in the statistics, and the next put returns it.
-            let _ = self.sync(None);
-        }
-    }
-
-    fn sync(&self, deadline: Option<Instant>) -> Result<(), Refused> {
-        let before = std::mem::take(&mut *self.due());
-        let result = self.worker.engine.commit(true, deadline);
-        if result.is_err() {
-            let now = self.clocks.boot_ms();
-            let mut due = self.due();
-            // It is tried again after another window.
-            due.put = due.put.or(before.put.map(|_| now));
-            due.settled = due.settled.or(before.settled.map(|_| now));
-        }
-        Ok(result?)
-    }
-
-    fn deliver(&self) {
-        while !self.closing.load(Ordering::SeqCst) {
-            let seen = self.worker.engine.lock().events;
-            let until = match self.step(None) {
-                Step::Did => continue,
-                Step::At(at) => Some(self.instant(at)),
-                Step::Nothing => None,
-            };
-            if !self.closing.load(Ordering::SeqCst) {
-                self.worker.engine.wait_for_event(seen, until);
-            }
-        }
-    }
-
-    fn sync_in_time(&self) {
-        while !self.closing.load(Ordering::SeqCst) {
-            let seen = self.worker.engine.lock().events;
-            self.sync_if_due(self.clocks.boot_ms());
-            let until = self.sync_due().map(|due| self.instant(due));
-            if !self.closing.load(Ordering::SeqCst) {
-                self.worker.engine.wait_for_event(seen, until);
-            }
-        }
-    }
-
-    fn instant(&self, boot_ms: u64) -> Instant {
-        Instant::now() + Duration::from_millis(boot_ms.saturating_sub(self.clocks.boot_ms()).max(1))
     }
 }

@@ -1,6 +1,7 @@
 //! What a program gives an outbox and gets of it: options, outcomes, statistics, dead letters.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,6 +71,10 @@ pub struct OutboxOptions {
     /// Each write fills whole pages of 4,096 bytes, for storage that damages what lies beside a write when power fails.
     /// Costs up to 4,096 bytes for each sync. Default: false.
     pub pad_commits: bool,
+    /// Runs what a thread of the outbox does, to its end; what a panic said, if there was one. The default catches panics,
+    /// which the program's panic hook has printed by then. For bindings to other languages.
+    #[doc(hidden)]
+    pub run_thread: fn(&mut dyn FnMut()) -> Result<(), String>,
     /// Called with what became of each entry, by the thread that delivers, or inside [`Outbox::pump`] and other
     /// functions, with no lock held, and before the outcome is durable: for an entry it may come again after a crash. It
     /// may call `put_…`, `stats`, `wake`, `dead_read` and `dead_forget`; other functions of the outbox fail. It must not
@@ -91,6 +96,7 @@ impl OutboxOptions {
             when_full: WhenFull::Refuse,
             start_worker: true,
             pad_commits: false,
+            run_thread: catching_panics,
             settled: None,
         }
     }
@@ -106,6 +112,14 @@ impl OutboxOptions {
         }
         Ok(())
     }
+}
+
+/// What a panic said, without its place.
+pub(crate) fn catching_panics(body: &mut dyn FnMut()) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(body)).map_err(|fault| {
+        let text = fault.downcast_ref::<&str>().copied().or_else(|| fault.downcast_ref::<String>().map(String::as_str));
+        text.unwrap_or("a panic").to_owned()
+    })
 }
 
 impl fmt::Debug for OutboxOptions {
@@ -152,6 +166,8 @@ pub struct OutboxStats {
     pub bytes_written: u64,
     /// The files cannot be written, so that puts fail.
     pub is_failing: bool,
+    /// Since when they cannot, in Unix seconds as this machine's clock had it; 0: they can.
+    pub failing_since_s: u64,
     /// Why the last request was not delivered; empty: none failed.
     pub last_error: String,
 }

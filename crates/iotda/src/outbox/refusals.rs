@@ -51,11 +51,18 @@ pub(crate) fn error(refused: Refused, most: u64) -> Error {
             ErrorKind::Forked,
             "open another outbox in the child process, and close this one: it was opened before a fork, in the parent",
         ),
+        Refused::Broken(fault) => broken(&fault),
         Refused::Newer => Error::new(
             ErrorKind::Storage,
             "use a newer version of this library: the outbox's files were written by one, and are left as they are",
         ),
     }
+}
+
+/// A thread of the outbox met a fault of the library.
+pub(crate) fn broken(fault: &str) -> Error {
+    let message = format!("close the outbox, open it again, and report this fault of the library: {fault}");
+    Error::new(ErrorKind::Internal, message)
 }
 
 fn storage(failure: &Failure) -> Error {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::book::Entry;
-use super::clock::Now;
+use super::clock::{Clocks, Now};
 use super::coalesce::{Builder, TIME, decode};
 use super::dead::{Dead, Letter};
 use super::engine::{Engine, NotPut, State, payload};
@@ -21,14 +21,6 @@ use crate::report::calendar;
 
 /// Lanes whose turn does not come are looked through for entries that are too old in this interval.
 const SWEEP_MS: u64 = 60_000;
-
-/// The clocks of this machine.
-pub(crate) trait Clocks: Send + Sync {
-    /// Unix time in milliseconds.
-    fn wall_ms(&self) -> i64;
-    /// Since the machine's start.
-    fn boot_ms(&self) -> u64;
-}
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +97,11 @@ impl Worker {
 
     pub(crate) fn dead(&self) -> MutexGuard<'_, Dead> {
         self.dead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether no other thread was in the midst of changing anything: for a child made by `fork`, which has no others.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.engine.is_at_rest() && self.work.try_lock().is_ok() && self.dead.try_lock().is_ok()
     }
 
     pub(crate) fn counters(&self) -> Counters {

@@ -11,10 +11,11 @@ use super::super::engine::{Engine, Keeping};
 use super::super::frame::{LaneKey, Stamp, kind};
 use super::super::space::Sizes;
 use super::super::storage::Storage;
+use super::scripted::still;
 
 fn open(scratch: &Scratch, sync_at_put: bool) -> Engine {
     let keeping = Keeping { sizes: Sizes::of(32 << 20), sync_at_put, pad: false };
-    Engine::open(Arc::new(Directory::open(&scratch.0).unwrap()), keeping, None).unwrap().0
+    Engine::open(Arc::new(Directory::open(&scratch.0).unwrap()), keeping, None, still()).unwrap().0
 }
 
 fn put(engine: &Engine, payload: &[u8]) {

@@ -9,6 +9,7 @@ use super::super::book::Entry;
 use super::super::engine::{Engine, Keeping, payload};
 use super::super::frame::{LaneKey, Stamp, kind};
 use super::super::space::{Pressure, Sizes};
+use super::scripted::still;
 use super::simulated::{Mode, Random, Simulated, crash};
 
 /// How commits are made.
@@ -54,7 +55,9 @@ fn keeping(variant: Variant) -> Keeping {
 }
 
 fn open(storage: &Simulated, variant: Variant) -> Engine {
-    Engine::open(Arc::new(storage.clone()), keeping(variant), Some([1; 16])).expect("opening never fails for damage").0
+    Engine::open(Arc::new(storage.clone()), keeping(variant), Some([1; 16]), still())
+        .expect("opening never fails for damage")
+        .0
 }
 
 fn key(lane: usize) -> LaneKey {

@@ -8,6 +8,7 @@ use super::super::book::Entry;
 use super::super::engine::{Engine, Keeping, NotPut, payload};
 use super::super::frame::{LaneKey, Stamp, kind};
 use super::super::space::{Pressure, Sizes};
+use super::scripted::still;
 use super::simulated::{Failing, How, Random, Simulated};
 
 const LANE: LaneKey = LaneKey { sender: 1, reported: 1 };
@@ -15,7 +16,7 @@ const SIZES: Sizes = Sizes { log: 40 * 1024, segment: 4096, dead: 1024, entry: 3
 
 fn open(storage: &Simulated, sync_at_put: bool) -> Engine {
     let keeping = Keeping { sizes: SIZES, sync_at_put, pad: false };
-    Engine::open(Arc::new(storage.clone()), keeping, Some([1; 16])).unwrap().0
+    Engine::open(Arc::new(storage.clone()), keeping, Some([1; 16]), still()).unwrap().0
 }
 
 fn put(engine: &Engine, payload: &[u8]) -> Result<u64, NotPut> {
@@ -190,7 +191,7 @@ fn sixty_four_starts_with_one_entry_each_stay_below_a_mebibyte() {
     let keeping = Keeping { sizes: Sizes::of(16 << 20), sync_at_put: true, pad: false };
     for boot in 0..64_u8 {
         let storage = Simulated::with(files);
-        let (engine, number) = Engine::open(Arc::new(storage.clone()), keeping, Some([boot; 16])).unwrap();
+        let (engine, number) = Engine::open(Arc::new(storage.clone()), keeping, Some([boot; 16]), still()).unwrap();
         assert_eq!(number, u32::from(boot) + 1);
         put(&engine, b"one").unwrap();
         assert_eq!(waiting(&engine).len(), usize::from(boot) + 1);

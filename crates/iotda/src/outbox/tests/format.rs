@@ -11,6 +11,7 @@ use super::super::repair::{Unusable, recover};
 use super::super::segment;
 use super::super::settle;
 use super::super::space::Sizes;
+use super::scripted::still;
 use super::simulated::{Random, Simulated};
 
 const SALT: u32 = 0xa1b2_c3d4;
@@ -73,7 +74,7 @@ fn files_of_a_newer_version_are_refused_and_left_as_they_are() {
 
 fn open(storage: &Simulated) -> Engine {
     let keeping = Keeping { sizes: Sizes::of(256 * 1024), sync_at_put: true, pad: false };
-    Engine::open(Arc::new(storage.clone()), keeping, None).unwrap().0
+    Engine::open(Arc::new(storage.clone()), keeping, None, still()).unwrap().0
 }
 
 proptest! {

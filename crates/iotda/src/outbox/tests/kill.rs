@@ -13,13 +13,14 @@ use super::super::directory::tests::Scratch;
 use super::super::engine::{Engine, Keeping, payload};
 use super::super::frame::{LaneKey, Stamp, kind};
 use super::super::space::Sizes;
+use super::scripted::still;
 
 const LANE: LaneKey = LaneKey { sender: 1, reported: 1 };
 const DIRECTORY: &str = "IOTDA_KILL_DIRECTORY";
 
 fn open(path: &Path) -> Engine {
     let keeping = Keeping { sizes: Sizes::of(16 << 20), sync_at_put: true, pad: false };
-    Engine::open(Arc::new(Directory::open(path).unwrap()), keeping, None).unwrap().0
+    Engine::open(Arc::new(Directory::open(path).unwrap()), keeping, None, still()).unwrap().0
 }
 
 /// The process that is killed: it does nothing when it is run as a test.

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::super::book::Entry;
+use super::super::clock::Clocks;
 use super::super::coalesce::{encode, stamp};
 use super::super::dead::Dead;
 use super::super::engine::{Engine, Keeping, NotPut};
 use super::super::frame::{LaneKey, kind};
 use super::super::platform::{Deliver, Refusal, Verdict};
 use super::super::space::Sizes;
-use super::super::worker::{Clocks, Manner, Step, Worker};
+use super::super::worker::{Manner, Step, Worker};
 use super::simulated::Simulated;
 use crate::report::calendar;
 
@@ -32,6 +33,11 @@ impl Clocks for Virtual {
     fn boot_ms(&self) -> u64 {
         self.boot_ms.load(Ordering::SeqCst)
     }
+}
+
+/// Clocks that nobody moves.
+pub(crate) fn still() -> Arc<dyn Clocks> {
+    Arc::new(Virtual::default())
 }
 
 /// One request as it arrived: sender, kind, body.
@@ -110,10 +116,10 @@ impl Stand {
         let sizes = Sizes::of(max_bytes);
         let keeping = Keeping { sizes, sync_at_put: false, pad: false };
         let files: Arc<Simulated> = Arc::new(storage.clone());
-        let engine = Engine::open(files.clone(), keeping, Some([boot; 16])).unwrap();
-        let dead = Dead::open(files, sizes.dead).unwrap();
         let clocks = Arc::new(Virtual::default());
         clocks.wall_offset_ms.store(1_800_000_000_000, Ordering::SeqCst);
+        let engine = Engine::open(files.clone(), keeping, Some([boot; 16]), clocks.clone()).unwrap();
+        let dead = Dead::open(files, sizes.dead).unwrap();
         let platform = Arc::new(Platform {
             script: Mutex::new(script),
             accepted: Mutex::default(),

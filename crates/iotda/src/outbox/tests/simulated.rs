@@ -32,6 +32,7 @@ struct State {
     capacity: Option<usize>,
     unreadable: Vec<(usize, usize)>,
     reads: u64,
+    panics: bool,
 }
 
 /// Which call fails, and how.
@@ -104,6 +105,11 @@ impl Simulated {
 
     pub(crate) fn reads(&self) -> u64 {
         self.state.lock().unwrap().reads
+    }
+
+    /// The next sync of a file is a fault of the library.
+    pub(crate) fn panic_at_next_sync(&self) {
+        self.state.lock().unwrap().panics = true;
     }
 
     /// Reading this page of this file fails from now on.
@@ -217,6 +223,10 @@ impl Stored for File {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state.lock().unwrap();
+        if std::mem::take(&mut state.panics) {
+            drop(state);
+            panic!("a fault of syncing");
+        }
         state.call_whole()?;
         state.changes.push(Change::Sync(self.index));
         Ok(())

@@ -5,10 +5,13 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::super::book::Entry;
+use super::super::clock::Clocks;
 use super::super::frame::{LaneKey, kind};
 use super::super::opened::{Opened, Options, Refused};
+use super::super::options::catching_panics;
 use super::super::platform::{Deliver, Verdict};
-use super::super::worker::{Clocks, Fate, Observer};
+use super::super::running::Threads;
+use super::super::worker::{Fate, Observer};
 use super::scripted::{Virtual, manner};
 use super::simulated::{Failing, How, Simulated};
 
@@ -72,8 +75,16 @@ fn close_ends_what_is_under_way_and_keeps_what_was_not_delivered() {
     outbox.attach(1, silent.clone()).unwrap();
     let waiting = silent.interrupted.lock().unwrap();
     drop(silent.changed.wait_while(waiting, |_| silent.asked.load(Ordering::SeqCst) == 0).unwrap());
-    outbox.close().unwrap();
+    close(outbox).unwrap();
     assert_eq!(setting.after_a_kill(), 1);
+}
+
+fn threads() -> Threads {
+    Threads { run: catching_panics, fault: None }
+}
+
+fn close(mut outbox: Opened) -> Result<(), Refused> {
+    outbox.end()
 }
 
 fn device(script: impl FnMut(&[u8]) -> Verdict + Send + 'static) -> Arc<Device> {
@@ -91,7 +102,12 @@ impl Setting {
     }
 
     fn open(&self, sync_ms: u64, workers: usize, observer: Option<Observer>) -> Opened {
-        let options = Options { max_bytes: 1 << 20, sync_ms, pad_commits: false, workers, manner: manner(), observer };
+        self.open_with(sync_ms, workers, observer, threads())
+    }
+
+    fn open_with(&self, sync_ms: u64, workers: usize, observer: Option<Observer>, threads: Threads) -> Opened {
+        let options =
+            Options { max_bytes: 1 << 20, sync_ms, pad_commits: false, workers, manner: manner(), observer, threads };
         let clocks: Arc<dyn Clocks> = self.clocks.clone();
         Opened::open(Arc::new(self.storage.clone()), None, options, clocks, Some([1; 16]), || 0.5).unwrap()
     }
@@ -138,7 +154,7 @@ fn within_the_window_a_put_makes_no_call_and_the_sync_comes_in_time() {
     outbox.sync(None).unwrap();
     assert_eq!(setting.after_a_kill(), 103);
     put(&outbox, "z").unwrap();
-    outbox.close().unwrap();
+    close(outbox).unwrap();
     assert_eq!(setting.after_a_kill(), 104, "close syncs");
 }
 
@@ -246,7 +262,7 @@ fn threads_deliver_and_sync_what_many_threads_put() {
     });
     outbox.flush(Some(Instant::now() + Duration::from_secs(60)), None).unwrap();
     assert_eq!(delivered.load(Ordering::SeqCst), 800);
-    outbox.close().unwrap();
+    close(outbox).unwrap();
     assert_eq!(setting.after_a_kill(), 0);
 }
 
@@ -266,6 +282,7 @@ fn puts_of_many_threads_share_a_sync() {
 #[test]
 fn a_failure_of_the_files_is_in_the_statistics_until_it_is_over() {
     let setting = Setting::new();
+    setting.clocks.wall_offset_ms.store(1_800_000_000_000, Ordering::SeqCst);
     let outbox = setting.open(1_000, 0, None);
     put(&outbox, "x").unwrap();
     setting.storage.fail(Some(Failing { at: 0, times: usize::MAX, how: How::Error(30) }));
@@ -273,19 +290,61 @@ fn a_failure_of_the_files_is_in_the_statistics_until_it_is_over() {
         matches!(outbox.sync(None), Err(Refused::Storage(failure)) if failure.kind == std::io::ErrorKind::ReadOnlyFilesystem)
     );
     assert!(matches!(put(&outbox, "y"), Err(Refused::Storage(_))));
-    assert!(outbox.stats().unwrap().failure.is_some());
+    let stats = outbox.stats().unwrap();
+    assert_eq!((stats.failure.is_some(), stats.failing_since_s), (true, 1_800_000_000));
+    setting.clocks.boot_ms.fetch_add(60_000, Ordering::SeqCst);
+    assert!(outbox.sync(None).is_err());
+    assert_eq!(outbox.stats().unwrap().failing_since_s, 1_800_000_000, "since the first failure");
     setting.storage.fail(None);
     put(&outbox, "z").unwrap();
-    assert_eq!(outbox.stats().unwrap().failure, None);
+    let stats = outbox.stats().unwrap();
+    assert_eq!((stats.failure, stats.failing_since_s), (None, 0));
     outbox.sync(None).unwrap();
     assert_eq!(setting.after_a_kill(), 2);
 }
 
 #[test]
 fn less_than_256_kib_is_refused() {
-    let options =
-        Options { max_bytes: 262_143, sync_ms: 0, pad_commits: false, workers: 0, manner: manner(), observer: None };
+    let options = Options {
+        max_bytes: 262_143,
+        sync_ms: 0,
+        pad_commits: false,
+        workers: 0,
+        manner: manner(),
+        observer: None,
+        threads: threads(),
+    };
     let clocks: Arc<dyn Clocks> = Arc::new(Virtual::default());
     let opened = Opened::open(Arc::new(Simulated::default()), None, options, clocks, None, || 0.5);
     assert!(matches!(opened.err(), Some(Refused::InvalidArgument(_))));
+}
+
+/// In the thread that delivers, and in the one that syncs.
+#[test]
+fn a_fault_of_the_library_in_a_thread_is_told_once_and_ends_in_errors_and_not_in_silence() {
+    for in_delivery in [true, false] {
+        let setting = Setting::new();
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = Arc::clone(&told);
+        let fault = Box::new(move |fault: &str| noted.lock().unwrap().push(fault.to_owned()));
+        let outbox = setting.open_with(1_000, 1, None, Threads { run: catching_panics, fault: Some(fault) });
+        put(&outbox, "x").unwrap();
+        if in_delivery {
+            outbox.attach(1, device(|_| panic!("a fault of delivery"))).unwrap();
+        } else {
+            setting.storage.panic_at_next_sync();
+            setting.clocks.boot_ms.store(1_000, Ordering::SeqCst);
+            outbox.wake();
+        }
+        let broken = outbox.flush(Some(Instant::now() + Duration::from_secs(60)), None).unwrap_err();
+        let Refused::Broken(text) = &broken else { panic!("{broken:?}") };
+        assert!(text.starts_with("a fault of"), "{text}");
+        assert_eq!(put(&outbox, "y"), Err(broken.clone()));
+        assert_eq!(*told.lock().unwrap(), [text.clone()]);
+        let closed = close(outbox);
+        if in_delivery {
+            closed.unwrap();
+            assert_eq!(setting.after_a_kill(), 1, "what was put is on the device");
+        }
+    }
 }
