@@ -9,6 +9,9 @@ use super::storage::{Stored, read_full};
 /// What a device reads and writes at once; lengths of files are counted in these.
 pub(crate) const PAGE: u64 = 4096;
 
+/// What was never written to is passed at this pace.
+const ZEROS: [u8; 256] = [0; 256];
+
 /// The name of a segment: the first number that it may hold, and its salt.
 pub(crate) fn name(number: u64, salt: u32) -> String {
     format!("{number:016x}-{salt:08x}.seg")
@@ -89,6 +92,10 @@ impl<'a> Iterator for Items<'a> {
             // No frame has the number 0, so zeros are passed without a sum.
             let header = if u64_at(rest, 8) == 0 { None } else { read_header(rest, self.salt, at as u64) };
             let Some(header) = header.filter(|header| header.frame_bytes() <= rest.len()) else {
+                if rest.starts_with(&ZEROS) {
+                    self.at += ZEROS.len();
+                    continue;
+                }
                 noise |= u64_at(rest, 0) != 0;
                 self.at += ALIGNMENT;
                 continue;

@@ -1,6 +1,6 @@
 //! The crash-state campaign: a workload is recorded, cut at a random change, brought into a state that the device
-//! may be in after that, and opened again: 2,000 states for each mode and variant (100 in a build that is not
-//! optimized), or as many as the environment variable `IOTDA_CRASH_STATES` says; `IOTDA_CRASH_SEED` repeats one.
+//! may be in after that, and opened again: 2,000 states for each mode and variant, or as many as the environment
+//! variable `IOTDA_CRASH_STATES` says; `IOTDA_CRASH_SEED` repeats one run.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use super::super::engine::{Engine, Keeping, payload};
 use super::super::frame::{LaneKey, Stamp, kind};
 use super::super::space::{Pressure, Sizes};
 use super::scripted::still;
-use super::simulated::{Mode, Random, Simulated, crash};
+use super::simulated::Simulated;
+use super::states::{Mode, Random, Replay};
 
 /// How commits are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,8 +162,8 @@ fn waiting(engine: &Engine) -> BTreeMap<u64, (LaneKey, Vec<u8>)> {
     slots.into_iter().map(read).collect()
 }
 
-/// What a state has lost, of what was acknowledged.
-fn check(engine: &Engine, history: &History, cut: usize, mode: Mode, seed: u64) -> usize {
+/// What a state has lost, of what was acknowledged, and how much of it would be delivered twice.
+fn check(engine: &Engine, history: &History, cut: usize, mode: Mode, seed: u64) -> (usize, usize) {
     let waiting = waiting(engine);
     for (number, (_, payload)) in &waiting {
         assert!(history.payloads.get(number) == Some(payload), "seed {seed}: a wrong payload, entry {number}");
@@ -194,11 +195,12 @@ fn check(engine: &Engine, history: &History, cut: usize, mode: Mode, seed: u64) 
         _ => 0,
     };
     assert!(unexplained.len() <= tolerated, "seed {seed}: delivered again {unexplained:?}, cut {cut}");
-    history
+    let lost = history
         .acknowledged
         .iter()
         .filter(|(at, number)| *at <= cut && !answered.contains(number) && !waiting.contains_key(number))
-        .count()
+        .count();
+    (lost, again.len())
 }
 
 /// A second life on what was found: nothing of it may be lost to a kill.
@@ -212,56 +214,84 @@ fn live_on(files: BTreeMap<String, Vec<u8>>, variant: Variant, found: &Engine, r
     work(&storage, variant, random, &mut history, 15);
     let before = Simulated::with(storage.files());
     let engine = open(&before, variant);
-    let lost = check(&engine, &history, usize::MAX - 1, Mode::Kill, seed);
+    let (lost, _) = check(&engine, &history, usize::MAX - 1, Mode::Kill, seed);
     assert_eq!(lost, 0, "seed {seed}: lost in the second life");
 }
 
-/// One run and some of its states; returns the most that a state lost, and the sum.
-fn run(mode: Mode, variant: Variant, seed: u64) -> (usize, usize) {
+/// What was found in some states.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    states: u64,
+    /// The most entries that a state has lost, and all.
+    most: usize,
+    lost: usize,
+    /// Entries that wait again after the platform had taken them.
+    duplicates: usize,
+}
+
+/// One run and some of its states.
+fn run(mode: Mode, variant: Variant, seed: u64) -> Found {
     let mut random = Random(seed);
     let storage = Simulated::default();
     let mut history = History::default();
     let steps = 20 + random.below(180);
     work(&storage, variant, &mut random, &mut history, steps);
     let changes = storage.changes();
-    let before = BTreeMap::new();
-    let (mut most, mut sum) = (0, 0);
-    for _ in 0..STATES_OF_A_RUN {
-        let cut = random.below(changes.len() + 1);
-        let files = crash(&before, &changes[..cut], mode, &mut random);
-        let state = Simulated::with(files.clone());
+    let mut cuts: Vec<usize> = (0..STATES_OF_A_RUN).map(|_| random.below(changes.len() + 1)).collect();
+    cuts.sort_unstable();
+    let (mut replay, mut done) = (Replay::default(), 0);
+    let mut found = Found::default();
+    for cut in cuts {
+        // All but the last one, which is the one under way.
+        while done + 1 < cut {
+            replay.advance(&changes[done]);
+            done += 1;
+        }
+        let files = replay.crash(changes[..cut].last(), mode, &mut random);
+        let bytes: u64 = files.values().map(|file| file.len() as u64).sum();
+        let state = Simulated::with(files);
         let engine = open(&state, variant);
-        let lost = check(&engine, &history, cut, mode, seed);
-        most = most.max(lost);
-        sum += lost;
-        assert!(state.reads() <= 3 * files.values().map(|file| file.len() as u64).sum::<u64>(), "seed {seed}");
+        let (lost, duplicates) = check(&engine, &history, cut, mode, seed);
+        found.states += 1;
+        found.most = found.most.max(lost);
+        found.lost += lost;
+        found.duplicates += duplicates;
+        assert!(state.reads() <= 3 * bytes, "seed {seed}");
         if random.below(8) == 0 {
             live_on(state.files(), variant, &engine, &mut random, seed);
         }
     }
-    (most, sum)
+    found
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok())
 }
 
 fn campaign(mode: Mode, allowed: impl Fn(Variant) -> usize) {
-    let states = std::env::var("IOTDA_CRASH_STATES")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(if cfg!(debug_assertions) { 100 } else { 2_000_u64 });
-    let seed = std::env::var("IOTDA_CRASH_SEED").ok().and_then(|text| text.parse::<u64>().ok());
+    let states = number("IOTDA_CRASH_STATES").unwrap_or(2_000);
     for variant in ALL {
-        let seeds = match seed {
+        let seeds = match number("IOTDA_CRASH_SEED") {
             Some(seed) => seed..seed + 1,
             None => 1..1 + states.div_ceil(STATES_OF_A_RUN),
         };
         println!("{mode:?} {variant:?}: seeds {seeds:?}, {STATES_OF_A_RUN} states each");
-        let (mut most, mut sum) = (0, 0);
+        let mut all = Found::default();
         for seed in seeds {
-            let (lost, all) = run(mode, variant, seed);
-            assert!(lost <= allowed(variant), "{mode:?} {variant:?} seed {seed}: a state lost {lost} entries");
-            most = most.max(lost);
-            sum += all;
+            let found = run(mode, variant, seed);
+            let most = found.most;
+            assert!(most <= allowed(variant), "{mode:?} {variant:?} seed {seed}: a state lost {most} entries");
+            all.states += found.states;
+            all.most = all.most.max(most);
+            all.lost += found.lost;
+            all.duplicates += found.duplicates;
         }
-        println!("{mode:?} {variant:?}: at most {most} lost in a state, {sum} in all");
+        // What would be a refused opening or a wrong payload has failed already.
+        let Found { states, most, lost, duplicates } = all;
+        println!(
+            "{mode:?} {variant:?}: {states} states, {lost} entries lost, at most {most} in a state, 0 refused openings, \
+             0 wrong payloads, {duplicates} duplicates"
+        );
     }
 }
 

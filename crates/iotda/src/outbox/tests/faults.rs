@@ -9,7 +9,8 @@ use super::super::engine::{Engine, Keeping, NotPut, payload};
 use super::super::frame::{LaneKey, Stamp, kind};
 use super::super::space::{Pressure, Sizes};
 use super::scripted::still;
-use super::simulated::{Failing, How, Random, Simulated};
+use super::simulated::{Failing, How, Simulated};
+use super::states::Random;
 
 const LANE: LaneKey = LaneKey { sender: 1, reported: 1 };
 const SIZES: Sizes = Sizes { log: 40 * 1024, segment: 4096, dead: 1024, entry: 3000 };

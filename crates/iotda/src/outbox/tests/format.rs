@@ -12,7 +12,8 @@ use super::super::segment;
 use super::super::settle;
 use super::super::space::Sizes;
 use super::scripted::still;
-use super::simulated::{Random, Simulated};
+use super::simulated::Simulated;
+use super::states::Random;
 
 const SALT: u32 = 0xa1b2_c3d4;
 

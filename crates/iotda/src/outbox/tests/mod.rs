@@ -8,4 +8,5 @@ mod format;
 mod kill;
 mod scripted;
 pub(crate) mod simulated;
+mod states;
 mod whole;

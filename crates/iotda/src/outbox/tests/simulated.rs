@@ -1,13 +1,12 @@
-//! A directory in memory that records every change, fails where a test wants it to, and can be brought into any
-//! state that a kill, a power cut or a damaged device may leave behind.
+//! A directory in memory that records every change and fails where a test wants it to. What a crash makes of it is in
+//! [`super::states`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use super::super::storage::{Storage, Stored};
 
-pub(crate) const SECTOR: usize = 512;
 const PAGE: usize = 4096;
 
 /// One change, in the order in which they were made.
@@ -182,6 +181,17 @@ impl Storage for Simulated {
     }
 }
 
+/// Writes into a file that is as long as it must be afterwards.
+pub(crate) fn overwrite(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    if file.len() < at {
+        file.resize(at, 0);
+    }
+    let inside = bytes.len().min(file.len() - at);
+    file[at..at + inside].copy_from_slice(&bytes[..inside]);
+    // Much faster than filling in what is overwritten at once, in a build without optimization.
+    file.extend_from_slice(&bytes[inside..]);
+}
+
 impl Stored for File {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         let mut state = self.state.lock().unwrap();
@@ -211,12 +221,8 @@ impl Stored for File {
                 }
             }
         }
-        let end = at as usize + length;
         let file = &mut state.files[self.index];
-        if file.len() < end {
-            file.resize(end, 0);
-        }
-        file[at as usize..end].copy_from_slice(&bytes[..length]);
+        overwrite(file, at as usize, &bytes[..length]);
         state.changes.push(Change::Write(self.index, at, bytes[..length].to_vec()));
         Ok(length)
     }
@@ -238,177 +244,5 @@ impl Stored for File {
         state.files[self.index].resize(length as usize, 0);
         state.changes.push(Change::Length(self.index, length));
         Ok(())
-    }
-}
-
-/// Numbers that look random and come back for the same seed (SplitMix64).
-#[derive(Clone, Debug)]
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-}
-
-/// What ends a life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// The process is killed: all changes until then are there, the last write perhaps in part.
-    Kill,
-    /// Power fails: of sectors that were not synced, any may be old, zeros, noise, or of a removed file.
-    Lost,
-    /// The same, and no name is there that was not synced.
-    Strict,
-    /// The same as lost, and one page that was being written is destroyed, with all that it held.
-    Page,
-    /// As after a kill, and one bit is flipped.
-    Rot,
-}
-
-#[derive(Clone, Default)]
-struct Image {
-    now: Vec<u8>,
-    synced: Vec<u8>,
-    /// Sectors written since the last sync.
-    touched: Vec<usize>,
-}
-
-/// The files after the first `count` changes on `before`, and what `mode` does to them.
-pub(crate) fn crash(
-    before: &BTreeMap<String, Vec<u8>>,
-    changes: &[Change],
-    mode: Mode,
-    random: &mut Random,
-) -> BTreeMap<String, Vec<u8>> {
-    let mut images: HashMap<usize, Image> = HashMap::new();
-    let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    for (index, (name, bytes)) in before.iter().enumerate() {
-        images.insert(index, Image { now: bytes.clone(), synced: bytes.clone(), touched: Vec::new() });
-        names.insert(name.clone(), index);
-    }
-    let mut synced_names = names.clone();
-    let mut removed: Vec<Vec<u8>> = Vec::new();
-    for (position, change) in changes.iter().enumerate() {
-        match change {
-            Change::Create(name, index) => {
-                images.insert(*index, Image::default());
-                names.insert(name.clone(), *index);
-            }
-            Change::Write(index, at, bytes) => {
-                let last = position + 1 == changes.len();
-                let torn = if last && mode == Mode::Kill { random.below(bytes.len() + 1) } else { bytes.len() };
-                let image = images.get_mut(index).unwrap();
-                let end = *at as usize + torn;
-                if image.now.len() < end {
-                    image.now.resize(end, 0);
-                }
-                image.now[*at as usize..end].copy_from_slice(&bytes[..torn]);
-                image.touched.extend(*at as usize / SECTOR..end.div_ceil(SECTOR));
-            }
-            Change::Length(index, length) => {
-                images.get_mut(index).unwrap().now.resize(*length as usize, 0);
-            }
-            Change::Sync(index) => {
-                let image = images.get_mut(index).unwrap();
-                image.synced = image.now.clone();
-                image.touched.clear();
-            }
-            Change::Unlink(name) => {
-                let index = names.remove(name).unwrap();
-                removed.push(images[&index].now.clone());
-            }
-            Change::SyncNames => synced_names = names.clone(),
-        }
-    }
-    match mode {
-        Mode::Kill | Mode::Rot => {}
-        Mode::Lost | Mode::Page => {
-            for (name, index) in &synced_names {
-                if !names.contains_key(name) && random.below(2) == 0 {
-                    names.insert(name.clone(), *index);
-                }
-            }
-            names.retain(|name, _| synced_names.contains_key(name) || random.below(2) == 0);
-        }
-        Mode::Strict => {
-            for (name, index) in &synced_names {
-                if !names.contains_key(name) && random.below(2) == 0 {
-                    names.insert(name.clone(), *index);
-                }
-            }
-            names.retain(|name, _| synced_names.contains_key(name));
-        }
-    }
-    if matches!(mode, Mode::Lost | Mode::Strict | Mode::Page) {
-        for image in images.values_mut() {
-            image.cut_power(&removed, mode, random);
-        }
-    }
-    let mut files: BTreeMap<String, Vec<u8>> =
-        names.into_iter().map(|(name, index)| (name, images[&index].now.clone())).collect();
-    if mode == Mode::Rot {
-        let bytes: usize = files.values().map(Vec::len).sum();
-        let mut bit = random.below(bytes * 8);
-        for file in files.values_mut() {
-            if bit < file.len() * 8 {
-                file[bit / 8] ^= 1 << (bit % 8);
-                break;
-            }
-            bit -= file.len() * 8;
-        }
-    }
-    files
-}
-
-impl Image {
-    fn cut_power(&mut self, removed: &[Vec<u8>], mode: Mode, random: &mut Random) {
-        let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_unstable();
-        touched.dedup();
-        if touched.is_empty() {
-            return;
-        }
-        let destroyed = touched[random.below(touched.len())] * SECTOR / PAGE;
-        // The longer length may not be there yet.
-        if self.now.len() > self.synced.len() && random.below(3) == 0 {
-            let more = random.below(self.now.len() - self.synced.len());
-            self.now.truncate(self.synced.len() + more);
-        }
-        // Power that fails early loses most sectors, late only a few.
-        let kept = random.below(101);
-        for sector in touched {
-            let range = sector * SECTOR..((sector + 1) * SECTOR).min(self.now.len());
-            if range.is_empty() || random.below(100) < kept {
-                continue;
-            }
-            let old = self.synced.get(range.start..).unwrap_or_default();
-            let old = &old[..old.len().min(range.len())];
-            let fresh = old.is_empty();
-            let stale = if removed.is_empty() { None } else { removed[random.below(removed.len())].get(range.clone()) };
-            let target = &mut self.now[range];
-            match (fresh, random.below(4)) {
-                (true, 0) => target.fill_with(|| random.next() as u8),
-                (true, 1) if stale.is_some() => target.copy_from_slice(stale.unwrap()),
-                (true, _) => target.fill(0),
-                (false, _) => {
-                    target.fill(0);
-                    target[..old.len()].copy_from_slice(old);
-                }
-            }
-        }
-        if mode == Mode::Page && random.below(2) == 0 {
-            let from = (destroyed * PAGE).min(self.now.len());
-            let to = ((destroyed + 1) * PAGE).min(self.now.len());
-            self.now[from..to].fill_with(|| random.next() as u8);
-        }
     }
 }
