@@ -34,6 +34,8 @@ pub struct Counters {
     pub property_reports: u64,
     /// Batches of a gateway that were accepted.
     pub batches: u64,
+    /// What the accepted reports counted against the rates: one for each started 4 KB of a body.
+    pub units: u64,
     /// Requests and incidents that are no longer kept, because later ones took their place.
     pub requests_dropped: u64,
     /// Accepted reports that are no longer kept, because later ones took their place.

@@ -128,7 +128,7 @@ pub struct Report {
 }
 
 /// The three ways to report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReportKind {
     /// Device Message Reporting.
     Message,

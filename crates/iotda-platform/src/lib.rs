@@ -119,7 +119,8 @@
 //! | `GET /log` | the same with the incidents among them |
 //! | `GET /events` | the log as it grows, as server-sent events: `id` is the number, `?after=NUMBER` resumes. `start` or `reset` begin a stream (`reset`: forget what you know), `gap` says that records have made way. Eight may follow at a time |
 //! | `DELETE /reports`, `DELETE /requests` | either forgets all lists |
-//! | `GET /counters` | connections, handshakes, requests and so on |
+//! | `GET /arrivals` | which entries arrived, how often and in which order: what was accepted, taken apart into reports of one service and messages, equal ones together, by their first arrival. `reports` has the number of each report that brought it, `count` how many those are. `dropped` in `/counters` says whether some are no longer kept; it takes `device`, `call`, `q` and `since` |
+//! | `GET /counters` | connections, handshakes, requests and so on; `units`: what the accepted reports counted against the rates, one for each started 4 KB |
 //! | `GET /health`, `GET /ca.pem` | that it serves and where devices connect; the certificate to trust |
 //! | `GET /products`, `GET /devices` | what is registered, without secrets; `/devices` takes `q` and `limit` |
 //! | `POST /products` | `{"product_id": "p", "services": {"wind": {"Speed": "decimal"}}}`, both optional; or the application API's CreateProduct, with `service_capabilities` |
@@ -249,6 +250,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arrivals;
 mod builder;
 mod calendar;
 mod certificate;
@@ -273,6 +275,7 @@ mod state;
 mod terminal;
 mod tokens;
 
+pub use arrivals::Arrival;
 pub use builder::PlatformBuilder;
 pub use certificate::CertificateKind;
 pub use counters::Counters;

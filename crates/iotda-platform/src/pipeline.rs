@@ -14,7 +14,7 @@ mod services;
 use crate::fault;
 use crate::journal::{Entry, Report, ReportKind, RequestRecord};
 use crate::refusal::Refusal;
-use crate::request::Request;
+use crate::request::{Body, Request};
 use crate::state::State;
 use route::Route;
 use services::Validated;
@@ -65,12 +65,16 @@ pub(crate) fn answer(state: &State, request: Request, faults: Vec<String>) -> An
     let now_ms = state.clock.now_ms();
     let Outcome { device_id, result } = decide(state, &request, now_ms);
     let call = target_of_path(&request.path).route.unwrap_or_default();
+    let units = if let Body::Complete(body) = &request.body { content::cost(body) } else { 0 };
     let mut record = record(request, call, device_id, now_ms);
     record.faults = faults;
     let result = keep(state, record, result);
     let answer = Answer::from(&result);
     state.count(|counters| {
         counters.requests += 1;
+        if matches!(&result, Ok(Accepted::Reports { .. })) {
+            counters.units += units;
+        }
         if matches!(&result, Ok(Accepted::Reports { discarded, .. }) if !discarded.is_empty()) {
             counters.discarded += 1;
         }

@@ -2,6 +2,7 @@
 //! is `server`'s and `inspection`'s, and what is kept is in `state`.
 
 use crate::Error;
+use crate::arrivals::{self, Arrival};
 use crate::builder::PlatformBuilder;
 use crate::counters::Counters;
 use crate::fault::{ArmedFault, Fault};
@@ -82,6 +83,12 @@ impl Platform {
     pub fn reports(&self) -> Vec<Report> {
         let reports = self.state.journal().reports().after(0, usize::MAX);
         reports.iter().map(|report| Report::clone(report)).collect()
+    }
+
+    /// The entries of those reports, equal ones together, in the order in which each arrived first.
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        let reports = self.state.journal().reports().after(0, usize::MAX);
+        arrivals::of(reports.iter().map(|report| &**report))
     }
 
     /// What was counted since the start.

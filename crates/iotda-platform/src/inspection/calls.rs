@@ -2,9 +2,11 @@
 
 use super::body::Body;
 use super::listing::{self, What};
-use super::query::{OF_DEVICES, OF_ENTRIES, OF_REPORTS, Query};
+use super::query::{OF_ARRIVALS, OF_DEVICES, OF_ENTRIES, OF_REPORTS, Query};
 use super::{Answer, Inspection, events, failure, page, read, registration};
+use crate::arrivals;
 use crate::fault::Fault;
+use crate::journal::json;
 use crate::state::State;
 use hyper::Method;
 use hyper::http::request::Parts;
@@ -21,7 +23,7 @@ fn methods(path: &str) -> Option<&'static str> {
         "/faults" => "GET, POST, DELETE",
         "/clock" => "GET, PUT",
         "/clock/advance" | "/tokens/expire" => "POST",
-        "/log" | "/events" | "/counters" | "/health" | "/ca.pem" => "GET",
+        "/log" | "/events" | "/arrivals" | "/counters" | "/health" | "/ca.pem" => "GET",
         _ if page::file(path).is_some() => "GET",
         _ if path.starts_with("/faults/") => "DELETE",
         _ if path.starts_with("/devices/") => "PUT, DELETE",
@@ -68,6 +70,12 @@ pub(super) async fn answer(inspection: &Inspection, head: &Parts, body: &[u8], p
             Err(text) => refusal(&failure(400, &text)),
         };
     }
+    if (method, path) == (&Method::GET, "/arrivals") {
+        return match Query::parse(query, OF_ARRIVALS) {
+            Ok(query) => Answer::json(200, &arrived(state, &query), pretty),
+            Err(text) => refusal(&failure(400, &text)),
+        };
+    }
     if query.is_some() {
         return refusal(&failure(400, &format!("{path} takes no parameters")));
     }
@@ -103,6 +111,13 @@ fn events(inspection: &Inspection, head: &Parts) -> Answer {
         Some(body) => Answer { status: 200, content_type: "text/event-stream", body, allow: None },
         None => refusal(&failure(503, "too many follow the events already: close another page")),
     }
+}
+
+fn arrived(state: &State, query: &Query) -> String {
+    let reports = state.journal().reports().after(0, usize::MAX);
+    let wanted = reports.iter().filter(|report| query.takes_report(report)).map(|report| &**report);
+    let arrivals: Vec<String> = arrivals::of(wanted).iter().map(json::arrival).collect();
+    format!("[{}]", arrivals.join(",\n"))
 }
 
 fn plain(state: &State, method: &str, path: &str, body: &[u8]) -> (u16, String) {

@@ -14,6 +14,9 @@ pub(super) const OF_ENTRIES: &[&str] =
 /// And those of a list of reports.
 pub(super) const OF_REPORTS: &[&str] = &["device", "call", "q", "since", "after", "before", "limit", "wait_ms"];
 
+/// And those of what arrived.
+pub(super) const OF_ARRIVALS: &[&str] = &["device", "call", "q", "since"];
+
 /// And those of the list of devices.
 pub(super) const OF_DEVICES: &[&str] = &["q", "limit"];
 

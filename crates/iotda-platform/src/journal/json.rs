@@ -1,6 +1,7 @@
 //! Records as JSON: the lines of the record file and the answers of the inspection API.
 
 use super::{Entry, Incident, IncidentKind, Outcome, Report, ReportKind, RequestRecord};
+use crate::arrivals::Arrival;
 use crate::{Route, calendar, hex};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -27,6 +28,23 @@ struct ServiceJson<'a> {
     event_time: String,
     event_time_ms: i64,
     event_time_given: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ArrivalJson<'a> {
+    count: usize,
+    reports: &'a [u64],
+    kind: &'static str,
+    device_id: &'a str,
+    reporter: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_time_given: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    properties: Option<&'a RawValue>,
+    #[serde(flatten)]
+    message: Option<BodyJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -104,6 +122,23 @@ pub(crate) fn report(report: &Report) -> String {
         received_at_ms: report.received_at_ms,
         services: (!is_message).then(|| services.collect()),
         message: is_message.then(|| BodyJson::new(&report.body)),
+    })
+}
+
+/// An entry that arrived, without line breaks.
+pub(crate) fn arrival(arrival: &Arrival) -> String {
+    let is_message = arrival.kind == ReportKind::Message;
+    let properties = std::str::from_utf8(&arrival.content).ok().filter(|_| !is_message).map(on_one_line);
+    text(&ArrivalJson {
+        count: arrival.reports.len(),
+        reports: &arrival.reports,
+        kind: kind_name(arrival.kind),
+        device_id: &arrival.device_id,
+        reporter: &arrival.reporter,
+        service_id: arrival.service_id.as_deref(),
+        event_time_given: arrival.event_time_given.as_deref(),
+        properties: properties.as_deref(),
+        message: is_message.then(|| BodyJson::new(&arrival.content)),
     })
 }
 

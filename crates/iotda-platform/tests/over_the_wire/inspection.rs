@@ -54,6 +54,43 @@ fn what_was_received_can_be_seen_and_forgotten() {
 }
 
 #[test]
+fn what_arrived_how_often_and_in_which_order_can_be_asked_and_what_it_counted() {
+    let platform = Platform::builder().registry(registry()).clock_stopped_at(now()).start().expect("a platform");
+    let inspect = |path| call(platform.inspection_url(), "GET", path, "");
+    let mut connection = Connection::open(&platform);
+    let token = connection.token("device");
+    let service = |value: &u64| format!(r#"{{"service_id":"s","properties":{{"v":{value}}}}}"#);
+    let body = |values: &[u64]| {
+        let services: Vec<String> = values.iter().map(service).collect();
+        format!(r#"{{"services":[{}]}}"#, services.join(","))
+    };
+    assert_eq!(connection.properties("device", &token, &body(&[1, 2])).outcome(), accepted());
+    assert_eq!(connection.message("device", &token, b"hello").outcome(), accepted());
+    assert_eq!(connection.properties("device", &token, "{}").outcome(), refused(400, "IOTDA.000006"));
+    assert_eq!(connection.properties("device", &token, &body(&[2, 3])).outcome(), accepted());
+    assert_eq!(connection.message("device", &token, &[b'x'; 4097]).outcome(), accepted());
+    let (status, arrivals) = inspect("/arrivals");
+    assert_eq!(status, 200);
+    let arrivals = arrivals.as_array().expect("a list");
+    let seen: Vec<(&Value, &Value)> = arrivals.iter().map(|arrival| (&arrival["count"], &arrival["reports"])).collect();
+    let (once, twice) = (json!(1), json!(2));
+    let (first, both, second, third, fourth) = (json!([1]), json!([1, 3]), json!([2]), json!([3]), json!([4]));
+    assert_eq!(seen, [(&once, &first), (&twice, &both), (&once, &second), (&once, &third), (&once, &fourth)]);
+    assert_eq!(
+        arrivals[1],
+        json!({
+            "count": 2, "reports": [1, 3], "kind": "properties", "device_id": "device", "reporter": "device",
+            "service_id": "s", "properties": { "v": 2 },
+        })
+    );
+    assert_eq!(arrivals[2]["body"], "hello");
+    assert_eq!(inspect("/arrivals?call=message&q=HELLO").1, json!([arrivals[2].clone()]));
+    assert_eq!(inspect("/arrivals?device=child").1, json!([]));
+    assert_eq!((inspect("/arrivals?limit=1").0, inspect("/counters").1["units"].clone()), (400, json!(5)));
+    assert_eq!(platform.arrivals().len(), 5);
+}
+
+#[test]
 fn a_device_is_registered_and_reports() {
     let platform = Platform::builder().clock_stopped_at(now()).start().expect("a platform");
     let post = |path, body: Value| call(platform.inspection_url(), "POST", path, &body.to_string());

@@ -161,7 +161,8 @@ Inspection API:
   GET    /ca.pem         the certificate to trust
   GET    /               a page that shows all this as it happens: open IOTDA_INSPECT in a browser
   DELETE /reports        forget both lists (as does DELETE /requests)
-  GET    /counters       connections, handshakes, requests, ...
+  GET    /arrivals       which entries arrived, how often and in which order
+  GET    /counters       connections, handshakes, requests, units of 4 KB, ...
   GET    /products, /devices
   POST   /products       {\"product_id\":\"p\",\"services\":{\"wind\":{\"Speed\":\"decimal\"}}}
                          both are optional: without an ID one is made up, without services any are accepted;
