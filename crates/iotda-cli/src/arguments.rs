@@ -37,6 +37,8 @@ pub enum Command {
     Batch(Batch),
     /// Authenticate, show validity
     Auth(Auth),
+    /// Check settings, network, TLS, clock and credentials
+    Doctor(Doctor),
 }
 
 /// Report properties of the device.
@@ -113,6 +115,22 @@ pub struct Auth {
     /// Print the token as well, as iotda_config_set_token takes it. It is as secret as the device's secret
     #[arg(long)]
     pub show_token: bool,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Check each step between this machine and the platform, and say what to do about the first that fails.
+///
+/// It goes on after a fault where it can. The exit code is that of the first ✗; warnings alone are 0. --timeout is for all
+/// of it, 10 s if nothing is said.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Do not authenticate: a new token ends the running device's old one after 30 s
+    #[arg(long)]
+    pub no_auth: bool,
+    /// Then report this (stays on the platform)
+    #[arg(long, num_args = 2.., value_names = ["SERVICE", "NAME=VALUE"], conflicts_with = "no_auth")]
+    pub report: Vec<String>,
     #[command(flatten)]
     pub common: Common,
 }
@@ -211,6 +229,7 @@ impl Command {
             Command::Message(message) => Some(&message.common),
             Command::Batch(batch) => Some(&batch.common),
             Command::Auth(auth) => Some(&auth.common),
+            Command::Doctor(doctor) => Some(&doctor.common),
         }
     }
 }

@@ -58,7 +58,7 @@ pub fn run(auth: &Auth, connection: &Connection, output: &Output) -> Result<(), 
 }
 
 /// A span as a person says it, in its two largest units.
-fn span(left: Duration) -> String {
+pub fn span(left: Duration) -> String {
     let seconds = left.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds} s"),

@@ -5,6 +5,7 @@
 //! - `connect`: a client made of them, with the token that the commands share (`token_cache`).
 //! - `auth`, `report`, `message`, `batch`, a module for each command: what it does. `values`: the grammar of `NAME=VALUE`;
 //!   `body`: request bodies; `input`: whole files; `dry_run`: a request that is not sent.
+//! - `doctor`: each step between this machine and the platform.
 //! - `output`: signs, colour, JSON. `exit`: what the exit codes mean. `signals`: Ctrl-C.
 
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ mod auth;
 mod batch;
 mod body;
 mod connect;
+mod doctor;
 mod dry_run;
 mod exit;
 mod input;
@@ -51,5 +53,6 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         Command::Message(message) => message::run(&message, &connection, output),
         Command::Batch(batch) => batch::run(&batch, &connection, output),
         Command::Auth(auth) => auth::run(&auth, &connection, output),
+        Command::Doctor(doctor) => doctor::run(&doctor, &connection, output),
     }
 }

@@ -80,6 +80,11 @@ impl Output {
         }
     }
 
+    /// How many columns a sign takes.
+    pub fn sign_width(&self) -> usize {
+        if self.unicode { 1 } else { 4 }
+    }
+
     /// A result: `text` for a person (nothing with --quiet), or the object with --json.
     pub fn result(&self, text: impl FnOnce() -> String, object: impl FnOnce() -> Value) {
         if self.json {

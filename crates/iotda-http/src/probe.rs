@@ -212,6 +212,13 @@ impl Probe {
     }
 }
 
+impl Link {
+    /// Whom it is connected to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
 impl Secured {
     /// The version of TLS, such as `TLS 1.2`.
     pub fn version(&self) -> &'static str {

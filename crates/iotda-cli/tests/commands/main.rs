@@ -1,5 +1,6 @@
 //! The command as a shell runs it, against the stand-in platform: what it prints, how it ends, and what arrives.
 
 mod auth;
+mod doctor;
 mod report;
 mod run;
