@@ -4,7 +4,7 @@
 package iotda
 
 /*
-#include "flat.h"
+#include "marshal.h"
 
 static inline iotda_status_t check_services(const char *text, flat_service_t *services, size_t count, iotda_call_t *call) {
     return iotda_check_props(services_of(services, count, text), count, call);
