@@ -87,7 +87,11 @@ func TestADeadlineEndsTheCall(t *testing.T) {
 			client := p.client(t, patient)
 			p.fault(t, fault)
 			reason := errors.New("the reason")
-			ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, reason)
+			timeout := 50 * time.Millisecond
+			if name == "at a pause" {
+				timeout = time.Minute // less than the pause, and enough to get there
+			}
+			ctx, cancel := context.WithTimeoutCause(t.Context(), timeout, reason)
 			defer cancel()
 			err := client.ReportMessage(ctx, []byte("x"))
 			if name == "at a pause" {
