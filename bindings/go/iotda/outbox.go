@@ -51,7 +51,7 @@ const (
 	DropOldest WhenFull = 1
 )
 
-// SyncEveryPut, as OutboxOptions.Sync, has each entry on disk when its put returns.
+// SyncEveryPut has each entry on disk when its put returns: for OutboxOptions.Sync.
 const SyncEveryPut time.Duration = -1
 
 // OutboxOptions says how an outbox is opened. Directory is required; the zero value of everything else is its default.

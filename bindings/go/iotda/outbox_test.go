@@ -1,6 +1,7 @@
 //go:build cgo
 
-// What is put into an outbox, and what arrives of it. Its end is in outbox_close_test.go.
+// What is put into an outbox, and what arrives of it. What does not is in outbox_lost_test.go, its end in
+// outbox_close_test.go.
 
 package iotda_test
 
@@ -9,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -199,95 +199,6 @@ func TestADeviceIsAttached(t *testing.T) {
 	must(t, outbox.Flush(t.Context()))
 	if arrived := p.messages(t); !slices.Equal(arrived, numbers(3)) {
 		t.Errorf("%q", arrived)
-	}
-}
-
-func TestDeadLetters(t *testing.T) {
-	p := newPlatform(t)
-	client := p.client(t, once)
-	var settled settlements
-	outbox := openOutbox(t, client, t.TempDir(), settled.into)
-	p.fault(t, `{"kind":"answer","code":"IOTDA.000006","on":"message","times":3}`)
-	bodies := []string{"a", strings.Repeat("b", 100_000), ""}
-	for _, body := range bodies {
-		_, err := outbox.PutMessage(t.Context(), client, []byte(body))
-		must(t, err)
-		must(t, outbox.Flush(t.Context()))
-	}
-	putMessages(t, outbox, client, 1)
-	must(t, outbox.Flush(t.Context()))
-	if arrived := p.messages(t); !slices.Equal(arrived, []string{"0"}) {
-		t.Errorf("%d messages arrived", len(arrived))
-	}
-	told := settled.now()
-	if len(told) != 4 || !errors.Is(told[0].Err(), iotda.ErrRejected) || told[0].DeviceID != deviceID || !told[3].Delivered() {
-		t.Fatalf("%+v", told)
-	}
-	var letters []iotda.DeadLetter
-	for letter, err := range outbox.Dead() {
-		must(t, err)
-		letters = append(letters, letter)
-	}
-	for i, letter := range letters {
-		if letter.Kind != iotda.EntryMessage || letter.ID != told[i].ID || letter.DeviceID != deviceID || letter.GatewayID != "" ||
-			letter.Status != iotda.ErrRejected || letter.PlatformCode != "IOTDA.000006" || string(letter.Body) != bodies[i] ||
-			time.Since(letter.Time).Abs() > time.Hour {
-			t.Errorf("%+v", letter.ID)
-		}
-	}
-	if stats := outbox.Stats(); len(letters) != 3 || stats.Dead != 3 || stats.DeadKept != 3 {
-		t.Fatalf("%d letters, %+v", len(letters), stats)
-	}
-	must(t, outbox.ForgetDead(letters[1].Number))
-	next, stop := iter.Pull2(outbox.Dead())
-	defer stop()
-	if letter, err, more := next(); !more || err != nil || letter.Number != letters[2].Number {
-		t.Errorf("%+v, %v", letter, err)
-	}
-	must(t, outbox.Close())
-	if _, err, _ := next(); err != iotda.ErrClosed {
-		t.Errorf("%v", err)
-	}
-}
-
-func TestAFullOutbox(t *testing.T) {
-	p := newPlatform(t)
-	p.fault(t, outage)
-	client := p.client(t, once)
-	fill := func(when iotda.WhenFull, settled *settlements, until func(puts int, err error) bool) *iotda.Outbox {
-		outbox := openOutbox(t, client, t.TempDir(), settled.into, func(options *iotda.OutboxOptions) {
-			options.MaxBytes, options.WhenFull, options.Sync = 256<<10, when, 0
-		})
-		_, err := outbox.PutMessage(t.Context(), client, make([]byte, 70_000))
-		is(t, err, iotda.ErrTooLarge)
-		for puts := 1; ; puts++ {
-			if _, err = outbox.PutMessage(t.Context(), client, make([]byte, 10_000)); until(puts, err) {
-				return outbox
-			}
-			if puts == 100 {
-				t.Fatalf("%s: not after a megabyte: %v", when, err)
-			}
-		}
-	}
-	var refused, dropped settlements
-	fill(iotda.Refuse, &refused, func(puts int, err error) bool {
-		if err == nil {
-			return false
-		}
-		if is(t, err, iotda.ErrFull); puts < 10 || !err.(*iotda.Error).Transient() {
-			t.Errorf("put %d: %v", puts, err)
-		}
-		return true
-	})
-	if told := refused.now(); len(told) != 0 {
-		t.Errorf("%+v", told)
-	}
-	outbox := fill(iotda.DropOldest, &dropped, func(_ int, err error) bool {
-		must(t, err)
-		return len(dropped.now()) > 0
-	})
-	if first := dropped.now()[0]; !errors.Is(first.Err(), iotda.ErrFull) || outbox.Stats().Dropped == 0 {
-		t.Errorf("%+v, %+v", first, outbox.Stats())
 	}
 }
 
