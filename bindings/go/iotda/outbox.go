@@ -135,7 +135,8 @@ func (c *Client) OpenOutbox(options OutboxOptions) (*Outbox, error) {
 	state := &outboxState{
 		handle: opened, puts: &shared{slots(), c.shared.timeout}, flushes: &shared{slots(), longest}, deviceID: c.deviceID,
 	}
-	state.cleanup = runtime.AddCleanup(state, func(handle *outboxHandle) { go handle.close(c.deviceID) }, opened)
+	id := c.deviceID
+	state.cleanup = runtime.AddCleanup(state, func(handle *outboxHandle) { go handle.close(id) }, opened)
 	return &Outbox{outboxState: state}, nil
 }
 
