@@ -1,10 +1,12 @@
 /*
- * A gateway: it collects the readings of its child devices and reports them in batches.
+ * A gateway: it puts the readings of its child devices into an outbox, which keeps them on disk and reports them in
+ * batches until the platform has taken them, over outages and restarts.
  *
- *   gateway                                 reads from standard input
- *   gateway --simulate CHILDREN ROUNDS      makes readings up
+ *   gateway DIRECTORY                              reads from standard input
+ *   gateway DIRECTORY --simulate CHILDREN ROUNDS   makes readings up
  *
- * A line of the input is a reading; an empty line, or the end, has what came so far reported:
+ * The outbox is in DIRECTORY. A line of the input is a reading; an empty line, or the end, ends a round, and the gateway
+ * answers with how many readings are safe by now: they are on disk, or delivered.
  *
  *   meter_1 power Voltage=230.4 Phases=3 Closed=true
  *   door_7 lock State=open
@@ -12,43 +14,47 @@
  * Who the gateway is comes from the environment: IOTDA_ENDPOINT, IOTDA_DEVICE_ID, IOTDA_DEVICE_SECRET and,
  * unless a public authority signed the platform's certificate, IOTDA_CA_FILE.
  *
- * Each reading keeps the time at which it was taken. One that could not be delivered, and may be later, goes
- * with the next batch, for an hour; one that the platform will never take is dropped, and said so. The exit status
- * is 0 if all were delivered.
+ * What waits at the end is delivered by the next run. The exit status is 0 if no reading was lost: by a line that is
+ * none, by the platform's refusal, or for want of room.
  */
 #define _POSIX_C_SOURCE 200809L
 
 #include <iotda.h>
 
+#include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum {
-    MAX_READINGS = 1000,
-    CALL_TIMEOUT_MS = 20000,
-    LAST_TRIES = 3,
-    LONGEST_PAUSE_MS = 5000,
-    LONGEST_KEPT_MS = 3600000
-};
+enum { PUT_TRIES = 3, MAX_AGE_S = 7 * 24 * 3600, LAST_DELIVERIES_MS = 5000 };
 
-struct reading {
-    char child[129];
-    char service[65];
-    iotda_props_t *properties;
-    int64_t time_ms;
-    iotda_status_t status; /* why it was not delivered the last time */
-};
+static iotda_client_t *client;
+static iotda_outbox_t *outbox;
+static size_t put;
+static atomic_size_t lost;
 
-static struct reading readings[MAX_READINGS];
-static size_t count;
-static size_t delivered, lost;
+static void log_line(void *user_data, int32_t level, const char *message) {
+    (void)user_data;
+    fprintf(stderr, "gateway: <%d> %s\n", (int)level, message);
+}
 
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+static void lose(const char *child, iotda_status_t status, const char *message) {
+    fprintf(stderr, "gateway: a reading of %s is lost: %s: %s\n", child, iotda_status_name(status),
+            message);
+    lost++;
+}
+
+/* Called by the outbox's thread, which logs why. What the platform refused is a dead letter: iotda_outbox_dead_read. */
+static void settled(void *user_data, uint64_t id, const char *child, iotda_status_t status,
+                    const char *message) {
+    (void)user_data;
+    (void)id;
+    (void)child;
+    (void)message;
+    if (status != IOTDA_OK)
+        lost++;
 }
 
 static void pause_ms(uint32_t ms) {
@@ -56,172 +62,134 @@ static void pause_ms(uint32_t ms) {
     nanosleep(&time, NULL);
 }
 
-static void lose(const struct reading *reading, const char *why) {
-    fprintf(stderr, "gateway: a reading of %s is lost: %s\n", reading->child, why);
-    iotda_props_free(reading->properties);
-    lost++;
-}
-
 /*
- * Whether to report it once more. What is transient may have to be put right by somebody (a child that is registered,
- * a certificate): so it is kept for a time, and not for ever.
+ * Puts a reading, with the time of now. What is transient passes, or somebody puts it right (a disk that is full): it is
+ * worth some more tries. What is wrong with the reading itself stays so.
  */
-static bool is_kept(const struct reading *reading) {
-    return iotda_status_is_transient(reading->status) &&
-           now_ms() - reading->time_ms < LONGEST_KEPT_MS;
-}
-
-/* Reports all readings in one call. Those that are to be reported again stay. Returns how long to wait. */
-static uint32_t report(iotda_client_t *client) {
-    static iotda_service_t services[MAX_READINGS];
-    static iotda_child_t children[MAX_READINGS];
-    static iotda_status_t statuses[MAX_READINGS];
-    if (count == 0)
-        return 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct reading *reading = &readings[i];
-        services[i].service_id = reading->service;
-        services[i].properties = iotda_props_json(reading->properties);
-        services[i].event_time_ms = reading->time_ms;
-        children[i].device_id = reading->child;
-        children[i].services = &services[i];
-        children[i].service_count = 1;
-    }
+static void put_reading(const char *child, const char *service_id, const iotda_props_t *props) {
+    iotda_service_t service = {service_id, iotda_props_json(props), IOTDA_TIME_NONE};
+    iotda_child_t reading = {child, &service, 1};
     iotda_call_t call = IOTDA_CALL_INIT;
-    call.timeout_ms = CALL_TIMEOUT_MS;
-    iotda_status_t status = iotda_gateway_batch(client, children, count, statuses, &call);
-    if (status != IOTDA_OK)
-        fprintf(stderr, "gateway: %s: %s\n", iotda_status_name(status), call.message);
-
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct reading *reading = &readings[i];
-        reading->status = statuses[i];
-        if (reading->status == IOTDA_OK) {
-            iotda_props_free(reading->properties);
-            delivered++;
-        } else if (is_kept(reading)) {
-            readings[kept++] = *reading;
-        } else {
-            lose(reading, iotda_status_name(reading->status));
+    for (int tries = 1;; tries++) {
+        iotda_status_t status = iotda_outbox_put_batch(outbox, client, &reading, 1, NULL, &call);
+        if (status == IOTDA_OK) {
+            put++;
+            return;
         }
+        if (!iotda_status_is_transient(status) || tries == PUT_TRIES) {
+            lose(child, status, call.message);
+            return;
+        }
+        pause_ms(1000);
     }
-    count = kept;
-    return call.retry_after_ms;
-}
-
-/* The place for the next reading. If nothing can be delivered, the oldest one makes room. */
-static struct reading *next_reading(iotda_client_t *client) {
-    if (count == MAX_READINGS)
-        report(client);
-    if (count == MAX_READINGS) {
-        lose(&readings[0], "there is no room for more");
-        memmove(readings, readings + 1, --count * sizeof readings[0]);
-    }
-    struct reading *reading = &readings[count];
-    reading->time_ms = now_ms();
-    reading->properties = iotda_props_new();
-    return reading;
 }
 
 /* NAME=VALUE. The value is JSON, which is passed on as it is written, or else a text. */
-static bool add_value(iotda_props_t *properties, char *assignment) {
+static bool add_value(iotda_props_t *props, char *assignment) {
     char *value = strchr(assignment, '=');
     if (value == NULL)
         return false;
     *value++ = '\0';
-    return iotda_props_add_json(properties, assignment, value) == IOTDA_OK ||
-           iotda_props_add_string(properties, assignment, value) == IOTDA_OK;
+    return iotda_props_add_json(props, assignment, value) == IOTDA_OK ||
+           iotda_props_add_string(props, assignment, value) == IOTDA_OK;
 }
 
-/* A wrong reading is found here, where its line can be shown. */
-static void take_line(iotda_client_t *client, char *line) {
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-    struct reading *reading = next_reading(client);
+static void take_line(char *line) {
     char *rest = NULL;
     char *child = strtok_r(line, " ", &rest), *service = strtok_r(NULL, " ", &rest);
-    bool good = child != NULL && child[strspn(child, allowed)] == '\0' &&
-                strlen(child) < sizeof reading->child && service != NULL &&
-                service[strspn(service, allowed)] == '\0' &&
-                strlen(service) < sizeof reading->service;
-    size_t values = 0;
-    for (char *word; good && (word = strtok_r(NULL, " ", &rest)) != NULL; values++)
-        good = add_value(reading->properties, word);
-    if (!good || values == 0) {
-        fprintf(stderr, "gateway: this is no reading: %s ...\n", child != NULL ? child : "");
-        iotda_props_free(reading->properties);
-        lost++;
-        return;
-    }
-    strcpy(reading->child, child);
-    strcpy(reading->service, service);
-    count++;
+    char *value = strtok_r(NULL, " ", &rest);
+    iotda_props_t *props = iotda_props_new();
+    bool good = value != NULL;
+    for (; good && value != NULL; value = strtok_r(NULL, " ", &rest))
+        good = add_value(props, value);
+    if (good)
+        put_reading(child, service, props);
+    else
+        lose(child != NULL ? child : "nobody", IOTDA_E_INVALID_ARGUMENT,
+             "a line is CHILD SERVICE NAME=VALUE ...");
+    iotda_props_free(props);
 }
 
-static void read_input(iotda_client_t *client) {
+static void end_round(void) {
+    iotda_call_t call = IOTDA_CALL_INIT;
+    iotda_status_t status = iotda_outbox_sync(outbox, &call);
+    if (status != IOTDA_OK) {
+        fprintf(stderr, "gateway: %s: %s\n", iotda_status_name(status), call.message);
+        return;
+    }
+    printf("%zu readings are safe\n", put);
+    fflush(stdout);
+}
+
+static void read_input(void) {
     char *line = NULL;
     size_t room = 0;
     while (getline(&line, &room, stdin) >= 0) {
         line[strcspn(line, "\r\n")] = '\0';
         if (*line == '\0')
-            report(client);
+            end_round();
         else
-            take_line(client, line);
+            take_line(line);
     }
     free(line);
+    end_round();
 }
 
-static void simulate(iotda_client_t *client, int children, int rounds) {
+static void simulate(int children, int rounds) {
     for (int round = 0; round < rounds; round++) {
         for (int child = 0; child < children; child++) {
             char line[128];
             snprintf(line, sizeof line, "simulated_%d climate Temperature=%d.5 Round=%d", child,
                      15 + (child + round) % 10, round);
-            take_line(client, line);
+            take_line(line);
         }
-        report(client);
+        end_round();
     }
 }
 
 int main(int argc, char **argv) {
     const char *endpoint = getenv("IOTDA_ENDPOINT"), *id = getenv("IOTDA_DEVICE_ID");
     const char *secret = getenv("IOTDA_DEVICE_SECRET"), *ca_file = getenv("IOTDA_CA_FILE");
-    bool simulated = argc == 4 && strcmp(argv[1], "--simulate") == 0;
-    if (endpoint == NULL || id == NULL || secret == NULL || (argc != 1 && !simulated)) {
-        fprintf(stderr, "usage: gateway [--simulate CHILDREN ROUNDS]\n"
+    bool simulated = argc == 5 && strcmp(argv[2], "--simulate") == 0;
+    if (endpoint == NULL || id == NULL || secret == NULL || (argc != 2 && !simulated)) {
+        fprintf(stderr, "usage: gateway DIRECTORY [--simulate CHILDREN ROUNDS]\n"
                         "with IOTDA_ENDPOINT, IOTDA_DEVICE_ID and IOTDA_DEVICE_SECRET set\n");
         return EXIT_FAILURE;
     }
     iotda_config_t *config = iotda_config_new();
     iotda_config_set_endpoint(config, endpoint);
     iotda_config_set_device(config, id, secret, strlen(secret));
+    iotda_config_set_log(config, IOTDA_LOG_WARNING, log_line, NULL, NULL);
     if (ca_file != NULL)
         iotda_config_set_ca_file(config, ca_file);
-    iotda_client_t *client = NULL;
+    iotda_outbox_options_t options = IOTDA_OUTBOX_OPTIONS_INIT;
+    options.directory = argv[1];
+    options.max_age_s = MAX_AGE_S;
+    options.when_full = IOTDA_OUTBOX_DROP_OLDEST;
+    options.settled = settled;
+
     iotda_call_t call = IOTDA_CALL_INIT;
     iotda_status_t status = iotda_init(config, &client, &call);
     iotda_config_free(config);
+    if (status == IOTDA_OK)
+        status = iotda_outbox_open(client, &options, &outbox, &call);
     if (status != IOTDA_OK) {
         fprintf(stderr, "gateway: %s: %s\n", iotda_status_name(status), call.message);
+        iotda_close(client);
         return EXIT_FAILURE;
     }
 
     if (simulated)
-        simulate(client, atoi(argv[2]), atoi(argv[3]));
+        simulate(atoi(argv[3]), atoi(argv[4]));
     else
-        read_input(client);
-    for (int tries = 1; count > 0; tries++) {
-        uint32_t wait_ms = report(client);
-        if (count == 0 || tries == LAST_TRIES)
-            break;
-        pause_ms(wait_ms < LONGEST_PAUSE_MS ? wait_ms : LONGEST_PAUSE_MS);
-    }
-    while (count > 0) {
-        count--;
-        lose(&readings[count], iotda_status_name(readings[count].status));
-    }
+        read_input();
+    call.timeout_ms = LAST_DELIVERIES_MS;
+    iotda_outbox_flush(outbox, &call); /* or it goes on waiting in the directory */
+    iotda_outbox_stats_t stats = {.struct_size = sizeof stats};
+    iotda_outbox_stats(outbox, &stats);
+    iotda_outbox_close(outbox);
     iotda_close(client);
-    printf("delivered %zu readings, lost %zu\n", delivered, lost);
+    printf("delivered %" PRIu64 " readings, lost %zu, %" PRIu64 " wait\n", stats.delivered, lost,
+           stats.waiting);
     return lost == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,165 +1,107 @@
-// From single readings to batches.
+// From lines to the outbox.
 
 package main
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
-// goodbye is how long the last batch may take after the service was told to end.
-const goodbye = 10 * time.Second
+// Reading is a line of the input.
+type Reading struct {
+	Device     string          `json:"device"`
+	Service    string          `json:"service"`
+	Properties json.RawMessage `json:"properties"`
+}
 
-// Gateway reports readings in batches. A reading waits for others at most for Delay; a batch goes at once when it has
-// Most readings.
+// Gateway puts readings into an outbox.
 type Gateway struct {
 	Client *iotda.Client
+	Outbox *iotda.Outbox
 	Logger *slog.Logger
-	Delay  time.Duration
-	Most   int
+	Output io.Writer
 
-	// Delivered and Lost count readings.
-	Delivered, Lost int
-
-	children []iotda.Child
-	// Where each device is in children.
-	places map[string]int
-	count  int
+	// Lost counts readings that will not be delivered.
+	Lost atomic.Int64
+	put  int
 }
 
-// Waiting is how many readings were neither delivered nor lost.
-func (g *Gateway) Waiting() int { return g.count }
-
-// Report reports what comes from the channel until that is closed or ctx ends, and what is left then.
-//
-// While the platform cannot be reached, readings wait, and the channel is hardly read: who fills it has to wait too.
-func (g *Gateway) Report(ctx context.Context, readings <-chan Reading) error {
-	g.places = make(map[string]int)
-	var due <-chan time.Time // when what waits is to be reported
-	for {
-		select {
-		case reading, more := <-readings:
-			if !more {
-				return g.flush(ctx)
-			}
-			g.add(reading)
-		case <-due:
-			due = nil
-			if err := g.flush(ctx); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			g.drain(readings)
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
-			defer cancel()
-			return g.flush(last)
-		}
-		if g.count >= g.Most {
-			if err := g.flush(ctx); err != nil {
-				return err
-			}
-		}
-		if g.count == 0 {
-			due = nil
-		} else if due == nil {
-			due = time.After(g.Delay)
-		}
+// Settled hears of each reading that is delivered or lost. The outbox logs why; what the platform refused is a dead letter,
+// which Outbox.Dead has.
+func (g *Gateway) Settled(settlement iotda.Settlement) {
+	if !settlement.Delivered() {
+		g.Lost.Add(1)
 	}
 }
 
-// add puts a reading to those of its device.
-func (g *Gateway) add(reading Reading) {
-	place, known := g.places[reading.Device]
-	if !known {
-		place = len(g.children)
-		g.places[reading.Device] = place
-		g.children = append(g.children, iotda.Child{DeviceID: reading.Device})
-	}
-	child := &g.children[place]
-	child.Services = append(child.Services, iotda.Service{
-		ID: reading.Service, Properties: reading.Properties, EventTime: reading.at,
-	})
-	g.count++
-}
-
-// drain takes what has been read already.
-func (g *Gateway) drain(readings <-chan Reading) {
-	for {
-		select {
-		case reading, more := <-readings:
-			if !more {
-				return
-			}
-			g.add(reading)
-		default:
-			return
+// Read puts what it reads, until the input ends or the outbox is closed.
+func (g *Gateway) Read(input io.Reader) error {
+	lines := bufio.NewScanner(input)
+	for lines.Scan() {
+		var err error
+		if line := lines.Bytes(); len(line) == 0 {
+			err = g.endRound()
+		} else {
+			err = g.take(line)
+		}
+		if err != nil {
+			return err
 		}
 	}
+	return errors.Join(lines.Err(), g.endRound())
 }
 
-// flush reports everything that waits. What is not delivered waits for the next time, unless that would not help. An
-// error says that there is no use in going on.
-func (g *Gateway) flush(ctx context.Context) error {
-	if g.count == 0 {
+// take puts the reading of a line. An error says that there is no use in going on.
+func (g *Gateway) take(line []byte) error {
+	var reading Reading
+	if err := json.Unmarshal(line, &reading); err != nil {
+		g.lose(string(line), err)
 		return nil
 	}
-	children := g.children
-	g.children, g.places, g.count = nil, make(map[string]int), 0
-
-	err := g.Client.ReportBatch(ctx, children)
-	var failed *iotda.Error
-	if err != nil && !errors.As(err, &failed) {
-		return err // somebody has closed the client
-	}
-	statuses := make(map[int]iotda.Status)
-	if failed != nil {
-		for _, child := range failed.Children {
-			statuses[child.Index] = child.Status
-		}
-	}
-	for index, child := range children {
-		status, undelivered := statuses[index]
-		lost := 0
+	// A service without a time gets that of the put.
+	service := iotda.Service{ID: reading.Service, Properties: reading.Properties}
+	child := iotda.Child{DeviceID: reading.Device, Services: []iotda.Service{service}}
+	for tries := 1; ; tries++ {
+		_, err := g.Outbox.PutBatch(context.Background(), g.Client, []iotda.Child{child})
+		var failed *iotda.Error
 		switch {
-		case !undelivered:
-			g.Delivered += len(child.Services)
-		case status.Transient():
-			lost = g.keep(child)
-		default:
-			lost = len(child.Services)
+		case err == nil:
+			g.put++
+			return nil
+		case !errors.As(err, &failed):
+			return err // the service ends
+		case !failed.Transient() || tries == 3:
+			g.lose(string(line), err)
+			return nil
 		}
-		if lost > 0 {
-			g.Lost += lost
-			g.Logger.Error("readings are lost", "device", child.DeviceID, "count", lost, "why", status)
-		}
+		// It passes, or somebody puts it right: a disk that is full. What is wrong with the reading itself stays so.
+		time.Sleep(time.Second)
 	}
-	if errors.Is(err, iotda.ErrAuthFailed) || errors.Is(err, iotda.ErrInternal) {
-		return err
-	}
-	return nil
 }
 
-// longest is how long a reading is kept that could not be delivered. What is transient may have to be put right by
-// somebody: a child that is registered, a certificate.
-const longest = time.Hour
+func (g *Gateway) lose(line string, err error) {
+	g.Lost.Add(1)
+	g.Logger.Error("a reading is lost", "line", line, "error", err)
+}
 
-// keep puts a child's readings back to those that wait, unless they are too old; it returns how many those are.
-func (g *Gateway) keep(child iotda.Child) (tooOld int) {
-	kept := child.Services[:0]
-	for _, service := range child.Services {
-		if time.Since(service.EventTime) < longest {
-			kept = append(kept, service)
-		}
+// endRound says how many readings are safe. An error says that there is no use in going on.
+func (g *Gateway) endRound() error {
+	err := g.Outbox.Sync(context.Background())
+	if errors.Is(err, iotda.ErrClosed) {
+		return err // the service ends
+	} else if err != nil {
+		g.Logger.Error("readings are not on disk", "error", err)
+		return nil
 	}
-	tooOld = len(child.Services) - len(kept)
-	if child.Services = kept; len(kept) > 0 {
-		g.places[child.DeviceID] = len(g.children)
-		g.children = append(g.children, child)
-		g.count += len(kept)
-	}
-	return tooOld
+	_, err = fmt.Fprintln(g.Output, g.put, "readings are safe")
+	return err
 }

@@ -1,48 +1,49 @@
-// A gateway service: it reads what its child devices have measured, one JSON object a line, and reports it in batches.
+// A gateway service: it reads what its child devices have measured, one JSON object a line, and puts it into an outbox,
+// which keeps it on disk and reports it in batches until the platform has taken it, over outages and restarts.
+//
+//	gateway DIRECTORY
+//
+// The outbox is in DIRECTORY. An empty line, or the end of the input, is answered by a line that says how many readings are
+// safe by now: they are on disk, or delivered.
 //
 //	{"device":"meter_0001","service":"power","properties":{"Watts":12.5}}
 //
-// It ends at the end of the input, and on SIGINT and SIGTERM, when it has reported what it has read.
+// It ends at the end of the input, after some more seconds of delivery, and at once on SIGINT and SIGTERM. What waits is
+// delivered by the next run.
 //
-// The environment tells it IOTDA_ENDPOINT, IOTDA_DEVICE_ID and IOTDA_DEVICE_SECRET of the gateway, and IOTDA_CA_FILE if
-// the platform's certificate is signed by an authority of its own.
+// The environment has IOTDA_ENDPOINT, IOTDA_DEVICE_ID and IOTDA_DEVICE_SECRET of the gateway, and IOTDA_CA_FILE if the
+// platform's certificate is signed by an authority of its own.
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
-	"regexp"
 	"syscall"
 	"time"
 
 	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
 
-// Reading is a line of the input.
-type Reading struct {
-	Device     string          `json:"device"`
-	Service    string          `json:"service"`
-	Properties json.RawMessage `json:"properties"`
-
-	at time.Time
-}
+// lastDeliveries is how long the outbox goes on after the end of the input.
+const lastDeliveries = 5 * time.Second
 
 func main() {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	if err := run(os.Stdin, logger); err != nil {
+	if len(os.Args) != 2 {
+		logger.Error("usage: gateway DIRECTORY")
+		os.Exit(2)
+	}
+	if err := run(os.Args[1], os.Stdin, os.Stdout, logger); err != nil {
 		logger.Error("the gateway ends", "error", err)
 		os.Exit(1)
 	}
 }
 
-func run(input io.Reader, logger *slog.Logger) error {
+func run(directory string, input io.Reader, output io.Writer, logger *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
@@ -57,46 +58,30 @@ func run(input io.Reader, logger *slog.Logger) error {
 		return err
 	}
 	defer client.Close()
-	// Wrong credentials are told now, and not when the first batch is lost. A platform that cannot be reached may be
-	// there again when there is something to report.
-	if err := client.Authenticate(ctx); errors.Is(err, iotda.ErrAuthFailed) || errors.Is(err, iotda.ErrTLS) {
+	gateway := Gateway{Client: client, Logger: logger, Output: output}
+	gateway.Outbox, err = client.OpenOutbox(iotda.OutboxOptions{
+		Directory: directory,
+		MaxAge:    7 * 24 * time.Hour,
+		WhenFull:  iotda.DropOldest,
+		Settled:   gateway.Settled,
+	})
+	if err != nil {
 		return err
 	}
 
-	readings := make(chan Reading, 1000)
-	go read(input, readings, logger)
-	gateway := Gateway{Client: client, Logger: logger, Delay: time.Second, Most: 400}
-	err = gateway.Report(ctx, readings)
-	stats := client.Stats()
-	logger.Info("the gateway ends", "requests", stats.Requests, "delivered", gateway.Delivered, "lost", gateway.Lost,
-		"waiting", gateway.Waiting())
-	if err == nil && gateway.Waiting() > 0 {
-		err = fmt.Errorf("%d readings could not be delivered", gateway.Waiting())
+	ended := make(chan error, 1)
+	go func() { ended <- gateway.Read(input) }()
+	select {
+	case err = <-ended:
+		last, cancel := context.WithTimeout(ctx, lastDeliveries)
+		defer cancel()
+		// What is not delivered by then goes on waiting.
+		_ = gateway.Outbox.Flush(last)
+	case <-ctx.Done():
 	}
+	stats := gateway.Outbox.Stats()
+	err = errors.Join(err, gateway.Outbox.Close())
+	logger.Info("the gateway ends", "requests", stats.Requests, "delivered", stats.Delivered, "lost", gateway.Lost.Load(),
+		"waiting", stats.Waiting)
 	return err
-}
-
-// deviceID is what the platform takes for one.
-var deviceID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
-
-// isObject reports whether JSON that is known to be well-formed is an object.
-func isObject(json []byte) bool { return len(json) > 0 && json[0] == '{' }
-
-// read passes the lines of the input on, and closes the channel at its end.
-func read(input io.Reader, readings chan<- Reading, logger *slog.Logger) {
-	defer close(readings)
-	lines := bufio.NewScanner(input)
-	for lines.Scan() {
-		reading := Reading{at: time.Now()}
-		err := json.Unmarshal(lines.Bytes(), &reading)
-		// A batch with a child that is wrong in itself is refused as a whole: it must not get there.
-		if err != nil || !deviceID.MatchString(reading.Device) || reading.Service == "" || !isObject(reading.Properties) {
-			logger.Warn("a line is no reading", "line", lines.Text(), "error", err)
-			continue
-		}
-		readings <- reading
-	}
-	if err := lines.Err(); err != nil {
-		logger.Error("the input ends", "error", err)
-	}
 }
