@@ -38,6 +38,10 @@ pub enum Command {
     /// Authenticate, show validity
     Auth(Auth),
     /// Check settings, network, TLS, clock and credentials
+    #[command(
+        mut_arg("timeout", |timeout| timeout.help("For all of it [default: 10]")),
+        after_help = "Exit: the code of the first ✗; warnings alone are 0"
+    )]
     Doctor(Doctor),
 }
 
@@ -119,10 +123,7 @@ pub struct Auth {
     pub common: Common,
 }
 
-/// Check each step between this machine and the platform, and say what to do about the first that fails.
-///
-/// It goes on after a fault where it can. The exit code is that of the first ✗; warnings alone are 0. --timeout is for all
-/// of it, 10 s if nothing is said.
+/// What `doctor` takes beside its settings.
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// Do not authenticate: a new token ends the running device's old one after 30 s
@@ -148,8 +149,12 @@ pub struct Common {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
-    /// https://<id>.st1.iotda-device.<region>.myhuaweicloud.com [env: IOTDA_ENDPOINT]
-    #[arg(long, value_name = "URL")]
+    // Not as a comment of its own, which rustdoc would take for HTML.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "https://<id>.st1.iotda-device.<region>.myhuaweicloud.com [env: IOTDA_ENDPOINT]"
+    )]
     pub endpoint: Option<String>,
     /// [env: IOTDA_DEVICE_ID]
     #[arg(long, short, value_name = "ID")]

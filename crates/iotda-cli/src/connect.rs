@@ -93,7 +93,7 @@ pub fn config(settings: &Settings) -> Result<Config, Failure> {
 
 /// The log of --verbose.
 #[derive(Debug)]
-struct ToStderr;
+pub struct ToStderr;
 
 impl Log for ToStderr {
     fn log(&self, level: Level, message: &str) {

@@ -27,10 +27,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use iotda::{Client, Clock, SystemClock};
+use iotda::{Client, Clock, Log, SystemClock};
 
 use crate::arguments::{Connection, Doctor};
 use crate::body::{self, Service};
+use crate::connect::ToStderr;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Sign};
 use crate::settings::Environment;
@@ -56,6 +57,8 @@ struct Options<'a> {
 struct Surroundings<'a> {
     environment: Environment<'a>,
     clock: Arc<dyn Clock>,
+    /// What the library does is logged here.
+    log: Option<Arc<dyn Log>>,
     /// Instead of the system's look-up.
     lookup: Option<Arc<Lookup>>,
     /// The most for connecting to one address.
@@ -76,6 +79,7 @@ pub fn run(doctor: &Doctor, connection: &Connection, output: &Output) -> Result<
     let around = Surroundings {
         environment: &|name| env::var_os(name),
         clock: Arc::new(SystemClock),
+        log: if output.verbose { Some(Arc::new(ToStderr)) } else { None },
         lookup: None,
         address_timeout: ADDRESS_TIMEOUT,
         timeout: connection.timeout.unwrap_or(DEFAULT_TIMEOUT),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use iotda::{CallOptions, Client, Error, ErrorKind, RetryPolicy};
 
 use super::configured::{Configured, Credentials};
+use super::endpoint;
 use super::finding::{Finding, Findings, Step};
 use super::{Options, Surroundings, Way};
 use crate::exit::Exit;
@@ -149,6 +150,11 @@ fn told(error: &Error, credentials: &Credentials) -> String {
                 "{answer}More is sent than the platform takes: report less often, or enlarge the instance. {RATES}."
             )
         }
+        ErrorKind::Protocol if error.http_status().is_none() => format!(
+            "{}. Another service listens there: compare the endpoint with the {}.",
+            error.message(),
+            endpoint::CONSOLE
+        ),
         ErrorKind::Protocol if error.platform_code().is_none() => format!(
             "{answer}What answers is not the platform: a portal or proxy of this network. Open a page in a browser and log in \
              there, or have it let the endpoint pass."

@@ -92,7 +92,12 @@ fn shown(name: &GeneralName<'_>) -> Option<String> {
 /// Whoever made the certificate chose the text: nothing in it may be obeyed by a terminal, or fill it.
 fn printable(text: &str) -> String {
     const MOST: usize = 80;
-    text.chars().take(MOST).map(|character| if character.is_control() { '?' } else { character }).collect()
+    // Those that are not seen, or turn the direction of what follows.
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    text.chars().take(MOST).map(|c| if is_hidden(c) { '?' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -114,7 +119,7 @@ mod tests {
         let keys: Vec<KeyPair> = (0..3).map(|_| KeyPair::generate().unwrap()).collect();
         let mut root = parameters("Root", &[]);
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let mut middle = parameters("Mid\u{7}dle", &[]);
+        let mut middle = parameters("Mid\u{7}dl\u{202e}e", &[]);
         middle.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let mut leaf = parameters("leaf", &["iot.example", "10.0.0.1", "::1"]);
         leaf.not_before = date_time_ymd(2026, 1, 1);
@@ -127,7 +132,7 @@ mod tests {
         assert_eq!(end_of(&whole), Some("Root"));
         assert_eq!(end_of(&read(&[leaf_der.clone(), middle_der])), Some("Root"));
         let alone = read(&[leaf_der]);
-        assert_eq!(end_of(&alone), Some("Mid?dle"));
+        assert_eq!(end_of(&alone), Some("Mid?dl?e"));
         let leaf = &alone[0];
         assert_eq!(leaf.names, ["iot.example", "10.0.0.1", "::1"]);
         assert_eq!((leaf.is_root, leaf.is_authority), (false, false));

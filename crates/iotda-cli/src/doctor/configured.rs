@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use iotda::Config;
+use iotda::{Config, Level};
 use zeroize::Zeroizing;
 
 use super::endpoint::{self, Verdict};
@@ -59,6 +59,9 @@ pub fn examine(options: &Options<'_>, around: &Surroundings<'_>, findings: &mut 
     let mut notes = Notes::default();
     let mut config = Config::new();
     config.clock(Arc::clone(&around.clock));
+    if let Some(log) = &around.log {
+        config.log(Level::Debug, Arc::clone(log));
+    }
     let endpoint = examine_endpoint(&settings, &mut config, &mut notes);
     let is_proxy_good = examine_proxy(&settings, &mut config, endpoint.is_some(), &mut notes);
     let host = endpoint.as_ref().map(|(_, host)| host.clone()).unwrap_or_default();

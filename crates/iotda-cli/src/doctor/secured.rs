@@ -196,7 +196,7 @@ impl Refused {
         let end = end_of(&self.chain).unwrap_or_default();
         let names = || self.chain.first().map(|leaf| leaf.names.as_slice()).unwrap_or_default();
         match self.fault {
-            Some(CertificateFault::Untrusted) => untrusted(end, configured),
+            Some(CertificateFault::Untrusted) => untrusted(&self.chain, end, configured),
             Some(CertificateFault::SelfSigned) => format!(
                 "{host} shows a certificate that it has signed itself, \"{end}\": a router, portal or proxy of this network \
                  answers, or a server of your own, whose certificate --ca-file then takes."
@@ -250,24 +250,29 @@ impl Refused {
             _ => {
                 let message = self.error.message();
                 let message = message.strip_prefix("check the endpoint and its port: ").unwrap_or(message);
-                format!("{message}. Compare the endpoint with the {}.", endpoint::CONSOLE)
+                format!(
+                    "{message}. Compare the endpoint with the {}; if it is right, a portal or filter of this network answers.",
+                    endpoint::CONSOLE
+                )
             }
         }
     }
 }
 
 /// Nobody who is trusted has the name of the authority at the chain's end.
-fn untrusted(end: &str, configured: &Configured) -> String {
+fn untrusted(chain: &[Summary], end: &str, configured: &Configured) -> String {
     let host = &configured.host;
+    let ends = match chain.first().map(|leaf| leaf.issuer.as_str()) {
+        Some(issuer) if issuer != end => format!("the chain, by \"{issuer}\", ends at \"{end}\""),
+        _ => format!("the chain ends at \"{end}\""),
+    };
     let has = |names: &[&'static str]| names.iter().copied().find(|name| end.contains(name));
     let add = match &configured.ca_file {
         Some(file) => format!("add its CA to {file}"),
         None => "name its CA by --ca-file".to_owned(),
     };
     if let Some(product) = has(INTERCEPTORS) {
-        return format!(
-            "the chain ends at \"{end}\": {product} reads this connection. Have it let {host} pass unread, or {add}."
-        );
+        return format!("{ends}: {product} reads this connection. Have it let {host} pass unread, or {add}.");
     }
     if end == STAND_IN {
         return format!(
@@ -276,15 +281,15 @@ fn untrusted(end: &str, configured: &Configured) -> String {
     }
     match &configured.ca_file {
         Some(file) if has(PLATFORM_AUTHORITIES).is_some() => format!(
-            "the chain ends at \"{end}\", which is an authority of the platform's, and {file} does not hold it. Take the PEM in \
+            "{ends}, which is an authority of the platform's, and {file} does not hold it. Take the PEM in \
              the folder c/ of the vendor's page \"Certificates\", or leave --ca-file out."
         ),
         Some(file) => format!(
-            "the chain ends at \"{end}\", which {file} does not hold: a proxy reads this connection, or the file is wrong. Let \
+            "{ends}, which {file} does not hold: a proxy reads this connection, or the file is wrong. Let \
              the proxy pass {host}, or {add}."
         ),
         None => format!(
-            "the chain ends at \"{end}\", which is none of the built-in authorities: a proxy reads this connection, or the \
+            "{ends}, which is none of the built-in authorities: a proxy reads this connection, or the \
              instance has a certificate of its owner's. Let the proxy pass {host}, or {add}."
         ),
     }
@@ -407,11 +412,11 @@ mod tests {
             ("Corp Proxy CA", "which ca.pem does not hold: a proxy reads this connection, or the file is wrong"),
             (STAND_IN, "--ca-out"),
         ] {
-            let text = untrusted(end, &configured);
+            let text = untrusted(&[], end, &configured);
             assert!(text.contains(part), "{text}");
         }
         configured.ca_file = None;
-        assert!(untrusted("GlobalSign Root R46", &configured).contains("none of the built-in authorities"));
-        assert!(untrusted("Corp", &configured).contains("name its CA by --ca-file"));
+        assert!(untrusted(&[], "GlobalSign Root R46", &configured).contains("none of the built-in authorities"));
+        assert!(untrusted(&[], "Corp", &configured).contains("name its CA by --ca-file"));
     }
 }

@@ -9,7 +9,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use iotda_http::fixtures::{closed_port, swallowing_port};
-use iotda_platform::{CertificateKind, Device, Fault, InjectedAnswer, Platform, Registry, Route};
+use iotda_platform::{
+    CertificateKind, Close, Device, Direction, Fault, HandshakeMessage, InjectedAnswer, OldTls, OldTlsReply, Platform,
+    Registry, Route, Stall,
+};
 
 use super::*;
 use case::Case;
@@ -216,12 +219,22 @@ fn servers_that_do_not_speak_tls_or_stop_in_the_middle() {
     Case::at_server("plain_http", &plain).finds("plain_http", "tls", 5);
     assert!(!plain.heard().contains(SECRET) && !plain.heard().contains(DEVICE));
     let platform = platform();
-    platform
-        .inject(Fault::handshake_stall(iotda_platform::HandshakeMessage::ClientHello, iotda_platform::Stall::ForEver))
-        .unwrap();
+    platform.inject(Fault::handshake_stall(HandshakeMessage::ClientHello, Stall::ForEver)).unwrap();
     let mut case = Case::at("stalled", &platform);
     case.timeout = Duration::from_millis(300);
     case.finds("stalled", "tls", 4);
+    for (name, fault, exit) in [
+        ("old_tls", Fault::old_tls(OldTls::Tls10, OldTlsReply::Alert), 5),
+        ("reset", Fault::wire_cut(Direction::Received, 20, Close::Reset), 4),
+    ] {
+        platform.clear_faults();
+        platform.inject(fault).unwrap();
+        Case::at(name, &platform).finds(name, "tls", exit);
+    }
+    // One that speaks TLS, but not HTTP.
+    platform.clear_faults();
+    platform.inject(Fault::garbage("\x20\x02\x00\x01")).unwrap();
+    Case::at("other_service", &platform).finds("other_service", "auth", 9);
 }
 
 #[test]

@@ -89,6 +89,7 @@ impl Case {
         let around = Surroundings {
             environment: &environment,
             clock: Arc::clone(&self.clock),
+            log: None,
             lookup: self.lookup.clone(),
             address_timeout: self.address_timeout,
             timeout: self.timeout,
