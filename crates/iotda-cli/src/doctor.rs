@@ -45,6 +45,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one address may take to accept a connection.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long one TLS handshake may take: what holds it up for longer will not let it pass.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What was asked for.
 struct Options<'a> {
     connection: &'a Connection,
@@ -63,6 +66,8 @@ struct Surroundings<'a> {
     lookup: Option<Arc<Lookup>>,
     /// The most for connecting to one address.
     address_timeout: Duration,
+    /// The most for one TLS handshake.
+    handshake_timeout: Duration,
     timeout: Duration,
 }
 
@@ -82,6 +87,7 @@ pub fn run(doctor: &Doctor, connection: &Connection, output: &Output) -> Result<
         log: if output.verbose { Some(Arc::new(ToStderr)) } else { None },
         lookup: None,
         address_timeout: ADDRESS_TIMEOUT,
+        handshake_timeout: HANDSHAKE_TIMEOUT,
         timeout: connection.timeout.unwrap_or(DEFAULT_TIMEOUT),
     };
     let mut show = |finding: &Finding| print(finding, output);

@@ -73,7 +73,9 @@ pub fn examine(options: &Options<'_>, around: &Surroundings<'_>, findings: &mut 
     let exit = Exit::Config;
     if notes.faults.is_empty() {
         let mode = secret.as_ref().and_then(|(_, mode)| *mode);
-        findings.add(Finding::ok(Step::Settings, summary(&settings, mode)).since(began));
+        // The environment's may not be for this host.
+        let has_proxy = config.probe().is_ok_and(|probe| probe.proxy().is_some());
+        findings.add(Finding::ok(Step::Settings, summary(&settings, mode, has_proxy)).since(began));
     }
     notes.faults.into_iter().for_each(|text| findings.add(Finding::fail(Step::Settings, exit, text)));
     notes.doubts.into_iter().for_each(|text| findings.add(Finding::warn(Step::Settings, text)));
@@ -244,7 +246,7 @@ fn mode_of(file: &Path) -> Option<u32> {
 }
 
 /// Where each setting came from.
-fn summary(settings: &Settings, mode: Option<u32>) -> String {
+fn summary(settings: &Settings, mode: Option<u32>, has_proxy: bool) -> String {
     let mut sources: Vec<String> = Vec::new();
     let named = [settings.endpoint.as_ref().map(|set| &set.source), settings.device.as_ref().map(|set| &set.source)];
     for source in named.into_iter().flatten().map(ToString::to_string) {
@@ -261,7 +263,7 @@ fn summary(settings: &Settings, mode: Option<u32>) -> String {
     if let Some(file) = &settings.ca_file {
         text.push_str(&format!("; authorities from {}", file.value.display()));
     }
-    if let Some(proxy) = &settings.proxy {
+    if let (Some(proxy), true) = (&settings.proxy, has_proxy) {
         text.push_str(&format!("; proxy from {}", proxy.source));
     }
     text

@@ -77,14 +77,11 @@ pub fn examine(
         findings.skip(&[Step::Tls, Step::Clock], "not tried, the CA file is not usable");
         return false;
     }
-    let count = links.len();
     let mut refused: Vec<Refused> = Vec::new();
-    for (tried, link) in links.into_iter().enumerate() {
+    for link in links {
         let began = Instant::now();
         let address = link.address();
-        // One address that is silent leaves time for the others.
-        let share = deadline.saturating_duration_since(began) / if tried + 1 < count { 2 } else { 1 };
-        let Handshake { chain, fault, result } = probe.handshake(link, began + share);
+        let Handshake { chain, fault, result } = probe.handshake(link, deadline.min(began + around.handshake_timeout));
         let chain: Vec<Summary> = chain.iter().filter_map(|der| Summary::of(der)).collect();
         match result {
             Ok(secured) => {

@@ -20,7 +20,7 @@ pub fn lines(finding: &Finding, sign: &str, sign_width: usize) -> String {
     let indent = sign_width + 1 + STEP + 2;
     let mut text = String::new();
     let mut column = indent;
-    for word in finding.text.split(' ') {
+    for word in finding.text.split_whitespace() {
         let width = word.chars().count();
         if column > indent {
             if column + 1 + width > WIDTH {

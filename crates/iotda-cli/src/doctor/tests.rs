@@ -221,7 +221,7 @@ fn servers_that_do_not_speak_tls_or_stop_in_the_middle() {
     let platform = platform();
     platform.inject(Fault::handshake_stall(HandshakeMessage::ClientHello, Stall::ForEver)).unwrap();
     let mut case = Case::at("stalled", &platform);
-    case.timeout = Duration::from_millis(300);
+    case.handshake_timeout = Duration::from_millis(100);
     case.finds("stalled", "tls", 4);
     for (name, fault, exit) in [
         ("old_tls", Fault::old_tls(OldTls::Tls10, OldTlsReply::Alert), 5),

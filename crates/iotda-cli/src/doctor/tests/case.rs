@@ -27,6 +27,7 @@ pub struct Case {
     pub clock: Arc<dyn Clock>,
     pub lookup: Option<Arc<Lookup>>,
     pub address_timeout: Duration,
+    pub handshake_timeout: Duration,
     pub timeout: Duration,
     pub no_auth: bool,
     pub report: Option<String>,
@@ -47,6 +48,7 @@ impl Case {
             clock: Arc::new(SystemClock),
             lookup: None,
             address_timeout: Duration::from_secs(20),
+            handshake_timeout: Duration::from_secs(20),
             timeout: Duration::from_secs(60),
             no_auth: false,
             report: None,
@@ -92,6 +94,7 @@ impl Case {
             log: None,
             lookup: self.lookup.clone(),
             address_timeout: self.address_timeout,
+            handshake_timeout: self.handshake_timeout,
             timeout: self.timeout,
         };
         let text = Mutex::new(String::new());
