@@ -44,20 +44,5 @@ foreach(_module iotda iotda-static)
   install(FILES "${_made}/${_module}.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT dev)
 endforeach()
 
-# Licences. Debian wants them in a directory for each package, beside a changelog.
-if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
-  configure_file("${CMAKE_CURRENT_SOURCE_DIR}/copyright.in" "${_made}/copyright" @ONLY)
-  execute_process(COMMAND gzip -9n INPUT_FILE "${IOTDA_SOURCE_DIR}/CHANGELOG.md" OUTPUT_FILE "${_made}/changelog.gz"
-    COMMAND_ERROR_IS_FATAL ANY)
-  foreach(_component runtime dev)
-    set(_directory "${CMAKE_INSTALL_DATADIR}/doc/libiotda-dev")
-    if(_component STREQUAL "runtime")
-      set(_directory "${CMAKE_INSTALL_DATADIR}/doc/libiotda${_abi}")
-    endif()
-    install(FILES "${_made}/copyright" "${_made}/changelog.gz" "${IOTDA_LICENCES}"
-      DESTINATION "${_directory}" COMPONENT ${_component})
-  endforeach()
-else()
-  install(FILES "${IOTDA_SOURCE_DIR}/LICENSE-MIT" "${IOTDA_SOURCE_DIR}/LICENSE-APACHE" "${IOTDA_LICENCES}"
-    DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/libiotda" COMPONENT runtime)
-endif()
+install(FILES "${IOTDA_SOURCE_DIR}/LICENSE-MIT" "${IOTDA_SOURCE_DIR}/LICENSE-APACHE" "${IOTDA_LICENCES}"
+  DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/libiotda" COMPONENT runtime)

@@ -40,8 +40,8 @@ Elsewhere it says what to install. Nothing is written outside target/.
   package [--prefix DIR] [-DNAME=VALUE ...]
         Build the library, and install headers, libraries, CMake package and pkg-config files below DIR. The
         result may be moved. The options are CMake's own and those in cmake/CMakeLists.txt.
-  dist
-        Make the packages to hand out, in target/dist: Debian's libiotda1 and libiotda-dev, and a .tar.gz.
+  dist [--out DIR] [KIND ...]
+        Make what libiotda is handed out as, in target/dist: the source archive, packages. --help names the kinds.
   cross [TARGET ...]
         Build the library for aarch64, armhf or musl (the first two unless given) in a Debian 13 root below
         target/, and run the C example and the C tests there, under emulation. Only as root. musl needs
@@ -90,9 +90,7 @@ const COMMANDS: &[Command] = &[
     }),
     ("bench", &["write", "budgets"], false, |project, arguments| done(bench(project, arguments))),
     ("package", &[], false, |project, arguments| done(package(project, arguments))),
-    ("dist", &[], false, |project, _| {
-        done(package::dist(project).map(|files| files.iter().for_each(|file| println!("{}", file.display()))))
-    }),
+    ("dist", &[], true, |project, arguments| done(dist(project, &arguments.names))),
     ("cross", &[], true, |project, arguments| {
         let targets: Vec<&str> = arguments.names.iter().map(String::as_str).collect();
         // Unless given, those that need nothing but Debian.
@@ -100,7 +98,7 @@ const COMMANDS: &[Command] = &[
         done(targets.iter().try_for_each(|target| in_root(project, "cross.sh", &[target])))
     }),
     ("debian", &[], false, |project, _| {
-        package::dist(project)?;
+        dist(project, &["packages".to_owned()])?;
         done(in_root(project, "debian.sh", &[]))
     }),
     ("header", &["check"], false, |project, arguments| {
@@ -144,6 +142,10 @@ fn command_line() -> Result<ExitCode> {
         bail!("there is no command `{name}`; see cargo xtask help");
     };
     let mut arguments = Arguments::default();
+    if name == "dist" {
+        // Its options are its own.
+        arguments.names = parser.raw_args()?.map(|word| word.string()).collect::<Result<_, _>>()?;
+    }
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return help(),
@@ -182,6 +184,11 @@ fn is_campaign(name: &str) -> bool {
 fn campaign(project: &Project, name: &str, rest: impl Iterator<Item = OsString>) -> Result<()> {
     let mut run = project.cargo("run");
     process::run(run.args(["--locked", "--quiet", "--package", "campaigns", "--", name]).args(rest))
+}
+
+fn dist(project: &Project, arguments: &[String]) -> Result<()> {
+    tools::ensure(project, tools::FOR_DIST)?;
+    process::run(project.cargo("run").args(["--locked", "--quiet", "--package", "dist", "--"]).args(arguments))
 }
 
 fn bench(project: &Project, arguments: &Arguments) -> Result<()> {

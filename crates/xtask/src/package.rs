@@ -3,7 +3,7 @@
 
 use crate::project::{Project, forget_this_crate};
 use crate::{process, tools};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,31 +33,6 @@ pub(crate) fn build(project: &Project, options: &[String]) -> Result<PathBuf> {
     forget_this_crate(&mut make);
     process::run(make.arg("--build").arg(&build))?;
     Ok(build)
-}
-
-/// Makes the packages to hand out in target/dist, Debian's and a .tar.gz, by CPack, and returns their paths.
-pub(crate) fn dist(project: &Project) -> Result<Vec<PathBuf>> {
-    tools::ensure(project, tools::FOR_DIST)?;
-    let dist = project.empty_dir("dist")?;
-    // Debian's directories for libraries are other ones than those of a prefix that may be moved.
-    for (generator, options) in [("DEB", &["-DCMAKE_INSTALL_PREFIX=/usr".to_owned()][..]), ("TGZ", &[])] {
-        let mut cpack = Command::new("cpack");
-        cpack.current_dir(build(project, options)?).args(["-G", generator, "-B"]).arg(&dist);
-        process::output(&mut cpack)?;
-    }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(&dist)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            // CPack's own working directory.
-            fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        } else {
-            files.push(path);
-        }
-    }
-    files.sort();
-    ensure!(files.len() == 3, "CPack made {files:?} instead of two .deb and a .tar.gz");
-    Ok(files)
 }
 
 /// A directory name that distinguishes lists of options.

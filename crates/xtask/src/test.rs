@@ -116,11 +116,10 @@ impl<'a> Test<'a> {
             }));
         }
         steps.push(self.step("demo", &["shipped", "build"], || Ok(vec![self.xtask(&["demo"])])));
-        steps.push(
-            self.step("budgets", &["build", "shipped"], || {
-                self.programs("build", |program| program.package == "bench")
-            }),
-        );
+        for (name, package) in [("budgets", "bench"), ("dist", "dist")] {
+            let programs = move || self.programs("build", |program| program.package == package);
+            steps.push(self.step(name, &["build", "shipped"], programs));
+        }
         Ok(steps)
     }
 
@@ -272,7 +271,7 @@ impl Program {
 
     /// Whether it is a step of its own.
     fn is_alone(&self) -> bool {
-        ["libiotda", "bench"].contains(&&*self.package)
+        ["libiotda", "bench", "dist"].contains(&&*self.package)
     }
 }
 

@@ -52,7 +52,6 @@ const VALGRIND: Tool = Tool("valgrind", "valgrind");
 const STRACE: Tool = Tool("strace", "strace");
 const ABIGAIL: Tool = Tool("abidiff", "abigail-tools");
 const DPKG: Tool = Tool("dpkg-shlibdeps", "dpkg-dev");
-const FILE: Tool = Tool("file", "file"); // CPack asks it which files are programs and libraries
 const FLOCK: Tool = Tool("flock", "util-linux");
 const GO: Tool = Tool("go", "golang-go");
 const OPENSSL: Tool = Tool("pkg-config:openssl", "libssl-dev");
@@ -60,7 +59,7 @@ const RUST_SOURCE: Tool = Tool("rust:lib/rustlib/src/rust/library/std/Cargo.toml
 
 /// What each command runs; the source of Rust's own library is for a build with IOTDA_BUILD_STD.
 pub(crate) const FOR_PACKAGE: &[Tool] = &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER];
-pub(crate) const FOR_DIST: &[Tool] = &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER, DPKG, FILE];
+pub(crate) const FOR_DIST: &[Tool] = &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER, DPKG];
 pub(crate) const FOR_ABI: &[Tool] = &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER, PKG_CONFIG, ABIGAIL, FLOCK];
 pub(crate) const FOR_ROOT: &[Tool] =
     &[Tool("debootstrap", "debootstrap"), Tool("unshare", "util-linux"), Tool("tar", "tar")];
@@ -68,7 +67,7 @@ pub(crate) const FOR_BUILD_STD: &[Tool] = &[RUST_SOURCE];
 #[rustfmt::skip]
 pub(crate) const FOR_TEST: &[Tool] = &[
     BINUTILS, CMAKE, NINJA, Tool("make", "make"), Tool("c++|g++", "g++"), PKG_CONFIG, Tool("clang-format", "clang-format"),
-    VALGRIND, STRACE, ABIGAIL, DPKG, FILE, FLOCK, Tool("python3", "python3-venv"), OPENSSL, GO,
+    VALGRIND, STRACE, ABIGAIL, DPKG, Tool("lintian", "lintian"), FLOCK, Tool("python3", "python3-venv"), OPENSSL, GO,
     Tool("cargo:fmt", "rustfmt"), Tool("cargo:clippy", "rust-clippy"), Tool("openssl", "openssl"), Tool("curl", "curl"),
     Tool("chromium", "chromium"), Tool("chromedriver", "chromium-driver"),
 ];
