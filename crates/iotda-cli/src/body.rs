@@ -21,6 +21,17 @@ struct Properties<'a> {
     services: &'a [Service<'a>],
 }
 
+#[derive(Serialize)]
+struct Batch<'a> {
+    devices: [Child<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Child<'a> {
+    device_id: &'a str,
+    services: &'a [Service<'a>],
+}
+
 impl<'a> Service<'a> {
     /// `properties` is an object of JSON, and stays as it is written.
     pub fn new(service_id: &'a str, properties: &'a str, event_time_ms: Option<i64>) -> Result<Self, Failure> {
@@ -35,6 +46,12 @@ pub fn properties(services: &[Service<'_>]) -> Result<String, Failure> {
     serde_json::to_string(&Properties { services }).map_err(|error| Failure::usage(error.to_string()))
 }
 
+/// A batch of one child.
+pub fn child(device_id: &str, services: &[Service<'_>]) -> Result<String, Failure> {
+    serde_json::to_string(&Batch { devices: [Child { device_id, services }] })
+        .map_err(|error| Failure::usage(error.to_string()))
+}
+
 /// As the platform takes it; what it takes for another form it silently replaces by its own time.
 fn event_time(ms: i64) -> Result<String, Failure> {
     let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
@@ -43,6 +60,23 @@ fn event_time(ms: i64) -> Result<String, Failure> {
         .filter(|time| (1970..=9999).contains(&time.year()))
         .and_then(|time| time.format(form).ok())
         .ok_or_else(|| Failure::usage(format!("give a time in the years 1970 to 9999: {ms} ms is none")))
+}
+
+/// A body within an object of JSON: as it is written; of a message the text, or null where it is none.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Shown<'a> {
+    Json(Box<RawValue>),
+    Text(Option<&'a str>),
+}
+
+impl<'a> Shown<'a> {
+    pub fn of(body: &'a [u8]) -> Self {
+        let text = std::str::from_utf8(body).ok();
+        // JSON has no line's end but between its parts.
+        let json = text.and_then(|text| RawValue::from_string(text.trim_ascii().replace(['\n', '\r'], " ")).ok());
+        json.map_or(Shown::Text(text), Shown::Json)
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use iotda::{Client, Config, Level, Log};
 
@@ -15,7 +16,8 @@ use crate::token_cache::TokenCache;
 /// A client and where its token is kept.
 pub struct Connected {
     pub client: Client,
-    pub endpoint: String,
+    /// The most that one report may take.
+    pub timeout: Duration,
     cache: TokenCache,
 }
 
@@ -36,6 +38,7 @@ impl Connected {
         if output.verbose {
             config.log(Level::Debug, Arc::new(ToStderr));
         }
+        let timeout = settings.timeout.as_ref().map_or(Config::DEFAULT_TIMEOUT, |timeout| timeout.value);
         let endpoint = settings.endpoint.map(|setting| setting.value).unwrap_or_default();
         let device = settings.device.map(|setting| setting.value).unwrap_or_default();
         let cache = TokenCache::of(&endpoint, &device, &|name| env::var_os(name));
@@ -43,7 +46,7 @@ impl Connected {
             config.token(&saved)?;
         }
         more(&mut config)?;
-        Ok(Connected { client: Client::new(&config)?, endpoint, cache })
+        Ok(Connected { client: Client::new(&config)?, timeout, cache })
     }
 
     /// Keeps the token for the next command, if there is a new one. That it cannot be kept costs an authentication, and

@@ -3,9 +3,9 @@
 use std::env;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::arguments::Connection;
+use crate::body::Shown;
 use crate::exit::Failure;
 use crate::output::Output;
 use crate::settings::Settings;
@@ -17,7 +17,7 @@ pub fn print(call: &str, body: &[u8], connection: &Connection, output: &Output) 
     let device = settings.device.map_or_else(|| "<device>".to_owned(), |device| device.value);
     let url = format!("{}/v5/devices/{device}/sys/{call}", endpoint.trim_end_matches('/'));
     if output.json {
-        let request = Request { method: "POST", url: &url, bytes: body.len(), body: Body::of(body) };
+        let request = Request { method: "POST", url: &url, bytes: body.len(), body: Shown::of(body) };
         let line = serde_json::to_string(&request).map_err(|error| Failure::usage(error.to_string()))?;
         output.line(&line);
         return Ok(());
@@ -34,22 +34,5 @@ struct Request<'a> {
     method: &'a str,
     url: &'a str,
     bytes: usize,
-    body: Body<'a>,
-}
-
-/// JSON as it is written; of a message text, or null where it is none.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Body<'a> {
-    Json(Box<RawValue>),
-    Text(Option<&'a str>),
-}
-
-impl<'a> Body<'a> {
-    fn of(body: &'a [u8]) -> Self {
-        let text = std::str::from_utf8(body).ok();
-        // JSON has no line's end but between its parts.
-        let json = text.and_then(|text| RawValue::from_string(text.trim_ascii().replace(['\n', '\r'], " ")).ok());
-        json.map_or(Body::Text(text), Body::Json)
-    }
+    body: Shown<'a>,
 }

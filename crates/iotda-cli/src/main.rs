@@ -3,7 +3,7 @@
 //! - `arguments`: every command and every flag, in one place.
 //! - `settings`: what flags, environment and profile say, and which of them said it.
 //! - `connect`: a client made of them, with the token that the commands share (`token_cache`).
-//! - `auth`, `report`, `message`, `batch`, a module for each command: what it does. `values`: the grammar of `NAME=VALUE`;
+//! - `auth`, `report`, `message`, `batch`, `stream`, a module for each command: what it does. `values`: the grammar of `NAME=VALUE`;
 //!   `body`: request bodies; `input`: whole files; `dry_run`: a request that is not sent.
 //! - `doctor`: each step between this machine and the platform.
 //! - `output`: signs, colour, JSON. `exit`: what the exit codes mean. `signals`: Ctrl-C.
@@ -25,6 +25,7 @@ mod output;
 mod report;
 mod settings;
 mod signals;
+mod stream;
 mod token_cache;
 mod values;
 
@@ -52,6 +53,7 @@ fn run(arguments: Arguments, output: &Output) -> Result<(), Failure> {
         Command::Report(report) => report::run(&report, &connection, output),
         Command::Message(message) => message::run(&message, &connection, output),
         Command::Batch(batch) => batch::run(&batch, &connection, output),
+        Command::Stream(stream) => stream::run(&stream, &connection, output),
         Command::Auth(auth) => auth::run(&auth, &connection, output),
         Command::Doctor(doctor) => doctor::run(&doctor, &connection, output),
     }

@@ -2,5 +2,7 @@
 
 mod auth;
 mod doctor;
+mod outbox;
 mod report;
 mod run;
+mod stream;

@@ -5,20 +5,11 @@ use std::fs;
 use iotda_platform::{Close, Fault, InjectedAnswer, Part, Route, Stall};
 use testkit::{Stand, scratch};
 
-use crate::run::{Running, compare, iotda, iotda_at, run, run_with_input, wait_for};
+use crate::run::{Running, arrived, compare, iotda, iotda_at, run, run_with_input, wait_for};
 
 const PROPERTIES: &str = "properties/report";
 const MESSAGES: &str = "messages/up";
 const BATCHES: &str = "gateway/sub-devices/properties/report";
-
-fn arrived(stand: &Stand, call: &str) -> Vec<String> {
-    let requests = stand.platform.requests();
-    requests
-        .iter()
-        .filter(|request| request.status == 200 && request.target.ends_with(call))
-        .map(|request| String::from_utf8(request.body.clone()).unwrap())
-        .collect()
-}
 
 #[test]
 fn properties_arrive_as_they_are_typed() {

@@ -120,9 +120,21 @@ pub fn run_with_input(command: &mut Command, input: &[u8]) -> Ended {
 
 /// Waits until the stand-in has received a request of this kind: a query of its inspection API, such as `call=message`.
 pub fn wait_for(stand: &Stand, query: &str) {
+    let query = query.replace('"', "%22");
     let url = format!("{}/requests?{query}&wait_ms={}", stand.platform.inspection_url(), LIMIT.as_millis());
     let found = ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap();
     assert!(found.contains("\"target\""), "no request came: {query}");
+}
+
+/// The bodies of the accepted requests of a call, in order.
+pub fn arrived(stand: &Stand, call: &str) -> Vec<String> {
+    let requests = stand.platform.requests();
+    let path = format!("/sys/{call}");
+    requests
+        .iter()
+        .filter(|request| request.status == 200 && request.target.ends_with(&path))
+        .map(|request| String::from_utf8(request.body.clone()).unwrap())
+        .collect()
 }
 
 /// Compares what a run printed, and its exit code, with the file `golden/NAME.txt`. What differs from run to run is
