@@ -18,6 +18,7 @@ use testkit::program::is_linked;
 use testkit::{Package, Stand, Tool, VERSION, path, platform_program, read, scratch, target};
 
 const MODULE: &str = "bindings/go/iotda";
+const PATH: &str = "github.com/libiotda/libiotda/bindings/go/iotda";
 const EXAMPLE: &str = "examples/go";
 
 /// Whether Go is missing. If so, says that the running test is skipped.
@@ -36,6 +37,33 @@ import (
 
 func main() { fmt.Println(iotda.Version()) }
 "#;
+
+/// What go vet must find.
+const COPIES: &str = r#"package main
+
+import "github.com/libiotda/libiotda/bindings/go/iotda"
+
+func closeClient(client iotda.Client) { client.Close() }
+
+func closeOutbox(outbox iotda.Outbox) { outbox.Close() }
+
+func main() {
+	closeClient(iotda.Client{})
+	closeOutbox(iotda.Outbox{})
+}
+"#;
+
+/// A module of a user's in the test's directory, with this program.
+fn consumer(program: &str) -> Result<PathBuf> {
+    let (dir, module) = (scratch()?, path(MODULE));
+    let requirements = format!(
+        "module example.com/consumer\n\ngo 1.24\n\nrequire {PATH} v0.0.0\n\nreplace {PATH} => {}\n",
+        module.display()
+    );
+    fs::write(dir.join("go.mod"), requirements)?;
+    fs::write(dir.join("main.go"), program)?;
+    Ok(dir)
+}
 
 /// The module holds what it needs of the repository: its users get that directory alone.
 #[test]
@@ -56,6 +84,23 @@ fn vet() -> Result<()> {
     }
     for dir in [MODULE, EXAMPLE] {
         process::output(Linkage::Shared.go(&path(dir))?.args(["vet", "./..."]))?;
+    }
+    Ok(())
+}
+
+/// Who copies what has an owner hears of it from go vet.
+#[test]
+fn vet_finds_copies() -> Result<()> {
+    if is_missing() {
+        return Ok(());
+    }
+    match process::output(Linkage::Shared.go(&consumer(COPIES)?)?.args(["vet", "."])) {
+        Ok(_) => bail!("go vet finds nothing wrong with copies"),
+        Err(error) => {
+            for what in ["closeClient passes lock by value", "closeOutbox passes lock by value"] {
+                ensure!(error.to_string().contains(what), "go vet does not say that {what}: {error}");
+            }
+        }
     }
     Ok(())
 }
@@ -152,17 +197,9 @@ fn vendored() -> Result<()> {
     if is_missing() {
         return Ok(());
     }
-    let dir = scratch()?;
-    let module_path = "github.com/libiotda/libiotda/bindings/go/iotda";
-    let module = path(MODULE);
-    let requirements = format!(
-        "module example.com/consumer\n\ngo 1.24\n\nrequire {module_path} v0.0.0\n\nreplace {module_path} => {}\n",
-        module.display()
-    );
-    fs::write(dir.join("go.mod"), requirements)?;
-    fs::write(dir.join("main.go"), CONSUMER)?;
+    let dir = consumer(CONSUMER)?;
     process::output(Linkage::Shared.go(&dir)?.args(["mod", "vendor"]))?;
-    ensure!(dir.join("vendor").join(module_path).join("iotda.h").is_file(), "go mod vendor leaves the header behind");
+    ensure!(dir.join("vendor").join(PATH).join("iotda.h").is_file(), "go mod vendor leaves the header behind");
     for linkage in [Linkage::Shared, Linkage::Static] {
         let program = dir.join(format!("{linkage:?}"));
         let mut build = linkage.go(&dir)?;
