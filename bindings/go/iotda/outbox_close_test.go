@@ -5,13 +5,14 @@
 package iotda_test
 
 import (
-	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"runtime"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
@@ -209,13 +210,43 @@ func TestCloseWithCallsThatRun(t *testing.T) {
 	}
 }
 
-// Closing says whether what was put is on disk.
-func TestCloseReportsWhatItCannotSync(t *testing.T) {
+// Whoever removes its directory takes an outbox's files away: puts fail, the statistics say since when, and closing says that
+// something may be lost.
+func TestFilesThatCannotBeWritten(t *testing.T) {
 	p := newPlatform(t)
-	client := p.client(t)
-	outbox := openOutbox(t, client, t.TempDir())
+	p.fault(t, outage)
+	client := p.client(t, once)
+	directory := t.TempDir()
+	outbox := openOutbox(t, client, directory, func(options *iotda.OutboxOptions) { options.MaxBytes = 256 << 10 })
+	if stats := outbox.Stats(); stats.Failing || !stats.FailingSince.IsZero() {
+		t.Errorf("%+v", stats)
+	}
+	must(t, os.RemoveAll(directory))
+	var err error
+	for puts := 0; err == nil; puts++ {
+		if puts == 100 {
+			t.Fatal("a megabyte was put where there is no directory")
+		}
+		_, err = outbox.PutMessage(t.Context(), client, make([]byte, 10_000))
+	}
+	if !is(t, err, iotda.ErrStorage).Transient() {
+		t.Error("the data would be dropped")
+	}
+	if stats := outbox.Stats(); !stats.Failing || time.Since(stats.FailingSince).Abs() > time.Hour {
+		t.Errorf("%+v", stats)
+	}
+	must(t, outbox.Close()) // What was acknowledged was on disk.
+
+	outbox = openOutbox(t, client, directory, func(options *iotda.OutboxOptions) {
+		options.MaxBytes, options.Sync = 256<<10, time.Hour
+	})
+	must(t, os.RemoveAll(directory))
+	_, err = outbox.PutMessage(t.Context(), client, make([]byte, 10_000))
+	for must(t, err); err == nil; { // Some are in memory when one finds that nothing can be written.
+		_, err = outbox.PutMessage(t.Context(), client, make([]byte, 10_000))
+	}
 	first, second := outbox.Close(), outbox.Close()
-	if !errors.Is(first, second) {
+	if is(t, first, iotda.ErrStorage); first != second {
 		t.Errorf("%v, and then %v", first, second)
 	}
 }

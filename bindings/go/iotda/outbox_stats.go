@@ -27,8 +27,10 @@ type OutboxStats struct {
 	Dropped, Expired, Damaged, Discarded uint64
 	// Syncs are syncs of files and of the directory, and BytesWritten bytes written to files.
 	Syncs, BytesWritten uint64
-	// Failing says that the files cannot be written, so that puts fail.
-	Failing bool
+	// Failing says that the files cannot be written, so that puts fail, and FailingSince since when, to the second, as this
+	// machine's clock had it; the zero Time: they can.
+	Failing      bool
+	FailingSince time.Time
 	// LastError is why the last request was not delivered; "" if none failed.
 	LastError string
 }
@@ -44,15 +46,11 @@ func (o *Outbox) Stats() OutboxStats {
 	if C.iotda_outbox_stats(o.handle.outbox, &stats) != C.IOTDA_OK {
 		return OutboxStats{}
 	}
-	var oldest time.Time
-	if stats.oldest_s != 0 {
-		oldest = time.Unix(int64(stats.oldest_s), 0).UTC()
-	}
 	return OutboxStats{
 		Waiting:      uint64(stats.waiting),
 		WaitingBytes: uint64(stats.waiting_bytes),
 		Unattached:   uint64(stats.unattached),
-		Oldest:       oldest,
+		Oldest:       unixOrZero(stats.oldest_s),
 		FileBytes:    uint64(stats.file_bytes),
 		Delivered:    uint64(stats.delivered),
 		Requests:     uint64(stats.requests),
@@ -66,6 +64,15 @@ func (o *Outbox) Stats() OutboxStats {
 		Syncs:        uint64(stats.syncs),
 		BytesWritten: uint64(stats.bytes_written),
 		Failing:      bool(stats.is_failing),
+		FailingSince: unixOrZero(stats.failing_since_s),
 		LastError:    fixedText(stats.last_error[:]),
 	}
+}
+
+// unixOrZero is a time in seconds since 1970; the zero Time for 0.
+func unixOrZero(s C.uint64_t) time.Time {
+	if s == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(s), 0).UTC()
 }

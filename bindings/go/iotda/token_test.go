@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Access tokens: given to the program, handed from one client to another, asked for by the program alone.
 
 package iotda_test
