@@ -16,7 +16,7 @@ use iotda_platform::{
 
 use super::*;
 use case::Case;
-use server::{Identity, Server, identity};
+use server::{Identity, Server, identity, identity_below};
 
 const DEVICE: &str = "weather-01";
 const SECRET: &str = "weather-secret-01";
@@ -170,6 +170,14 @@ fn authorities_that_are_not_the_servers() {
         learned_nothing(&server);
         trusted.push((name, identity, server));
     }
+    let below = identity_below("Corp Proxy CA", "Corp Branch 7");
+    let server = Server::tls(&below, PAGE);
+    Case::at_server("intermediate_ca", &server).trusting(&trusted[1].1.authority_pem).finds(
+        "intermediate_ca",
+        "tls",
+        5,
+    );
+    learned_nothing(&server);
     let platforms_own = identity(Some("GlobalSign Root R46"), 2040);
     let server = Server::tls(&platforms_own, PAGE);
     Case::at_server("incomplete_ca", &server).trusting(&trusted[0].1.authority_pem).finds("incomplete_ca", "tls", 5);
@@ -264,6 +272,9 @@ fn secrets_that_are_none() {
     let mut case = Case::at("no_secret", &platform);
     case.connection.secret_file = Some(case.directory.join("nowhere"));
     case.finds("no_secret", "settings", 3);
+    let mut case = Case::at("unreadable_secret", &platform);
+    case.connection.secret_file = Some(case.directory.clone());
+    case.finds("unreadable_secret", "settings", 3);
     let mut case = Case::at("wrong_device", &platform);
     case.connection.device = Some("weather-02".to_owned());
     case.finds("wrong_device", "auth", 6);
@@ -291,6 +302,10 @@ fn files_that_others_can_read_or_change() {
     let (text, code) = case.compare("open_profile");
     assert!(code == 0 && !text.contains("hunter2"), "{text}");
     assert!(proxy.heard().starts_with(&format!("CONNECT {}", platform.address())));
+    // A home where nothing can be kept, the token among it.
+    let case = Case::at("read_only_home", &platform);
+    case.file(".cache", b"", 0o400);
+    assert_eq!(case.compare("read_only_home").1, 0);
     let mut case = Case::new("broken_profile", "");
     case.file(".config/iotda/config.toml", b"[profile.default]\nendpoit = 'x'\n", 0o600);
     case.connection.endpoint = None;
@@ -344,6 +359,9 @@ fn what_the_platform_says() {
     platform.clear_faults();
     platform.inject(Fault::answer(InjectedAnswer::status(503)).on(Route::Auth)).unwrap();
     Case::at("unavailable", &platform).finds("unavailable", "auth", 9);
+    platform.clear_faults();
+    platform.inject(Fault::answer(InjectedAnswer::status(500)).on(Route::Properties)).unwrap();
+    assert_eq!(Case::at("not_judged", &platform).compare("not_judged").1, 0);
 }
 
 #[test]

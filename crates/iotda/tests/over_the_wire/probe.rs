@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use iotda::probe::{CertificateFault, Link, Probe, Reached};
 use iotda::{CallOptions, Client, Clock, Config, ErrorKind};
 use iotda_http::fixtures::{closed_port, swallowing_port};
-use iotda_platform::{CertificateKind, Fault, Platform};
+use iotda_platform::{CertificateKind, Fault, InjectedAnswer, Platform};
 
 use crate::device::{self, authentications, platform, registry};
 use crate::routes::proxy;
@@ -200,6 +200,12 @@ fn a_token_is_checked_without_leaving_anything_on_the_platform() {
     // A platform that takes it says as much.
     platform.inject(Fault::status(200).times(1)).unwrap();
     assert_eq!(client.check_token(OPTIONS).unwrap().http_status, 200);
+    // A code that nobody has documented is the platform's all the same; a page is somebody else's.
+    let answer = |answer: InjectedAnswer| platform.inject(Fault::answer(answer).times(1)).unwrap();
+    answer(InjectedAnswer::status(400).code("IOTDA.099999"));
+    assert_eq!(client.check_token(OPTIONS).unwrap().http_status, 400);
+    answer(InjectedAnswer::status(400).body("<html>"));
+    assert_eq!(client.check_token(OPTIONS).unwrap_err().kind(), ErrorKind::Protocol);
     // As through a proxy that drops the header.
     platform.inject(Fault::refusal("IOTDA.000004").on(iotda_platform::Route::Properties)).unwrap();
     assert_eq!(client.check_token(OPTIONS).unwrap_err().kind(), ErrorKind::TokenRejected);

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use iotda_platform::Platform;
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -21,26 +23,49 @@ pub struct Identity {
 
 /// By an authority of this name, or by itself; valid until the end of a year.
 pub fn identity(authority: Option<&str>, until: i32) -> Identity {
-    let mut leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    leaf.distinguished_name = named("device.example");
-    leaf.not_before = date_time_ymd(2020, 1, 1);
-    leaf.not_after = date_time_ymd(until, 12, 31);
-    let key = KeyPair::generate().unwrap();
-    let mut root = CertificateParams::new(Vec::new()).unwrap();
-    root.distinguished_name = named(authority.unwrap_or("device.example"));
-    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root_key = KeyPair::generate().unwrap();
-    let of_root = root.self_signed(&root_key).unwrap();
+    let (root, root_key) = self::authority(authority.unwrap_or(LEAF));
+    let (leaf, key) = leaf(until);
     let certificate = match authority {
         Some(_) => leaf.signed_by(&key, &Issuer::from_params(&root, &root_key)).unwrap(),
         None => leaf.self_signed(&key).unwrap(),
     };
-    Identity {
-        authority_pem: of_root.pem(),
-        authority_der: of_root.der().to_vec(),
-        chain: vec![certificate.der().clone()],
-        key: key.serialize_der(),
+    Identity::new(&root.self_signed(&root_key).unwrap(), vec![certificate.der().clone()], &key)
+}
+
+/// By an intermediate, which is sent along, of an authority, which is not.
+pub fn identity_below(root: &str, intermediate: &str) -> Identity {
+    let (root, root_key) = authority(root);
+    let (middle, middle_key) = authority(intermediate);
+    let (leaf, key) = leaf(2040);
+    let leaf = leaf.signed_by(&key, &Issuer::from_params(&middle, &middle_key)).unwrap();
+    let middle = middle.signed_by(&middle_key, &Issuer::from_params(&root, &root_key)).unwrap();
+    let chain = vec![leaf.der().clone(), middle.der().clone()];
+    Identity::new(&root.self_signed(&root_key).unwrap(), chain, &key)
+}
+
+impl Identity {
+    fn new(authority: &Certificate, chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Self {
+        let (authority_pem, authority_der) = (authority.pem(), authority.der().to_vec());
+        Identity { authority_pem, authority_der, chain, key: key.serialize_der() }
     }
+}
+
+/// The name of the server's own certificate.
+const LEAF: &str = "device.example";
+
+fn leaf(until: i32) -> (CertificateParams, KeyPair) {
+    let mut leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    leaf.distinguished_name = named(LEAF);
+    leaf.not_before = date_time_ymd(2020, 1, 1);
+    leaf.not_after = date_time_ymd(until, 12, 31);
+    (leaf, KeyPair::generate().unwrap())
+}
+
+fn authority(name: &str) -> (CertificateParams, KeyPair) {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.distinguished_name = named(name);
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    (authority, KeyPair::generate().unwrap())
 }
 
 fn named(name: &str) -> DistinguishedName {
