@@ -141,7 +141,7 @@ impl<'a> Test<'a> {
         c.current_dir(self.project.root()).args(["--dry-run", "-Werror"]).args(files.lines());
         let mut go = Command::new("sh");
         let script =
-            "unformatted=$(gofmt -l bindings/go examples/go) && echo \"$unformatted\" && test -z \"$unformatted\"";
+            "unformatted=$(gofmt -l bindings/go examples) && echo \"$unformatted\" && test -z \"$unformatted\"";
         go.current_dir(self.project.root()).args(["-c", script]);
         Ok(vec![rust, c, go])
     }
@@ -277,7 +277,7 @@ impl Program {
 
 /// The tests of crates/libiotda, each a step. The longest first.
 fn package_tests(project: &Project) -> Result<Vec<String>> {
-    const LONGEST: [&str; 5] = ["conan", "cpp", "go", "consumers", "variants"];
+    const LONGEST: [&str; 6] = ["conan", "fleet", "cpp", "go", "consumers", "variants"];
     let mut names = Vec::new();
     for entry in fs::read_dir(project.path("crates/libiotda/tests"))? {
         let path = entry?.path();

@@ -1,0 +1,62 @@
+//! The fleet of examples/fleet with the installed package: its own tests, which run NATS servers, the stand-in platform and
+//! worker processes on this machine. The modules that it needs are downloaded, as crates are; nothing else is.
+
+#![forbid(unsafe_code)]
+
+use anyhow::{Context, Result};
+use std::process::Command;
+use testkit::process;
+use testkit::{Package, Tool, path, platform_program, target};
+
+/// Whether Go is missing. If so, says that the running test is skipped.
+fn is_missing() -> bool {
+    testkit::is_missing(Tool::Program("go", "golang-go"))
+}
+
+#[test]
+fn vet() -> Result<()> {
+    if is_missing() {
+        return Ok(());
+    }
+    process::output(go()?.args(["vet", "./..."])).map(drop)
+}
+
+/// All of its tests: on values, with one NATS server and with three, and with workers that are killed and stopped.
+#[test]
+fn tests() -> Result<()> {
+    if is_missing() {
+        return Ok(());
+    }
+    let mut test = go()?;
+    // -count=1: what passed before is not taken for granted. One package at a time: each starts servers of its own.
+    test.args(["test", "-count=1", "-p=1", "-timeout=300s", "./..."]);
+    process::output(test.env("IOTDA_PLATFORM", platform_program()?)).map(drop)
+}
+
+/// The go command at work in the example's directory, with the installed package, and with everything that it keeps below
+/// the target directory. The modules are there.
+fn go() -> Result<Command> {
+    let download = command()?.args(["mod", "download"]).status().context("cannot run go")?;
+    anyhow::ensure!(download.success(), "the modules of examples/fleet cannot be downloaded: see GOPROXY");
+    let mut go = command()?;
+    go.env("GOPROXY", "off");
+    Ok(go)
+}
+
+fn command() -> Result<Command> {
+    let kept = |name: &str| target().join("go").join(name);
+    let prefix = Package::shipped()?.prefix;
+    let mut go = Command::new("go");
+    go.current_dir(path("examples/fleet"));
+    for name in ["GOOS", "GOARCH", "GOEXPERIMENT", "GOGC", "GODEBUG", "CGO_CFLAGS", "CGO_LDFLAGS"] {
+        go.env_remove(name);
+    }
+    go.env("GOCACHE", kept("cache")).env("GOMODCACHE", kept("modules")).env("GOPATH", kept("path"));
+    // Where the go command counts what it does.
+    go.env("XDG_CONFIG_HOME", kept("config"));
+    go.env("GOENV", "off").env("GOWORK", "off").env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "1");
+    // The modules can be deleted with the target directory.
+    go.env("GOFLAGS", "-mod=readonly -modcacherw");
+    go.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).env("LD_LIBRARY_PATH", prefix.join("lib"));
+    Ok(go)
+}

@@ -1,0 +1,241 @@
+package trial
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/libiotda/libiotda/examples/fleet/internal/standin"
+	"github.com/libiotda/libiotda/examples/fleet/internal/worker"
+)
+
+// Verdict is what a trial has shown.
+type Verdict struct {
+	Published, Arrived int
+	// Missing reports never arrived, Inverted ones arrived before an earlier one of their device.
+	Missing, Inverted int
+	// Duplicates arrived more than once; DuplicateRequests are the requests that held any.
+	Duplicates, DuplicateRequests int
+	// Overlaps are requests of an epoch that were accepted after one of a later epoch of the same device.
+	Overlaps int
+	// Unknown requests could not be traced to an epoch, since two workers have sent the same.
+	Unknown int
+	// Requests are those that were accepted; Refused those that were refused, but for bad reports.
+	Requests, Refused, RefusedBad int
+	Authentications               int
+	// First and Last are when the first and the last request were received, in Unix milliseconds.
+	First, Last int64
+}
+
+func (v Verdict) String() string {
+	return fmt.Sprintf("%d published, %d arrived in %d requests: %d missing, %d inverted, %d overlaps, %d duplicates (in %d requests)",
+		v.Published, v.Arrived, v.Requests, v.Missing, v.Inverted, v.Overlaps, v.Duplicates, v.DuplicateRequests)
+}
+
+// Err is an error if anything is missing, inverted, or sent by two workers at a time.
+func (v Verdict) Err() error {
+	if v.Missing+v.Inverted+v.Overlaps > 0 {
+		return fmt.Errorf("%v", v)
+	}
+	return nil
+}
+
+// sent is a body of a device, as traces and the platform's record have it.
+type sent struct {
+	device string
+	body   uint64
+}
+
+// Verify compares what was published, what the workers said that they were about to send, and what the platform accepted.
+func (f *Field) Verify() (v Verdict, err error) {
+	traces, err := f.traces()
+	if err != nil {
+		return v, err
+	}
+	requests, err := f.requests(&v)
+	if err != nil {
+		return v, err
+	}
+	owners := ownersOf(requests, traces)
+
+	good, bad := f.published.snapshot()
+	v.Published = bad
+	highest, epoch := make(map[string]int), make(map[string]uint64)
+	seen := make(map[string]map[int]bool)
+	for _, request := range requests {
+		numbers, err := numbersOf(request)
+		if err != nil {
+			return v, err
+		}
+		duplicates := 0
+		device := seen[request.Device]
+		if device == nil {
+			device = make(map[int]bool)
+			seen[request.Device] = device
+		}
+		for _, n := range numbers {
+			v.Arrived++
+			switch {
+			case device[n]:
+				duplicates++
+			case n < highest[request.Device]:
+				v.Inverted++
+			default:
+				highest[request.Device] = n
+			}
+			device[n] = true
+		}
+		if v.Duplicates += duplicates; duplicates > 0 {
+			v.DuplicateRequests++
+		}
+		traced := traces[sent{request.Device, worker.Hash([]byte(request.Body))}]
+		number, known := epochOf(traced, owners[request.Connection], epoch[request.Device])
+		switch {
+		case !known:
+			v.Unknown++
+		case number < epoch[request.Device]:
+			v.Overlaps++
+		default:
+			epoch[request.Device] = number
+		}
+	}
+	for device, count := range good {
+		v.Published += count
+		for n := range count {
+			if !seen[device][n] {
+				v.Missing++
+			}
+		}
+	}
+	return v, nil
+}
+
+// epochOf is the epoch of a request: of the worker whose connection it came over, or, if that is not known, the lowest one
+// that fits.
+func epochOf(traced []worker.Traced, owner string, least uint64) (epoch uint64, known bool) {
+	for _, each := range traced {
+		if owner != "" && each.Owner != owner {
+			continue
+		}
+		// The same worker may have sent it in several epochs.
+		if !known || epoch < least && each.Epoch > epoch {
+			epoch, known = each.Epoch, true
+		}
+	}
+	return epoch, known
+}
+
+// ownersOf finds which worker each connection is of: the one that has sent all that came over it.
+func ownersOf(requests []standin.Request, traces map[sent][]worker.Traced) map[uint64]string {
+	possible := make(map[uint64]map[string]bool)
+	for _, request := range requests {
+		here := make(map[string]bool)
+		for _, each := range traces[sent{request.Device, worker.Hash([]byte(request.Body))}] {
+			here[each.Owner] = true
+		}
+		before, known := possible[request.Connection]
+		if known {
+			for owner := range before {
+				if !here[owner] {
+					delete(before, owner)
+				}
+			}
+		} else {
+			possible[request.Connection] = here
+		}
+	}
+	owners := make(map[uint64]string)
+	for connection, names := range possible {
+		if len(names) == 1 {
+			for owner := range names {
+				owners[connection] = owner
+			}
+		}
+	}
+	return owners
+}
+
+func numbersOf(request standin.Request) (numbers []int, err error) {
+	if request.Call == "message" {
+		var body struct{ N int }
+		err = json.Unmarshal([]byte(request.Body), &body)
+		return []int{body.N}, err
+	}
+	var body struct {
+		Services []struct{ Properties struct{ N int } }
+	}
+	err = json.Unmarshal([]byte(request.Body), &body)
+	for _, service := range body.Services {
+		numbers = append(numbers, service.Properties.N)
+	}
+	return numbers, err
+}
+
+// requests reads the platform's record: the accepted reports in the order in which they were decided.
+func (f *Field) requests(v *Verdict) (accepted []standin.Request, err error) {
+	err = lines(f.path("requests"), func(line []byte) error {
+		var request standin.Request
+		if err := json.Unmarshal(line, &request); err != nil {
+			return err
+		}
+		switch {
+		case request.Call == "auth":
+			v.Authentications++
+		case request.Status == 200:
+			if v.First == 0 {
+				v.First = request.ReceivedAt
+			}
+			v.Last = request.ReceivedAt
+			accepted = append(accepted, request)
+		case strings.Contains(request.Body, `"bad"`):
+			v.RefusedBad++
+		default:
+			v.Refused++
+		}
+		return nil
+	})
+	v.Requests = len(accepted)
+	return accepted, err
+}
+
+func (f *Field) traces() (map[sent][]worker.Traced, error) {
+	files, err := filepath.Glob(f.path("*.trace"))
+	if err != nil {
+		return nil, err
+	}
+	traces := make(map[sent][]worker.Traced)
+	for _, file := range files {
+		err := lines(file, func(line []byte) error {
+			var traced worker.Traced
+			if err := json.Unmarshal(line, &traced); err != nil {
+				return nil // cut off by a kill
+			}
+			key := sent{traced.Device, traced.Body}
+			traces[key] = append(traces[key], traced)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return traces, nil
+}
+
+func lines(path string, each func([]byte) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	scanner := bufio.NewScanner(file)
+	scanner.Buffer(nil, 4<<20)
+	for scanner.Scan() {
+		if err := each(scanner.Bytes()); err != nil {
+			return err
+		}
+	}
+	return scanner.Err()
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
+	"github.com/libiotda/libiotda/examples/fleet/internal/trial"
+)
+
+// asFleet has this test program be the program itself: its workers are such processes.
+const asFleet = "FLEET_TEST_AS_FLEET"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asFleet) == "" {
+		os.Exit(m.Run())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func field(t *testing.T, settings trial.Settings) *trial.Field {
+	t.Helper()
+	program, err := os.Executable()
+	must(t, err)
+	settings.Worker, settings.Environment = []string{program}, []string{asFleet + "=1"}
+	f, err := trial.Start(t.Context(), settings)
+	must(t, err)
+	t.Cleanup(f.Stop)
+	return f
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Worker processes are killed, stopped and continued, added and drained while reports come: nothing is lost, nothing
+// disordered, and no device has two workers.
+func TestChaos(t *testing.T) {
+	const inFlight = 16
+	f := field(t, trial.Settings{Devices: 200, InFlight: inFlight, TTL: 2 * time.Second})
+	stop := f.Publish(t.Context(), trial.Traffic{Rate: 300, Lanes: 50})
+	times, err := f.Chaos(t.Context(), io.Discard, false)
+	must(t, err)
+	for _, each := range times {
+		t.Logf("%s: %v (bound %v)", each.What, each.Time.Round(time.Millisecond), each.Bound)
+	}
+	must(t, stop())
+	must(t, f.Drained(t.Context(), time.Minute))
+	verdict, err := f.Verify()
+	must(t, err)
+	t.Log(verdict)
+	must(t, verdict.Err())
+	// Two were killed, and one stood still.
+	if verdict.DuplicateRequests > 3*inFlight {
+		t.Errorf("%d requests came again, of at most %d in flight at three workers", verdict.DuplicateRequests, 3*inFlight)
+	}
+	if verdict.Unknown > verdict.DuplicateRequests || verdict.Arrived < verdict.Published {
+		t.Errorf("%+v", verdict)
+	}
+}
+
+// The checks of a trial find what they are for.
+func TestAVerdictFindsFaults(t *testing.T) {
+	f := field(t, trial.Settings{Devices: 2})
+	if _, err := f.StartWorker("a"); err != nil {
+		t.Fatal(err)
+	}
+	must(t, f.Publish(t.Context(), trial.Traffic{Reports: 40, Lanes: 2, Messages: true})())
+	must(t, f.Drained(t.Context(), time.Minute))
+	verdict, err := f.Verify()
+	must(t, err)
+	must(t, verdict.Err())
+	requests := filepath.Join(f.Dir, "requests")
+	record, err := os.ReadFile(requests)
+	must(t, err)
+	lines := strings.SplitAfter(strings.TrimSuffix(string(record), "\n")+"\n", "\n")
+	var first, last int // of the same device's reports
+	for i, line := range lines {
+		if strings.Contains(line, `"call":"message"`) && strings.Contains(line, `"device_id":"device_000000"`) {
+			if first == 0 {
+				first = i
+			}
+			last = i
+		}
+	}
+	if first == last {
+		t.Fatal("the device has sent one request")
+	}
+	write := func(lines ...string) trial.Verdict {
+		t.Helper()
+		must(t, os.WriteFile(requests, []byte(strings.Join(lines, "")), 0o600))
+		verdict, err := f.Verify()
+		must(t, err)
+		return verdict
+	}
+	swapped := append([]string{}, lines...)
+	swapped[first], swapped[last] = swapped[last], swapped[first]
+	if verdict := write(swapped...); verdict.Inverted == 0 || verdict.Err() == nil {
+		t.Errorf("disordered: %+v", verdict)
+	}
+	if verdict := write(append(append([]string{}, lines[:last]...), lines[last+1:]...)...); verdict.Missing == 0 || verdict.Err() == nil {
+		t.Errorf("one is missing: %+v", verdict)
+	}
+	if verdict := write(append(append([]string{}, lines...), lines[first])...); verdict.Duplicates == 0 || verdict.Err() != nil {
+		t.Errorf("one came twice: %+v", verdict)
+	}
+	// The trace says that the first request was of a later epoch than the others.
+	must(t, os.WriteFile(requests, record, 0o600))
+	traces, err := filepath.Glob(filepath.Join(f.Dir, "*.trace"))
+	must(t, err)
+	trace, err := os.ReadFile(traces[0])
+	must(t, err)
+	changed := strings.SplitAfter(string(trace), "\n")
+	for i, line := range changed {
+		if strings.Contains(line, `"device":"device_000000"`) {
+			changed[i] = strings.Replace(line, `"epoch":1,`, `"epoch":2,`, 1)
+			break
+		}
+	}
+	must(t, os.WriteFile(traces[0], []byte(strings.Join(changed, "")), 0o600))
+	verdict, err = f.Verify()
+	must(t, err)
+	if verdict.Overlaps == 0 || verdict.Err() == nil {
+		t.Errorf("two workers: %+v", verdict)
+	}
+}
+
+func TestProbes(t *testing.T) {
+	f := field(t, trial.Settings{Devices: 1})
+	worker, err := f.StartWorker("a")
+	must(t, err)
+	if _, err := f.Shared(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	for path, status := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200, "/": 404} {
+		if got := worker.Get(path); got != status {
+			t.Errorf("%s: %d", path, got)
+		}
+	}
+	if partitions := worker.Metrics()["fleet_partitions"]; partitions != 16 {
+		t.Errorf("it says that it serves %v partitions", partitions)
+	}
+	// Without NATS it is healthy, and not ready.
+	f.Servers.Stop()
+	deadline := time.Now().Add(30 * time.Second)
+	for worker.Get("/readyz") != http.StatusServiceUnavailable {
+		if time.Now().After(deadline) {
+			t.Fatal("it is still ready without NATS")
+		}
+	}
+	if got := worker.Get("/healthz"); got != 200 {
+		t.Errorf("/healthz: %d", got)
+	}
+}
+
+func TestLinesArePublished(t *testing.T) {
+	f := field(t, trial.Settings{Devices: 1})
+	input := `{"device":"a","services":[{"service_id":"s","properties":{"n":1e400}}]}
+{"device":"a","message":"hello"}
+{"device":"a","base64":"AAE="}
+{"device":"g","devices":[{"device_id":"c"}]}
+no JSON
+{"device":"a"}
+{"device":"a b","message":"x"}
+{"device":"a","base64":"?"}
+`
+	refused, err := publishAll(t.Context(), f.Publisher, strings.NewReader(input))
+	if err != nil || refused != 4 {
+		t.Errorf("%d lines were refused, %v", refused, err)
+	}
+	stream, err := f.Stream.Stream(t.Context(), broker.Stream)
+	must(t, err)
+	stored := map[string]bool{}
+	for sequence := uint64(1); sequence <= 4; sequence++ {
+		message, err := stream.GetMsg(t.Context(), sequence)
+		must(t, err)
+		_, subject, _ := strings.Cut(message.Subject, ".")
+		stored[subject+" "+string(message.Data)] = true
+	}
+	for _, want := range []string{`iotda.a.properties {"services":[{"service_id":"s","properties":{"n":1e400}}]}`,
+		"iotda.a.message hello", "iotda.a.message \x00\x01", `iotda.g.batch {"devices":[{"device_id":"c"}]}`} {
+		if !stored[want] {
+			t.Errorf("%q is not stored: %v", want, stored)
+		}
+	}
+}
