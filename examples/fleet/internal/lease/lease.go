@@ -14,7 +14,7 @@ type Instant struct {
 	Wall      time.Time
 }
 
-// Clock tells the time. Tests move one by hand.
+// Clock says what time it is. Tests move one by hand.
 type Clock func() Instant
 
 // System is the machine's clock.

@@ -114,7 +114,7 @@ func TestOrderOverALostLeader(t *testing.T) {
 		}
 		for i, number := range numbers {
 			if number != fmt.Sprint(i) {
-				t.Errorf("d%d: %s is stored in the place of %d", d, number, i)
+				t.Errorf("d%d: %s is stored where %d must be", d, number, i)
 				break
 			}
 		}

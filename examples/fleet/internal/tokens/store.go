@@ -50,8 +50,8 @@ func (s *Store) Get(ctx context.Context, device string) (Saved, error) {
 	return Saved{text, entry.Revision()}, nil
 }
 
-// Put keeps a token for as long as it is valid, in the place of the one that was read as `last`. If another one was put
-// there since, that one is returned and `kept` is false: use it, it is the newer one.
+// Put keeps a token for as long as it is valid, instead of the one that was read as `last`. If that was replaced meanwhile,
+// the other one is returned and `kept` is false: use it, it is the newer one.
 //
 // The bucket's own Update drops a TTL without a word, so that the message is published here.
 func (s *Store) Put(ctx context.Context, device, text string, last Saved, valid time.Duration) (saved Saved, kept bool, err error) {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -228,8 +226,10 @@ func (s *steward) note(change watched) {
 	}
 	var record partition.Record
 	if change.entry.Operation() != jetstream.KeyValuePut || json.Unmarshal(change.entry.Value(), &record) != nil {
-		s.logger.Error("repair the bucket of partitions: an entry was deleted or is no record", "key", change.entry.Key())
-		return
+		s.logger.Error("leave the bucket of partitions alone: an entry was deleted or is no record; it is made again",
+			"key", change.entry.Key())
+		// Nobody's, in the epoch that it had, so that the next one is later than that.
+		record = partition.Record{Epoch: s.slots[p].record.Epoch, Consumer: s.slots[p].record.Consumer}
 	}
 	s.know(p, record, change.entry.Revision())
 }
@@ -347,152 +347,4 @@ func (s *steward) apply(done result) {
 	if e := slot.epoch; e != nil && done.epoch != nil && (slot.record.Owner != s.owner || slot.record.Epoch != e.number) {
 		e.stop("fenced", 0) // taken by somebody else while it began
 	}
-}
-
-// errRaced says that somebody else was faster, or lives after all: no failure.
-var errRaced = errors.New("somebody else was faster")
-
-// put writes a partition's record by compare-and-set.
-func (s *steward) put(ctx context.Context, p int, record partition.Record, revision uint64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	value, err := json.Marshal(record)
-	if err != nil {
-		return 0, err
-	}
-	if revision == 0 {
-		revision, err = s.parts.Create(ctx, partition.Key(p), value)
-	} else {
-		revision, err = s.parts.Update(ctx, partition.Key(p), value, revision)
-	}
-	if isConflict(err) {
-		return 0, errRaced
-	}
-	return revision, err
-}
-
-// take takes a partition that is free, the worker's own, or a dead worker's.
-func (s *steward) take(ctx context.Context, p int, record partition.Record, revision uint64, unconfirmed *sequences) {
-	done := result{partition: p}
-	defer func() { s.results <- done }()
-	if record.Owner != "" && record.Owner != s.owner {
-		asking, cancel := context.WithTimeout(ctx, callTimeout)
-		dead, err := isDead(asking, s.heart.bucket, record.Owner)
-		cancel()
-		if err != nil || !dead {
-			done.err = errors.Join(err)
-			if err == nil {
-				done.err = errRaced
-			}
-			return
-		}
-	}
-	if s.heart.left() == 0 {
-		done.err = errRaced
-		return
-	}
-	next := partition.Record{Owner: s.owner, Epoch: record.Epoch + 1}
-	next.Consumer = partition.ConsumerName(p, next.Epoch)
-	revision, err := s.put(ctx, p, next, revision)
-	if err != nil {
-		done.err = err
-		return
-	}
-	done.record, done.revision = &next, revision
-	s.counters.takes.Add(1)
-	consumer, err := s.consumer(ctx, p, record.Consumer, next)
-	if err != nil {
-		done.err = err
-		return
-	}
-	s.logger.Info("partition taken", "partition", p, "epoch", next.Epoch, "before", record.Owner)
-	done.epoch = s.begin(ctx, p, next.Epoch, consumer, unconfirmed, func(e *epoch) {
-		s.results <- result{partition: p, ended: e}
-	})
-}
-
-// errNotUnique is the server's refusal of a second consumer for the same subjects of a work queue.
-const errNotUnique jetstream.ErrorCode = 10100
-
-// consumer makes the consumer of an epoch. All earlier ones of the partition are deleted: the one that the record named,
-// and, if one is there that no record names any more because its worker died between two steps, that one too.
-func (s *steward) consumer(ctx context.Context, p int, before string, next partition.Record) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
-	defer cancel()
-	if before != "" {
-		err := s.stream.DeleteConsumer(ctx, broker.Stream, before)
-		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return nil, fmt.Errorf("delete the consumer %s: %w", before, err)
-		}
-	}
-	config := jetstream.ConsumerConfig{
-		Name:          next.Consumer,
-		Durable:       next.Consumer,
-		FilterSubject: strconv.Itoa(p) + ".>",
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		DeliverPolicy: jetstream.DeliverAllPolicy,
-		// It plays no part in a takeover: the next owner deletes this consumer, and all that it has not acknowledged is
-		// delivered again, to the next one.
-		AckWait:       time.Hour,
-		MaxAckPending: maxAckPending,
-		MaxDeliver:    -1,
-	}
-	consumer, err := s.stream.CreateConsumer(ctx, broker.Stream, config)
-	var refused *jetstream.APIError
-	if !errors.As(err, &refused) || refused.ErrorCode != errNotUnique {
-		return consumer, err
-	}
-	if err := s.deleteEarlier(ctx, p, next.Epoch); err != nil {
-		return nil, err
-	}
-	return s.stream.CreateConsumer(ctx, broker.Stream, config)
-}
-
-// deleteEarlier deletes the consumers of a partition's earlier epochs.
-func (s *steward) deleteEarlier(ctx context.Context, p int, epoch uint64) error {
-	stream, err := s.stream.Stream(ctx, broker.Stream)
-	if err != nil {
-		return err
-	}
-	names := stream.ConsumerNames(ctx)
-	for name := range names.Name() {
-		number, ours := strings.CutPrefix(name, fmt.Sprintf("p%d-e", p))
-		if !ours {
-			continue
-		}
-		switch found, err := strconv.ParseUint(number, 10, 64); {
-		case err != nil:
-		case found > epoch:
-			return errRaced
-		case found < epoch:
-			if err := stream.DeleteConsumer(ctx, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-				return err
-			}
-		}
-	}
-	return names.Err()
-}
-
-// release hands a partition over: what is in flight is finished, the rest comes to the next owner.
-func (s *steward) release(ctx context.Context, p int, record partition.Record, revision uint64, e *epoch) {
-	done := result{partition: p}
-	defer func() { s.results <- done }()
-	if e != nil {
-		e.stop("released", s.heart.left())
-		<-e.over
-	}
-	deleting, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	if err := s.stream.DeleteConsumer(deleting, broker.Stream, record.Consumer); err != nil &&
-		!errors.Is(err, jetstream.ErrConsumerNotFound) {
-		s.logger.Warn("a consumer stays until the partition is taken", "consumer", record.Consumer, "error", err)
-	}
-	next := partition.Record{Epoch: record.Epoch, Consumer: record.Consumer}
-	revision, err := s.put(ctx, p, next, revision)
-	if err != nil {
-		done.err = err
-		return
-	}
-	done.record, done.revision = &next, revision
-	s.logger.Info("partition released", "partition", p, "epoch", record.Epoch)
 }

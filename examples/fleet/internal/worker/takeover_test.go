@@ -289,6 +289,27 @@ func TestALeftConsumerIsNoObstacle(t *testing.T) {
 	}
 }
 
+// Somebody tampers with the bucket: the entry is made again, in a later epoch.
+func TestADeletedRecordIsMadeAgain(t *testing.T) {
+	f := newFleet(t, setup{devices: 8, layout: func(l *broker.Layout) { l.Partitions = 1 }})
+	f.start("a")
+	f.served("a")
+	f.report(2)
+	bucket, err := f.stream.KeyValue(t.Context(), broker.Parts)
+	f.must(err)
+	for _, spoil := range []func() error{
+		func() error { return bucket.Delete(t.Context(), "p0") },
+		func() error { _, err := bucket.Put(t.Context(), "p0", []byte("no record")); return err },
+	} {
+		before := f.consumer(0)
+		f.must(spoil())
+		f.eventually("another consumer", func() bool { name := f.consumer(0); return name != "" && name != before })
+		f.report(2)
+		f.drained()
+	}
+	f.complete()
+}
+
 func TestAReconnectBeginsNewEpochs(t *testing.T) {
 	f := newFleet(t, setup{devices: 8})
 	a := f.start("a")

@@ -1,5 +1,5 @@
-// Package worker serves partitions of the stream of reports: it finds its share of them (steward.go, heart.go,
-// roster.go), reads each by a consumer of its own (epoch.go), and sends what it reads, device by device (sender.go,
+// Package worker serves partitions of the stream of reports: it finds its share of them (steward.go, take.go,
+// heart.go, roster.go), reads each by a consumer of its own (epoch.go), and sends what it reads, device by device (sender.go,
 // token.go, ack.go, dead.go). What is decided on values is elsewhere: internal/partition, lease, lane, ledger.
 //
 // One direction of flow: heart and roster → steward → epoch → queue of lanes → sender → platform, acknowledgement.
