@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod crash;
+mod fuzz;
 mod mutants;
 mod run;
 
@@ -19,21 +20,38 @@ const HELP: &str = include_str!("help.txt");
 #[derive(Default)]
 struct Arguments {
     names: Vec<String>,
+    /// Such as `--keep`.
+    flags: Vec<String>,
     /// Such as `--seed 5`.
     numbers: Vec<(String, u64)>,
 }
 
 impl Arguments {
+    fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|other| other == flag)
+    }
+
     fn number(&self, name: &str) -> Option<u64> {
         self.numbers.iter().rfind(|(other, _)| other == name).map(|(_, number)| *number)
     }
 }
 
-/// A campaign: its name, the options that take a number, whether it takes names, and what it does.
-type Campaign = (&'static str, &'static [&'static str], bool, fn(&Arguments) -> Result<()>);
+/// A campaign, with what its command line may have.
+struct Campaign {
+    name: &'static str,
+    /// Options that take a number.
+    numbers: &'static [&'static str],
+    flags: &'static [&'static str],
+    takes_names: bool,
+    run: fn(&Arguments) -> Result<()>,
+}
 
-const CAMPAIGNS: &[Campaign] =
-    &[("crash", &["states", "seed", "kills"], false, crash::run), ("mutants", &[], true, mutants::run)];
+/// In the order of the help.
+const CAMPAIGNS: &[Campaign] = &[
+    Campaign { name: "fuzz", numbers: &["minutes"], flags: &["keep"], takes_names: true, run: fuzz::run },
+    Campaign { name: "crash", numbers: &["states", "seed", "kills"], flags: &[], takes_names: false, run: crash::run },
+    Campaign { name: "mutants", numbers: &[], flags: &[], takes_names: true, run: mutants::run },
+];
 
 fn main() -> ExitCode {
     match command_line(lexopt::Parser::from_env()) {
@@ -55,7 +73,7 @@ fn command_line(mut parser: lexopt::Parser) -> Result<()> {
         Some(Value(name)) => name.string()?,
         Some(other) => return Err(other.unexpected().into()),
     };
-    let Some((_, options, takes_names, run)) = CAMPAIGNS.iter().find(|(other, ..)| *other == name) else {
+    let Some(campaign) = CAMPAIGNS.iter().find(|campaign| campaign.name == name) else {
         bail!("there is no campaign `{name}`; see cargo xtask help");
     };
     let mut arguments = Arguments::default();
@@ -65,15 +83,16 @@ fn command_line(mut parser: lexopt::Parser) -> Result<()> {
                 print!("{HELP}");
                 return Ok(());
             }
-            Long(option) if options.contains(&option) => {
+            Long(flag) if campaign.flags.contains(&flag) => arguments.flags.push(flag.to_owned()),
+            Long(option) if campaign.numbers.contains(&option) => {
                 let option = option.to_owned();
                 arguments.numbers.push((option, parser.value()?.parse()?));
             }
-            Value(value) if *takes_names => arguments.names.push(value.string()?),
+            Value(value) if campaign.takes_names => arguments.names.push(value.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
-    run(&arguments)
+    (campaign.run)(&arguments)
 }
 
 #[cfg(test)]
@@ -84,9 +103,13 @@ mod tests {
     fn the_help_has_every_campaign_with_its_options_and_no_other() {
         let entries = HELP.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
         let names: Vec<&str> = entries.clone().map(|line| line.trim_start().split(' ').next().unwrap()).collect();
-        assert_eq!(names, CAMPAIGNS.iter().map(|(name, ..)| *name).collect::<Vec<_>>());
-        for ((name, options, ..), entry) in CAMPAIGNS.iter().zip(entries) {
-            assert!(options.iter().all(|option| entry.contains(&format!("[--{option} N]"))), "{name}: {entry}");
+        assert_eq!(names, CAMPAIGNS.iter().map(|campaign| campaign.name).collect::<Vec<_>>());
+        for (campaign, entry) in CAMPAIGNS.iter().zip(entries) {
+            let numbers = campaign.numbers.iter().map(|option| format!("[--{option} N]"));
+            let options = numbers.chain(campaign.flags.iter().map(|flag| format!("[--{flag}]")));
+            let shown: Vec<_> = options.filter(|option| entry.contains(option)).collect();
+            assert_eq!(entry.matches("--").count(), campaign.numbers.len() + campaign.flags.len(), "{entry}");
+            assert_eq!(shown.len(), campaign.numbers.len() + campaign.flags.len(), "{entry}");
         }
     }
 

@@ -56,6 +56,14 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
     cargo
 }
 
+/// rustc's name of this machine.
+pub(crate) fn host() -> Result<String> {
+    let output = Command::new("rustc").arg("-vV").output().context("cannot start rustc")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(String::from).context("rustc does not name its host")
+}
+
 /// Runs a program whose output the user sees as it comes.
 pub(crate) fn shown(command: &mut Command) -> Result<()> {
     let status = timed(|| command.status()).with_context(|| format!("cannot start {}", line(command)))?;
