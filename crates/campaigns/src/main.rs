@@ -8,6 +8,7 @@ mod crash;
 mod fuzz;
 mod mutants;
 mod run;
+mod soak;
 
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
@@ -49,6 +50,7 @@ struct Campaign {
 /// In the order of the help.
 const CAMPAIGNS: &[Campaign] = &[
     Campaign { name: "fuzz", numbers: &["minutes"], flags: &["keep"], takes_names: true, run: fuzz::run },
+    Campaign { name: "soak", numbers: &["hours", "minutes", "seed"], flags: &[], takes_names: false, run: soak::run },
     Campaign { name: "crash", numbers: &["states", "seed", "kills"], flags: &[], takes_names: false, run: crash::run },
     Campaign { name: "mutants", numbers: &[], flags: &[], takes_names: true, run: mutants::run },
 ];

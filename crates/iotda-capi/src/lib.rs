@@ -45,6 +45,8 @@ mod outcome;
 mod panic;
 #[cfg(feature = "panic-hook-for-tests")]
 pub mod panic_hook;
+#[cfg(feature = "fuzzing")]
+pub mod sequences;
 
 // In the order in which the header has them; an empty line keeps them in it.
 

@@ -182,8 +182,9 @@ impl Books {
     }
 
     fn arrive(&mut self, reports: Vec<Report>) -> Result<()> {
-        let new = reports.iter().skip_while(|report| report.number <= self.last_report);
-        for (expected, report) in (self.last_report + 1..).zip(new) {
+        let last = self.last_report;
+        for report in reports.iter().skip_while(|report| report.number <= last) {
+            let expected = self.last_report + 1;
             ensure!(report.number == expected, "report {expected} was forgotten before it was looked at");
             self.last_report = expected;
             let text = match report.services.first() {

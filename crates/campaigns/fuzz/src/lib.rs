@@ -7,6 +7,7 @@
 //! - `settings`: endpoint, proxy, certificates and keys, saved tokens.
 //! - `properties`: the builder of property objects, against serde_json.
 //! - `batch`: how a batch is cut and searched, against a platform in memory.
+//! - `c_calls`: sequences of C calls in several threads, with cancellation: a function of iotda-capi.
 //! - `stand_in`: both HTTP fronts of the stand-in platform.
 //! - `outbox`: an outbox that is opened after damage to its files.
 //!
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "settings", run: settings::run, tried: 3_000 },
     Target { name: "properties", run: properties::run, tried: 5_000 },
     Target { name: "batch", run: batch::run, tried: 100 },
+    Target { name: "c_calls", run: iotda_capi::sequences::run, tried: 2_000 },
     Target { name: "stand_in", run: stand_in::run, tried: 200 },
     Target { name: "outbox", run: outbox::run, tried: 60 },
 ];

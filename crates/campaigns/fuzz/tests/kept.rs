@@ -84,4 +84,4 @@ macro_rules! replayed {
     };
 }
 
-replayed!(json answers documents settings properties batch stand_in outbox);
+replayed!(json answers documents settings properties batch c_calls stand_in outbox);
