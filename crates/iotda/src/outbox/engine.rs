@@ -283,35 +283,37 @@ impl Engine {
         Ok(true)
     }
 
-    /// Reads an entry; `None`: it is damaged.
+    /// Reads an entry; `None`: it is damaged, or cannot be read now.
     pub(crate) fn read(&self, key: LaneKey, slot: &Slot) -> Option<(Header, Vec<u8>)> {
+        self.try_read(key, slot).ok().flatten()
+    }
+
+    /// Reads an entry; `None`: it is damaged. An error says that it cannot be read now, which may pass.
+    pub(crate) fn try_read(&self, key: LaneKey, slot: &Slot) -> io::Result<Option<(Header, Vec<u8>)>> {
         let mut slot = *slot;
         // A copy may have moved it in between, once for each time that it is read.
         for _ in 0..4 {
             let source = self.lock().book.source(&slot);
             let found = match source {
-                Source::Memory(frame) => {
-                    let header = Header::decode(frame.first_chunk()?);
-                    return Some((header, frame));
-                }
-                Source::Lost => None,
-                Source::File { file, salt, at, bytes } => {
-                    read_entry(&*file, salt, at, bytes, (key, slot.number)).ok().flatten()
-                }
+                Source::Memory(frame) => Ok(frame.first_chunk().map(Header::decode).map(|header| (header, frame))),
+                Source::Lost => Ok(None),
+                Source::File { file, salt, at, bytes } => read_entry(&*file, salt, at, bytes, (key, slot.number)),
             };
-            if found.is_some() {
+            if let Ok(Some(_)) = found {
                 return found;
             }
             let mut state = self.lock();
-            let lane = state.book.lanes.find(key)?;
-            let now = *state.book.lanes.get_mut(lane).queue.find(slot.number)?;
+            let Some(lane) = state.book.lanes.find(key) else { return Ok(None) };
+            let Some(now) = state.book.lanes.get_mut(lane).queue.find(slot.number).copied() else { return Ok(None) };
             if now == slot || now.place == LOST {
+                drop(state);
+                found?;
                 break;
             }
             slot = now;
         }
         self.lock().counts.damaged += 1;
-        None
+        Ok(None)
     }
 
     /// Waits until something changes, or the deadline.

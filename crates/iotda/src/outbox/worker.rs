@@ -57,11 +57,17 @@ pub(crate) enum Step {
     Nothing,
 }
 
+/// An entry that could not be read so often, with pauses of up to five minutes in between, counts as damaged, so that it
+/// does not hold up its device for ever.
+const READS_MOST: u32 = 12;
+
 struct Work {
     turns: Turns,
     devices: HashMap<u64, Arc<dyn Deliver>>,
     counters: Counters,
     next_sweep: u64,
+    /// How often entries could not be read, by their numbers.
+    unreadable: HashMap<u64, u32>,
 }
 
 /// Puts and delivers.
@@ -86,7 +92,13 @@ impl Worker {
         random: fn() -> f64,
     ) -> Self {
         let turns = Turns::new(manner.coalesce_bytes, manner.linger_ms);
-        let work = Work { turns, devices: HashMap::new(), counters: Counters::default(), next_sweep: 0 };
+        let work = Work {
+            turns,
+            devices: HashMap::new(),
+            counters: Counters::default(),
+            next_sweep: 0,
+            unreadable: HashMap::new(),
+        };
         Worker { engine, clocks, boot, manner, dead: Mutex::new(dead), work: Mutex::new(work), observer, random }
     }
 
@@ -245,9 +257,16 @@ impl Worker {
             return Step::Nothing;
         };
         let now = self.now(device.platform_ms());
-        let (sent, (kind, body)) = self.build(&pick, &now);
+        let (sent, (kind, body), unreadable) = self.build(&pick, &now);
         if sent.is_empty() {
-            self.work().turns.done(&pick);
+            let mut work = self.work();
+            match unreadable {
+                Some(message) => {
+                    work.counters.last_error = message;
+                    work.turns.outage(&pick, false, 0, now_ms, (self.random)());
+                }
+                None => work.turns.done(&pick),
+            }
             return Step::Did;
         }
         let verdict = device.deliver(kind, &body, deadline);
@@ -258,15 +277,24 @@ impl Worker {
     }
 
     /// The body of a request, and the entries in it. Entries at the head of a lane that are too old or damaged are
-    /// settled on the way.
-    fn build(&self, pick: &Pick, now: &Now) -> (Vec<Part>, (u8, Vec<u8>)) {
+    /// settled on the way. What says why the head of a lane cannot be read comes last.
+    fn build(&self, pick: &Pick, now: &Now) -> (Vec<Part>, (u8, Vec<u8>), Option<String>) {
         let mut builder = Builder::new(pick.bytes_max, pick.children_max);
-        let mut sent = Vec::new();
+        let (mut sent, mut unreadable) = (Vec::new(), None);
         'parts: for part in &pick.parts {
             let key = self.engine.lock().book.lanes.get(part.lane).key;
             let mut slots = Vec::new();
             for slot in &part.slots {
-                let read = self.engine.read(key, slot);
+                let read = match self.engine.try_read(key, slot) {
+                    Ok(read) => read,
+                    // Those before it may be sent; its turn comes again.
+                    Err(_) if !slots.is_empty() => break,
+                    Err(_) if self.is_given_up(slot.number) => None,
+                    Err(error) => {
+                        unreadable = Some(format!("check the outbox's storage: it cannot be read: {error}"));
+                        continue 'parts;
+                    }
+                };
                 let fate = match &read {
                     None => Some(Fate::Damaged),
                     Some((header, _)) => self.too_old(header, now).then_some(Fate::Expired),
@@ -297,7 +325,21 @@ impl Worker {
                 sent.push(Part { lane: part.lane, slots });
             }
         }
-        (sent, builder.finish())
+        (sent, builder.finish(), unreadable)
+    }
+
+    /// Whether an entry could not be read once too often. Notes that it could not be.
+    fn is_given_up(&self, number: u64) -> bool {
+        let mut work = self.work();
+        let times = work.unreadable.entry(number).or_default();
+        *times += 1;
+        let is_given_up = *times >= READS_MOST;
+        if is_given_up {
+            work.unreadable.remove(&number);
+            drop(work);
+            self.engine.lock().counts.damaged += 1;
+        }
+        is_given_up
     }
 
     fn too_old(&self, header: &Header, now: &Now) -> bool {

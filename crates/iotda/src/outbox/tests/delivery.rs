@@ -365,3 +365,51 @@ fn what_is_discarded_is_settled_and_the_rest_stays() {
     let again = Stand::on(Simulated::with(stand.storage.files()), MIB, manner(), Box::new(accept), 1);
     assert_eq!(again.entries(), 0, "nothing was synced, so a kill takes all");
 }
+
+/// Three messages on disk, of which the file cannot be read.
+fn unreadable() -> Stand {
+    let stand = Stand::new(MIB, manner(), Box::new(accept));
+    stand.attach("device");
+    for text in ["first", "second", "third"] {
+        stand.message("device", text).unwrap();
+    }
+    stand.worker.engine.commit(true, None).unwrap();
+    for name in stand.storage.files().keys() {
+        stand.storage.spoil(name, 0);
+    }
+    stand
+}
+
+#[test]
+fn entries_that_cannot_be_read_for_a_while_are_delivered_afterwards() {
+    let stand = unreadable();
+    for failures in 1..=5 {
+        assert_eq!(stand.worker.step(None), Step::Did);
+        let Step::At(at) = stand.worker.step(None) else { panic!("no pause after failure {failures}") };
+        stand.clocks.boot_ms.store(at, Ordering::SeqCst);
+    }
+    assert!(stand.worker.counters().last_error.contains("storage"));
+    assert_eq!(stand.worker.engine.lock().counts.damaged, 0);
+    stand.storage.restore();
+    while stand.worker.step(None) == Step::Did {}
+    assert_eq!(stand.values(), ["first", "second", "third"]);
+    assert!(stand.fates.lock().unwrap().values().all(|fate| *fate == Fate::Delivered));
+}
+
+#[test]
+fn entries_that_can_never_be_read_hold_their_device_up_no_longer_than_some_hours() {
+    let stand = unreadable();
+    loop {
+        match stand.worker.step(None) {
+            Step::Did => {}
+            Step::At(at) => stand.clocks.boot_ms.store(at, Ordering::SeqCst),
+            Step::Nothing => break,
+        }
+    }
+    assert!(stand.clocks.boot_ms.load(Ordering::SeqCst) < 3 * 3_600_000);
+    assert_eq!(stand.worker.engine.lock().counts.damaged, 3);
+    assert!(stand.fates.lock().unwrap().values().all(|fate| *fate == Fate::Damaged));
+    stand.message("device", "fourth").unwrap();
+    while stand.worker.step(None) == Step::Did {}
+    assert_eq!(stand.values(), ["fourth"]);
+}

@@ -117,6 +117,11 @@ impl Simulated {
         let index = state.names[name];
         state.unreadable.push((index, page));
     }
+
+    /// All pages can be read again.
+    pub(crate) fn restore(&self) {
+        self.state.lock().unwrap().unreadable.clear();
+    }
 }
 
 impl State {
