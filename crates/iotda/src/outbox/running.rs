@@ -15,10 +15,13 @@ use super::worker::{Observer, Step, Worker};
 /// What was settled is on the device after this at the latest.
 const SETTLED_SYNC_MS: u64 = 1_000;
 
+/// Learns of a fault of the library in a thread, by what it said.
+pub(crate) type OnFault = Box<dyn Fn(&str) + Send + Sync>;
+
 /// How threads are run, and who learns of a fault of the library in one.
 pub(crate) struct Threads {
     pub(crate) run: fn(&mut dyn FnMut()) -> Result<(), String>,
-    pub(crate) fault: Option<Box<dyn Fn(&str) + Send + Sync>>,
+    pub(crate) fault: Option<OnFault>,
 }
 
 /// What an open outbox shares with its threads.
@@ -31,7 +34,7 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     /// What a thread said that met a fault of the library. What it left behind cannot be trusted.
     pub(crate) broken: OnceLock<String>,
-    pub(crate) fault: Option<Box<dyn Fn(&str) + Send + Sync>>,
+    pub(crate) fault: Option<OnFault>,
     pub(crate) fork: ForkMark,
 }
 
