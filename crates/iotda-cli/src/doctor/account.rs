@@ -57,7 +57,7 @@ pub fn examine(
         Ok(client) => client,
         Err(_) if left.is_zero() => return skip("not tried, the time is over (--timeout)", findings),
         Err(error) => {
-            findings.add(Finding::fail(Step::Auth, Exit::from(error.kind()), told(&error, credentials)));
+            findings.add(Finding::fail(Step::Auth, Exit::from(error.kind()), explained(&error, credentials)));
             findings.skip(&[Step::Token], "not tried, there is none");
             return skip_report(options, "not tried, there is no token", findings);
         }
@@ -124,13 +124,13 @@ fn within(deadline: Instant) -> CallOptions {
 }
 
 fn failed(step: Step, error: &Error, credentials: &Credentials) -> Finding {
-    Finding::fail(step, Exit::from(error.kind()), told(error, credentials))
+    Finding::fail(step, Exit::from(error.kind()), explained(error, credentials))
         .fact("http_status", error.http_status())
         .fact("platform_code", error.platform_code())
 }
 
 /// What a failure usually comes from, and what to do.
-fn told(error: &Error, credentials: &Credentials) -> String {
+fn explained(error: &Error, credentials: &Credentials) -> String {
     let device = &credentials.device;
     let answer = match (error.http_status(), error.platform_code()) {
         (Some(status), Some(code)) => format!("{status} {code}. "),

@@ -243,7 +243,7 @@ mod tests {
         Reached { address: address.parse().unwrap(), took: Duration::ZERO, result: Err(kind.into()) }
     }
 
-    fn told(endpoint: &str, bad: &[Reached]) -> String {
+    fn explained(endpoint: &str, bad: &[Reached]) -> String {
         let mut config = iotda::Config::new();
         config.endpoint(endpoint).unwrap();
         let probe = config.probe().unwrap();
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn why_nobody_can_be_connected_to_is_told_by_what_all_addresses_did() {
+    fn why_nobody_can_be_connected_to_depends_on_what_all_addresses_did() {
         let platform = "https://a.st1.iotda-device.cn-north-4.myhuaweicloud.com";
         let [one, other] = ["192.0.2.1:443", "192.0.2.2:443"];
         for (bad, parts) in [
@@ -281,12 +281,12 @@ mod tests {
                 &["192.0.2.1 does not answer; 192.0.2.2 refuses"],
             ),
         ] {
-            let text = told(platform, &bad);
+            let text = explained(platform, &bad);
             assert!(parts.iter().all(|part| text.contains(part)), "{text}");
         }
-        let text = told("https://iot.example:8943", &[reached("192.0.2.1:8943", ErrorKind::ConnectionRefused)]);
+        let text = explained("https://iot.example:8943", &[reached("192.0.2.1:8943", ErrorKind::ConnectionRefused)]);
         assert!(text.contains("HTTPS is on port 443"), "{text}");
-        let text = told("https://iot.example", &[reached(one, ErrorKind::TimedOut)]);
+        let text = explained("https://iot.example", &[reached(one, ErrorKind::TimedOut)]);
         assert!(!text.contains("white list"), "{text}");
     }
 

@@ -1,5 +1,5 @@
 //! The TLS handshake and the clock. Each needs the other: certificates are valid at times, and only a verified server's
-//! time counts. Where the clock is what is wrong, a server that is not verified gives a hint, and is told nothing.
+//! time counts. Where the clock is what is wrong, a server that is not verified gives a hint and learns nothing.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -88,8 +88,11 @@ pub fn examine(
                 let finding = good(&secured, &chain, configured, around).fact("version", secured.version());
                 findings.add(finding.fact("chain", facts(&chain)).since(began));
                 for other in refused {
-                    let text =
-                        format!("{}, another address of it: {}", other.address.ip(), other.told(configured, around));
+                    let text = format!(
+                        "{}, another address of it: {}",
+                        other.address.ip(),
+                        other.explained(configured, around)
+                    );
                     findings.add(Finding::warn(Step::Tls, text));
                 }
                 examine_clock(probe, secured, around, deadline, findings);
@@ -135,7 +138,7 @@ fn examine_refusal(
             return;
         }
     }
-    let text = refused.told(configured, around);
+    let text = refused.explained(configured, around);
     let finding = Finding::fail(Step::Tls, Exit::from(refused.error.kind()), text).fact("chain", facts(&refused.chain));
     findings.add(Finding { took: Some(refused.took), ..finding });
     findings.skip(&[Step::Clock], "not compared, no server is verified");
@@ -188,7 +191,7 @@ fn good(secured: &Secured, chain: &[Summary], configured: &Configured, around: &
 
 impl Refused {
     /// Why it failed, and what to do.
-    fn told(&self, configured: &Configured, around: &Surroundings<'_>) -> String {
+    fn explained(&self, configured: &Configured, around: &Surroundings<'_>) -> String {
         let host = &configured.host;
         let end = end_of(&self.chain).unwrap_or_default();
         let names = || self.chain.first().map(|leaf| leaf.names.as_slice()).unwrap_or_default();
@@ -229,11 +232,11 @@ impl Refused {
                 )
             }
             Some(_) => format!("{}.", self.error.message()),
-            None => self.told_without_certificate(host),
+            None => self.explained_without_certificate(host),
         }
     }
 
-    fn told_without_certificate(&self, host: &str) -> String {
+    fn explained_without_certificate(&self, host: &str) -> String {
         match self.error.kind() {
             ErrorKind::Timeout => format!(
                 "{host} accepts the connection and does not answer the TLS handshake. Something on the way holds it up: a \

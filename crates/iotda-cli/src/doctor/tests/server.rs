@@ -1,4 +1,4 @@
-//! Servers that are not the platform: what a device meets on the way. They record what they are told.
+//! Servers that are not the platform: what a device meets on the way. They record what they hear.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -163,7 +163,7 @@ impl Server {
         })
     }
 
-    /// Everything that it was told, decrypted where it speaks TLS.
+    /// Everything that it has heard, decrypted where it speaks TLS.
     pub fn heard(&self) -> String {
         String::from_utf8_lossy(&self.heard.lock().unwrap()).into_owned()
     }
