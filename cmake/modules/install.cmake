@@ -15,6 +15,8 @@ install(FILES "$<TARGET_FILE:iotda_shared>.debug" DESTINATION "${CMAKE_INSTALL_L
   COMPONENT debug EXCLUDE_FROM_ALL)
 install(FILES "${IOTDA_SOURCE_DIR}/include/iotda.h" "${IOTDA_SOURCE_DIR}/include/iotda.hpp"
   DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev)
+install(DIRECTORY "${IOTDA_SOURCE_DIR}/include/iotda" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev
+  FILES_MATCHING PATTERN "*.hpp")
 
 # Each library's targets in a file of their own: a package may leave one out.
 foreach(_linkage static shared)

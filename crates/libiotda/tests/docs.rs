@@ -12,7 +12,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use testkit::program::{self, WARNINGS, is_linked};
-use testkit::{Package, copy_files, forget_this_crate, path, platform_program, process, read, scratch, target};
+use testkit::{
+    Package, copy_files, cpp_headers, forget_this_crate, path, platform_program, process, read, scratch, target,
+};
 
 const ENDPOINT: &str = "https://xxx.st1.iotda-device.cn-north-4.myhuaweicloud.com";
 const DEVICE: &str = "my_device";
@@ -101,7 +103,7 @@ fn each_example_of_the_headers_is_built() -> Result<()> {
     let (bodies, programs): (Vec<_>, Vec<_>) = c.iter().partition(|example| example.starts_with('{'));
     ensure!(bodies.len() == 2 && programs.len() == 3, "other examples in iotda.h: {c:#?}");
     programs.iter().try_for_each(|example| is_in_a_file(example, &[DOCS], "c"))?;
-    let cpp = examples(&read("include/iotda.hpp")?);
+    let cpp = cpp_headers()?.iter().map(|header| Ok(examples(&read(header)?))).collect::<Result<Vec<_>>>()?.concat();
     ensure!(cpp.len() == 3, "other examples in iotda.hpp: {cpp:#?}");
     cpp.iter().try_for_each(|example| is_in_a_file(example, &[DOCS], "cpp"))
 }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::env;
 use std::fs;
 use std::process::Command;
-use testkit::{declared_function, path, process, read, scratch};
+use testkit::{cpp_headers, declared_function, path, process, read, scratch};
 
 const HEADER: &str = "include/iotda.h";
 
@@ -28,15 +28,18 @@ fn is_up_to_date() -> Result<()> {
 fn each_compiles_alone() -> Result<()> {
     let dir = scratch()?;
     const C: &str = "#include \"iotda.h\"\nvoid f(void) { iotda_call_t call = IOTDA_CALL_INIT; (void)call; }\n";
-    const CPP: &str = "#include \"iotda.hpp\"\niotda::Client client;\n";
-    for (compiler, language, standard, text) in [
-        ("cc", "c", "c99", C),
-        ("cc", "c", "c11", C),
-        ("c++", "c++", "c++17", C),
-        ("c++", "c++", "c++20", C),
-        ("c++", "c++", "c++17", CPP),
-        ("c++", "c++", "c++20", CPP),
-    ] {
+    let c = C.to_owned();
+    let mut programs = vec![("cc", "c", "c99", c.clone()), ("cc", "c", "c11", c.clone())];
+    for header in cpp_headers()? {
+        let name = header.trim_start_matches("include/");
+        let text = format!("#include \"{name}\"\niotda::Status status = iotda::Status::ok;\n");
+        programs.push(("c++", "c++", "c++17", text));
+    }
+    for standard in ["c++17", "c++20", "c++23"] {
+        programs.push(("c++", "c++", standard, c.clone()));
+        programs.push(("c++", "c++", standard, "#include \"iotda.hpp\"\niotda::Client client;\n".to_owned()));
+    }
+    for (compiler, language, standard, text) in programs {
         let source = dir.join("alone");
         fs::write(&source, text)?;
         let mut compile = Command::new(compiler);
@@ -47,16 +50,17 @@ fn each_compiles_alone() -> Result<()> {
     Ok(())
 }
 
-/// include/iotda.hpp calls every function of include/iotda.h, and has a name for every constant.
+/// The C++ headers call every function of include/iotda.h, and have a name for every constant.
 #[test]
 fn cpp_has_all_that_c_has() -> Result<()> {
-    let (c, cpp) = (read("include/iotda.h")?, read("include/iotda.hpp")?);
+    let c = read("include/iotda.h")?;
+    let cpp = cpp_headers()?.iter().map(|header| read(header)).collect::<Result<Vec<_>>>()?.concat();
     let used: HashSet<&str> = cpp.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     let functions = c.lines().filter_map(declared_function);
     let constants = c.lines().filter_map(|line| line.strip_prefix("#define ")?.split([' ', '(']).next());
     let lacking: Vec<&str> =
         functions.chain(constants.filter(|name| *name != "IOTDA_H")).filter(|name| !used.contains(name)).collect();
-    ensure!(lacking.is_empty(), "include/iotda.hpp lacks what include/iotda.h has: {lacking:?}");
+    ensure!(lacking.is_empty(), "the C++ headers lack what include/iotda.h has: {lacking:?}");
     Ok(())
 }
 

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use testkit::{OWN_STD, Package, VERSION, cargo, declared_function, own_std_is_missing, path, process, read, target};
+use testkit::{
+    OWN_STD, Package, VERSION, cargo, cpp_headers, declared_function, own_std_is_missing, path, process, read, target,
+};
 
 #[test]
 fn files() -> Result<()> {
@@ -17,7 +19,6 @@ fn files() -> Result<()> {
     let shared = format!("lib/libiotda.so.{VERSION}");
     let expected = [
         "include/iotda.h",
-        "include/iotda.hpp",
         "lib/cmake/iotda/iotdaConfig.cmake",
         "lib/cmake/iotda/iotdaConfigVersion.cmake",
         "lib/cmake/iotda/iotda-shared-release.cmake",
@@ -34,7 +35,8 @@ fn files() -> Result<()> {
         "share/doc/libiotda/LICENSE-MIT",
         "share/doc/libiotda/THIRD-PARTY.txt",
     ];
-    let expected: BTreeSet<String> = expected.into_iter().map(String::from).collect();
+    let mut expected: BTreeSet<String> = expected.into_iter().map(String::from).collect();
+    expected.extend(cpp_headers()?);
     ensure!(found == expected, "the package holds {found:#?}\nand should hold {expected:#?}");
     Ok(())
 }

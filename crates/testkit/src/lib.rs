@@ -14,7 +14,7 @@ mod project;
 mod stand;
 mod tools;
 
-pub use package::{OWN_STD, PANIC_HOOK, Package, VERSION, declared_function};
+pub use package::{OWN_STD, PANIC_HOOK, Package, VERSION, cpp_headers, declared_function};
 pub use project::{Lock, cargo, copy_files, forget_this_crate, path, platform_program, read, scratch, target};
 pub use stand::{GATEWAY, SECOND, SECRET, Stand, bodies, children, of_call, report_path};
 pub use tools::{Tool, find, is_missing, own_std_is_missing, skip};

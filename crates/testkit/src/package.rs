@@ -4,7 +4,7 @@
 //! target/test/package, where a file is the lock. A run of `cargo xtask test` names itself in `IOTDA_TEST_RUN`, so that
 //! the package is not looked at twice in it; a single test always does, which costs seconds if nothing has changed.
 
-use crate::{Lock, cargo, process, program, target};
+use crate::{Lock, cargo, path, process, program, target};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::env;
@@ -151,6 +151,17 @@ impl Package {
     pub fn files(&self) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
         files(&self.prefix)
     }
+}
+
+/// The C++ headers, as paths in the repository: that which programs include, and those that it includes, in order.
+pub fn cpp_headers() -> Result<Vec<String>> {
+    let mut names = vec!["include/iotda.hpp".to_owned()];
+    let dir = path("include/iotda");
+    for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        names.push(format!("include/iotda/{}", entry?.file_name().to_string_lossy()));
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// The name of the function that a line of the C header declares. Comments and macros start otherwise.
