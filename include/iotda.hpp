@@ -8,6 +8,7 @@
 #define IOTDA_HPP
 
 #include "iotda/client.hpp"
+#include "iotda/error_code.hpp"
 #include "iotda/outbox.hpp"
 
 /*
@@ -32,7 +33,9 @@
  * - iotda/config.hpp: the settings of a client, and callables for clock, log and tokens.
  * - iotda/client.hpp: who reports. iotda/outbox.hpp: reports that outlive outages and restarts.
  * - iotda/props.hpp: a JSON object of properties. iotda/service.hpp: services and children of a report.
+ * - iotda/batch.hpp: a batch that owns what is in it.
  * - iotda/call.hpp: what one call is given. iotda/outcome.hpp, iotda/status.hpp: how it ended.
+ * - iotda/error_code.hpp: statuses as std::error_code. iotda/format.hpp, to be included by the program: for std::format.
  * - iotda/transport.hpp: a way to the network that the program supplies.
  * - iotda/text.hpp, iotda/time.hpp, iotda/handle.hpp: what these are built of.
  *

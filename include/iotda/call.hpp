@@ -12,6 +12,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#if __cplusplus >= 202002L
+#include <version>
+#endif
+#ifdef __cpp_lib_jthread
+#include <stop_token>
+#endif
 
 namespace iotda {
 inline namespace IOTDA_HPP_VERSION {
@@ -40,13 +47,41 @@ class Cancel {
     detail::Handle<iotda_cancel_t> handle_;
 };
 
+#ifdef __cpp_lib_jthread
+namespace detail {
+
+/* Triggers a Cancel when a stop is requested. */
+class Stop {
+  public:
+    explicit Stop(const std::stop_token &token) : callback_(token, Trigger{cancel}) {}
+    Stop(const Stop &) = delete;
+    Stop &operator=(const Stop &) = delete;
+
+    Cancel cancel;
+
+  private:
+    struct Trigger {
+        const Cancel &cancel;
+        void operator()() const noexcept {
+            cancel.trigger();
+        }
+    };
+    std::stop_callback<Trigger> callback_;
+};
+
+} // namespace detail
+#endif
+
 /**
- * What one call is told: how long it may take, name look-up and authentication included, and what ends it.
+ * What one call is given: how long it may take, name look-up and authentication included, and what ends it.
  *
  *   client.report_message("hello");                                  // the client's timeout
  *   client.report_message("hello", 500ms);                           // a timeout of its own
  *   client.report_message("hello", deadline);                        // a time of std::chrono::steady_clock
  *   client.report_message("hello", iotda::CallOptions(500ms).cancelled_by(cancel));
+ *
+ * From C++20 on, a std::stop_token is taken like a Cancel: client.report_message("hello", stop). That makes a Cancel, in
+ * memory of its own, which the options and their copies keep: make the options once for many calls.
  *
  * A call whose time is over before it begins ends with Status::timeout and sends nothing.
  */
@@ -68,6 +103,7 @@ class CallOptions {
     CallOptions &cancelled_by(const Cancel &cancel IOTDA_LIFETIMEBOUND) &noexcept {
         cancel_ = cancel.native_handle();
         lacks_handle_ = cancel_ == nullptr;
+        stop_.reset();
         return *this;
     }
     [[nodiscard]] CallOptions cancelled_by(const Cancel &cancel IOTDA_LIFETIMEBOUND) &&noexcept {
@@ -75,6 +111,22 @@ class CallOptions {
     }
     CallOptions &cancelled_by(const Cancel &&) & = delete;
     CallOptions cancelled_by(const Cancel &&) && = delete;
+
+#ifdef __cpp_lib_jthread
+    CallOptions(const std::stop_token &token) {
+        cancelled_by(token);
+    }
+    /** The call ends with Status::cancelled when a stop is requested. Instead of a Cancel that was given before. */
+    CallOptions &cancelled_by(const std::stop_token &token) & {
+        const auto stop = std::make_shared<detail::Stop>(token);
+        cancelled_by(stop->cancel);
+        stop_ = stop;
+        return *this;
+    }
+    [[nodiscard]] CallOptions cancelled_by(const std::stop_token &token) && {
+        return cancelled_by(token);
+    }
+#endif
 
   private:
     friend class Outcome;
@@ -85,6 +137,8 @@ class CallOptions {
     std::chrono::steady_clock::time_point deadline_;
     const iotda_cancel_t *cancel_ = nullptr;
     bool lacks_handle_ = false;
+    /* What cancel_ is in, if that is not the program's. Of the same size in every language version. */
+    std::shared_ptr<const void> stop_;
 };
 
 } // namespace IOTDA_HPP_VERSION

@@ -7,6 +7,7 @@
 #ifndef IOTDA_CLIENT_HPP
 #define IOTDA_CLIENT_HPP
 
+#include "batch.hpp"
 #include "config.hpp"
 #include "outcome.hpp"
 #include "service.hpp"
@@ -17,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -120,6 +122,21 @@ class Client {
         const auto native = service.native();
         return report(Span<const iotda_service_t>(&native, 1), options);
     }
+    /** The same from its parts: client.report_props("weather", json.dump(), 5s). */
+    template <class Id, class Object,
+              std::enable_if_t<std::is_constructible_v<ServiceArgument, Id, Object>, int> = 0>
+    Outcome report_props(Id &&id, Object &&properties, const CallOptions &options = {}) const {
+        return report_props(ServiceArgument(std::forward<Id>(id), std::forward<Object>(properties)),
+                            options);
+    }
+    template <class Id, class Object, class Duration,
+              std::enable_if_t<std::is_constructible_v<ServiceArgument, Id, Object>, int> = 0>
+    Outcome report_props(Id &&id, Object &&properties,
+                         std::chrono::time_point<std::chrono::system_clock, Duration> time,
+                         const CallOptions &options = {}) const {
+        return report_props(
+            ServiceArgument(std::forward<Id>(id), std::forward<Object>(properties), time), options);
+    }
     /** Reports properties by a request body that the program made itself. It is checked, and sent as it is, without a copy here. */
     Outcome report_props_json(std::string_view json,
                               const CallOptions &options = {}) const noexcept {
@@ -143,7 +160,10 @@ class Client {
     BatchOutcome gateway_batch(Span<const Child> children, const CallOptions &options = {}) const {
         std::vector<iotda_status_t> child_status(children.size());
         const auto outcome = gateway_batch(children, child_status, options);
-        return BatchOutcome(outcome, std::move(child_status));
+        return BatchOutcome(std::move(child_status), outcome);
+    }
+    BatchOutcome gateway_batch(const Batch &batch, const CallOptions &options = {}) const {
+        return gateway_batch(Batch::Native(batch).children(), options);
     }
     /** The same into room of the caller's, which must be as many as the children. Always written, if it is. */
     Outcome gateway_batch(Span<const Child> children, Span<iotda_status_t> child_status,
@@ -182,7 +202,7 @@ class Client {
             const bool too_few = children > child_status.size();
             child_status.resize(children);
             if (!too_few)
-                return BatchOutcome(outcome, std::move(child_status));
+                return BatchOutcome(std::move(child_status), outcome);
         }
     }
 
@@ -221,7 +241,10 @@ class Client {
         });
         if (!outcome)
             explain(outcome, children);
-        return BatchOutcome(outcome, std::move(child_status));
+        return BatchOutcome(std::move(child_status), outcome);
+    }
+    static BatchOutcome check_batch(const Batch &batch) {
+        return check_batch(Batch::Native(batch).children());
     }
 
     /** Counters since the client was made, over all devices that share its connections. Never blocks. */

@@ -183,6 +183,10 @@ class Outbox {
                                           children.size(), id, call);
         });
     }
+    Result<std::uint64_t> put_batch(const Client &gateway, const Batch &batch,
+                                    const CallOptions &options = {}) const {
+        return put_batch(gateway, Batch::Native(batch).children(), options);
+    }
     Result<std::uint64_t> put_batch_json(const Client &gateway, std::string_view json,
                                          const CallOptions &options = {}) const noexcept {
         return put(options, [&](std::uint64_t *id, iotda_call_t *call) {

@@ -22,6 +22,12 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+#if __cplusplus > 202002L
+#include <version>
+#endif
+#ifdef __cpp_lib_expected
+#include <expected>
+#endif
 
 namespace iotda {
 inline namespace IOTDA_HPP_VERSION {
@@ -113,6 +119,15 @@ class [[nodiscard]] Outcome {
             return std::nullopt;
         return std::chrono::milliseconds(call_.retry_after_ms);
     }
+
+#ifdef __cpp_lib_expected
+    /** The same as a std::expected, for C++23. */
+    [[nodiscard]] std::expected<void, Outcome> to_expected() const noexcept {
+        if (ok())
+            return {};
+        return std::unexpected<Outcome>(*this);
+    }
+#endif
 
     /** The name of the status and the message: "IOTDA_E_DNS: …". For any stream that takes text. */
     template <class Stream>
@@ -236,6 +251,20 @@ template <class T> class [[nodiscard]] Result : public Outcome {
         return std::move(checked());
     }
 
+#ifdef __cpp_lib_expected
+    /** The same as a std::expected, for C++23: const auto client = iotda::Client::make(config).to_expected(); */
+    [[nodiscard]] std::expected<T, Outcome> to_expected() && {
+        if (value_)
+            return std::move(*value_);
+        return std::unexpected<Outcome>(*this);
+    }
+    [[nodiscard]] std::expected<T, Outcome> to_expected() const & {
+        if (value_)
+            return *value_;
+        return std::unexpected<Outcome>(*this);
+    }
+#endif
+
   private:
     friend class Client;
     friend class Outbox;
@@ -283,11 +312,21 @@ class [[nodiscard]] BatchOutcome : public Outcome {
         return Status{child_status_[index]};
     }
 
+#ifdef __cpp_lib_expected
+    /** The same as a std::expected, for C++23; what failed still has the children. */
+    [[nodiscard]] std::expected<void, BatchOutcome> to_expected() const {
+        if (ok())
+            return {};
+        return std::unexpected<BatchOutcome>(*this);
+    }
+#endif
+
   private:
     friend class Client;
     friend class Outbox;
 
-    BatchOutcome(const Outcome &outcome, std::vector<iotda_status_t> &&child_status) noexcept
+    /* In this order, so that a program's {} is no statuses of its own. */
+    BatchOutcome(std::vector<iotda_status_t> &&child_status, const Outcome &outcome) noexcept
         : Outcome(outcome), child_status_(std::move(child_status)) {}
 
     std::vector<iotda_status_t> child_status_;

@@ -1,5 +1,6 @@
-//! include/iotda.hpp: the programs of tests/cpp, built with the installed package by each compiler, for each language
-//! standard, with exceptions and without; run against a platform; and once under valgrind. What arrives is compared.
+//! The C++ headers: the programs of tests/cpp, built with the installed package by each compiler and each standard library,
+//! for each language standard, with exceptions and without; run against a platform; once under valgrind and once with
+//! sanitizers. What arrives is compared. What a program cannot do with them is in cpp_misuse.rs.
 
 #![forbid(unsafe_code)]
 
@@ -33,12 +34,25 @@ macro_rules! programs {
 
             #[test]
             fn by_gcc() -> Result<()> {
-                by(Tool::Program("g++", "g++"), "g++", &$sources, super::$name)
+                by(GCC, "g++", &[], &BUILDS, &$sources, super::$name)
             }
 
             #[test]
             fn by_clang() -> Result<()> {
-                by(Tool::Program("clang++", "clang"), "clang++", &$sources, super::$name)
+                by(CLANG, "clang++", &[], &BUILDS, &$sources, super::$name)
+            }
+
+            #[test]
+            fn by_clang_with_libcxx() -> Result<()> {
+                if testkit::is_missing(LIBCXX) {
+                    return Ok(());
+                }
+                by(CLANG, "clang++", &["-stdlib=libc++"], &BUILDS[1..], &$sources, super::$name)
+            }
+
+            #[test]
+            fn with_sanitizers() -> Result<()> {
+                with_sanitizers_of(&$sources, super::$name)
             }
 
             #[test]
@@ -50,7 +64,7 @@ macro_rules! programs {
 }
 
 programs! {
-    contract: ["contract.cpp", "second_unit.cpp"];
+    contract: ["contract.cpp", "contract_values.cpp", "second_unit.cpp"];
     reports: ["reports.cpp"];
     at_exit: ["at_exit.cpp"];
     failures: ["failures.cpp"];
@@ -60,17 +74,40 @@ programs! {
 /// Runs a program and compares what arrives.
 type Check = fn(&Stand, &mut Command) -> Result<()>;
 
-fn by(tool: Tool, compiler: &str, sources: &[&str], check: Check) -> Result<()> {
+const GCC: Tool = Tool::Program("g++", "g++");
+const CLANG: Tool = Tool::Program("clang++", "clang");
+const LIBCXX: Tool = Tool::File("/usr/include/c++/v1/map", "libc++-dev");
+
+/// A language standard, and options.
+type Build = (&'static str, &'static [&'static str]);
+
+const BUILDS: [Build; 4] = [
+    ("c++17", &["-fexceptions"]),
+    ("c++17", &["-fno-exceptions", "-fno-rtti"]),
+    ("c++20", &["-fno-exceptions", "-fno-rtti"]),
+    ("c++23", &["-fexceptions"]),
+];
+
+fn by(tool: Tool, compiler: &str, library: &[&str], builds: &[Build], sources: &[&str], check: Check) -> Result<()> {
     if testkit::is_missing(tool) {
         return Ok(());
     }
-    for standard in ["c++17", "c++20"] {
-        for options in [&["-fexceptions"][..], &["-fno-exceptions", "-fno-rtti"]] {
-            let program = compile(compiler, standard, options, sources)?;
-            check(&Stand::start()?, &mut Command::new(program)).with_context(|| format!("{standard}, {options:?}"))?;
-        }
+    for &(standard, options) in builds {
+        // By the name that compilers older than the standard know as well.
+        let standard = standard.replace("c++23", "c++2b");
+        let program = compile(compiler, &standard, &[library, options].concat(), sources)?;
+        check(&Stand::start()?, &mut Command::new(program)).with_context(|| format!("{standard}, {options:?}"))?;
     }
     Ok(())
+}
+
+/// Leaks are valgrind's.
+fn with_sanitizers_of(sources: &[&str], check: Check) -> Result<()> {
+    let options = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+    let program = compile("c++", "c++20", &options, sources)?;
+    let mut command = Command::new(program);
+    command.env("ASAN_OPTIONS", "detect_leaks=0:detect_stack_use_after_return=1");
+    check(&Stand::start()?, &mut command)
 }
 
 fn under_valgrind_of(sources: &[&str], check: Check) -> Result<()> {
@@ -108,13 +145,16 @@ fn reports(stand: &Stand, program: &mut Command) -> Result<()> {
     let requests = stand.run_refused(program)?;
     let (accepted, refused): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| request.status == 200);
 
-    let properties: [&[u8]; 3] = [
+    let properties: [&[u8]; 6] = [
         "{\"services\":[{\"service_id\":\"serviceId\",\"properties\":{\"Height\":124,\"Speed\":23.24,\
          \"Place\":\"\\\"Büro\\\"\"},\"event_time\":\"2021-08-13T10:10:10.555Z\"}]}"
             .as_bytes(),
         b"{\"services\":[{\"service_id\":\"first\",\"properties\":{\"raw\": 12345678901234567890123}},\
           {\"service_id\":\"second\",\"properties\":{},\"event_time\":\"2021-08-13T10:10:10.555Z\"}]}",
         b"{\"services\":[{\"service_id\":\"s\",\"properties\":{\"n\":1}}]}",
+        b"{\"services\":[{\"service_id\":\"one\",\"properties\":{}}]}",
+        b"{\"services\":[{\"service_id\":\"one\",\"properties\":{\"n\":1}}]}",
+        b"{\"services\":[{\"service_id\":\"one\",\"properties\":{\"n\":2},\"event_time\":\"2021-08-13T10:10:10.555Z\"}]}",
     ];
     compare(&bodies(&of_call(&accepted, GATEWAY, "properties/report")), &properties)?;
     let messages: [&[u8]; 6] = [b"", b"", b"\0a\xff", b"all", b"owned", b"after the restart"];
@@ -126,8 +166,17 @@ fn reports(stand: &Stand, program: &mut Command) -> Result<()> {
     let batches = of_call(&accepted, GATEWAY, BATCH);
     let arrived = batches.into_iter().map(children).collect::<Result<Vec<_>>>()?.concat();
     let mut sent: Vec<String> = (0..60).map(|number| format!("child_{number}")).collect();
-    sent.extend(["before", "after", "by_json"].map(String::from));
+    sent.extend(["before", "after", "by_json", "own_1", "own_2", "own_1", "own_2"].map(String::from));
     ensure!(arrived == sent, "{arrived:#?}\narrived instead of\n{sent:#?}");
+    let own = |id| {
+        format!(
+            "{{\"device_id\":\"{id}\",\"services\":[{{\"service_id\":\"s\",\"properties\":{{\"id\":\"{id}\"}},\
+             \"event_time\":\"2021-08-13T10:10:10.555Z\"}},{{\"service_id\":\"t\",\"properties\":{{}}}}]}}"
+        )
+    };
+    let own = format!("{{\"devices\":[{},{}]}}", own("own_1"), own("own_2"));
+    let batches = of_call(&accepted, GATEWAY, BATCH);
+    compare(&bodies(&batches[batches.len() - 2..]), &[own.as_bytes(), own.as_bytes()])?;
     let of_batches = of_call(&refused, GATEWAY, BATCH);
     ensure!(of_batches.len() == refused.len(), "requests refused that are no batch: {refused:?}");
     ensure!(refused.iter().all(|request| request.error_code.as_deref() == Some("IOTDA.021104")), "{refused:?}");

@@ -104,7 +104,7 @@ fn each_example_of_the_headers_is_built() -> Result<()> {
     ensure!(bodies.len() == 2 && programs.len() == 3, "other examples in iotda.h: {c:#?}");
     programs.iter().try_for_each(|example| is_in_a_file(example, &[DOCS], "c"))?;
     let cpp = cpp_headers()?.iter().map(|header| Ok(examples(&read(header)?))).collect::<Result<Vec<_>>>()?.concat();
-    ensure!(cpp.len() == 3, "other examples in iotda.hpp: {cpp:#?}");
+    ensure!(cpp.len() == 4, "other examples in iotda.hpp: {cpp:#?}");
     cpp.iter().try_for_each(|example| is_in_a_file(example, &[DOCS], "cpp"))
 }
 

@@ -18,12 +18,15 @@ pub enum Tool {
     Program(&'static str, &'static str),
     /// A library that pkg-config knows.
     Library(&'static str, &'static str),
+    /// A file, by its whole path.
+    File(&'static str, &'static str),
 }
 
 /// Whether a tool is missing. If so, says that the running test is skipped.
 pub fn is_missing(tool: Tool) -> bool {
     let (is_there, name, package) = match tool {
         Tool::Program(name, package) => (find(name), name, package),
+        Tool::File(name, package) => (Path::new(name).exists(), name, package),
         Tool::Library(name, package) => {
             let mut pkg_config = Command::new("pkg-config");
             (process::output(pkg_config.args(["--exists", name])).is_ok(), name, package)

@@ -30,6 +30,7 @@
 //! | refused data | an entry that the platform refuses by `IOTDA.000006`, `IOTDA.021103` or `IOTDA.021105` is searched for by halves and becomes a dead letter ([`Outbox::dead_read`]); the others go on. No other answer makes one. After eight refused in a row with none delivered between, the pair waits for 15 minutes |
 //! | unknown child | waits, and is tried every 15 minutes; after 24 hours a dead letter |
 //! | authentication refused | that device waits for 15 minutes, or for [`Outbox::attach`]; nothing is lost, other devices go on |
+//! | no token, where [only the program authenticates](crate::Config::authenticate_when_asked) | an outage of that device alone; once it has one, [`Outbox::attach`] tries at once |
 //! | outage | pauses of 1 s to 5 minutes with full jitter, so that a fleet does not come back at once; [`Outbox::wake`] shortens them |
 //! | damage on disk | a damaged record is skipped and counted, the rest goes on; opening never fails for damage |
 //! | full | a put is refused, or drops the oldest ([`WhenFull`]). While more than three quarters are used, a device above its equal share is refused or loses its own oldest entries |

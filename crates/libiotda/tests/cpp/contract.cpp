@@ -8,11 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cmath>
-#include <csignal>
 #include <functional>
-
-#include <sys/wait.h>
-#include <unistd.h>
 
 using namespace std::chrono_literals;
 
@@ -20,6 +16,11 @@ using namespace std::chrono_literals;
 std::string json_of_second_unit();
 void outcomes_of_a_program();
 void header_version();
+/* In contract_values.cpp. */
+void batches(const iotda::Client &client);
+void checks(const iotda::Client &client);
+void no_value_of_a_failed_call();
+void types_of_the_standard_library(const iotda::Client &client);
 
 using iotda::CStringView, iotda::Props, iotda::Service, iotda::Child, iotda::Span;
 
@@ -376,34 +377,6 @@ static void what_is_refused_is_explained(const iotda::Client &client) {
     CHECK_STATUS(invalid_argument, batch.child_status(0));
 }
 
-/* What is refused without being sent: as the report of the same name, and without a client. */
-static void checks(const iotda::Client &client) {
-    using iotda::Client;
-    Props hot;
-    hot.add("hot", NAN);
-    const Service good("s", "{}");
-    CHECK_STATUS(ok, Client::check_props({"s", Props().add("n", 1)}));
-    CHECK_STATUS(ok, Client::check_props({good, Service("t", "{}")}));
-    CHECK_STATUS(invalid_argument, Client::check_props(Span<const Service>()));
-    const std::vector<Service> list{good, Service("s", hot), Service("s", "[]")};
-    const auto checked = Client::check_props(list);
-    CHECK(says(checked, "which JSON has not (services[1].properties)"));
-    CHECK(std::strcmp(checked.message(), client.report_props(list).message()) == 0);
-    CHECK_STATUS(
-        ok, Client::check_props_json("{\"services\":[{\"service_id\":\"s\",\"properties\":{}}]}"));
-    CHECK_STATUS(invalid_argument, Client::check_props_json("{}"));
-    CHECK_STATUS(ok, Client::check_message(""));
-    CHECK_STATUS(too_large, Client::check_message(std::string(1048576, 'x')));
-    const Child children[] = {{"a", good}, {"b", list}, {"c c", good}};
-    const auto batch = Client::check_batch(children);
-    CHECK_STATUS(invalid_argument, batch);
-    CHECK(batch.size() == 3 && says(batch, "which JSON has not (children[1].services[1]"));
-    CHECK_STATUS(ok, batch.child_status(0));
-    CHECK_STATUS(invalid_argument, batch.child_status(2));
-    CHECK_STATUS(ok, Client::check_batch(Span<const Child>(children, 1)));
-    CHECK_STATUS(invalid_argument, Client::check_batch(Span<const Child>()));
-}
-
 static void calls_without_a_network() {
     auto client = client_of(config_from_environment());
     const auto stats = client.stats();
@@ -443,7 +416,9 @@ static void calls_without_a_network() {
     CHECK_STATUS(invalid_argument, client.report_props({static_cast<const char *>(nullptr), "{}"}));
     CHECK_STATUS(invalid_argument, client.report_message(static_cast<const char *>(nullptr)));
     what_is_refused_is_explained(client);
+    batches(client);
     checks(client);
+    types_of_the_standard_library(client);
     CHECK_STATUS(invalid_argument, client.import_token("no token"));
     CHECK_STATUS(invalid_argument, client.import_token(std::string("a\0b", 3)));
     CHECK_STATUS(invalid_argument, client.import_token(static_cast<const char *>(nullptr)));
@@ -476,22 +451,6 @@ static void calls_without_a_network() {
     CHECK_STATUS(invalid_argument, batch);
     CHECK_STATUS(invalid_argument, batch.child_status(0));
     CHECK(!client.server_time());
-}
-
-/* The value of a call that failed ends the program, and does not pass for one. */
-static void no_value_of_a_failed_call() {
-    const pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        std::freopen("/dev/null", "w", stderr);
-        std::signal(SIGABRT, [](int) { std::_Exit(42); });
-        auto none = iotda::Client::make(iotda::Config());
-        (void)none.value();
-        std::_Exit(EXIT_SUCCESS);
-    }
-    int status = 0;
-    CHECK(waitpid(child, &status, 0) == child);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42);
 }
 
 /* The C struct, which can be started, and started again. */

@@ -27,6 +27,8 @@ static_assert(MovesOnly<iotda::Config>::value);
 static_assert(MovesOnly<iotda::Cancel>::value);
 static_assert(MovesOnly<iotda::Props>::value);
 static_assert(!std::is_copy_constructible_v<iotda::Result<iotda::Client>>);
+static_assert(std::is_copy_constructible_v<iotda::Batch> &&
+              std::is_nothrow_move_constructible_v<iotda::Batch>);
 static_assert(std::is_nothrow_move_constructible_v<iotda::Result<iotda::Client>>);
 static_assert(std::is_copy_constructible_v<iotda::Outcome>);
 static_assert(!std::is_convertible_v<iotda::Outcome, bool> &&
@@ -91,6 +93,22 @@ static_assert(std::is_convertible_v<std::span<int>, Span<int>>);
 static_assert(!std::is_constructible_v<Span<int>, std::span<const int>>);
 static_assert(std::is_convertible_v<std::span<const std::byte>, iotda::Bytes>);
 #endif
+
+/* One service is given as its parts, or as one argument; what is no properties is neither. */
+template <class... Arguments>
+using Reported =
+    decltype(std::declval<const iotda::Client &>().report_props(std::declval<Arguments>()...));
+template <class Void, class... Arguments> constexpr bool can_be_reported_as = false;
+template <class... Arguments>
+constexpr bool can_be_reported_as<std::void_t<Reported<Arguments...>>, Arguments...> = true;
+template <class... Arguments>
+constexpr bool can_be_reported = can_be_reported_as<void, Arguments...>;
+static_assert(can_be_reported<const char *, Props> && can_be_reported<std::string, std::string>);
+static_assert(can_be_reported<const char *, Props &, iotda::SystemTime, std::chrono::seconds>);
+static_assert(can_be_reported<std::vector<Service>, std::chrono::seconds>);
+static_assert(!can_be_reported<const char *> && !can_be_reported<const char *, int>);
+static_assert(!can_be_reported<std::nullptr_t, Props> &&
+              !can_be_reported<const char *, std::chrono::seconds>);
 
 /* Characters are no numbers. */
 template <class T, class = void> constexpr bool can_be_added = false;

@@ -50,7 +50,10 @@ static void deadlines(iotda::Client &client) {
     CHECK(outcome.attempts() == 1 && outcome.http_status() == 0);
 }
 
-/* The call is ended while it waits for the answer, with no time of its own and 30 s of the client's. */
+/*
+ * The call is ended while it waits for the answer, with no time of its own and 30 s of the client's: by a stop token,
+ * where there is one.
+ */
 static void cancelled_by_another_thread() {
     std::atomic<bool> armed{false};
     std::promise<void> sent;
@@ -62,13 +65,21 @@ static void cancelled_by_another_thread() {
     auto client = client_of(config);
     CHECK_STATUS(ok, client.auth());
 
-    iotda::Cancel cancel;
-    std::thread other([&cancel, &sent] {
+#ifdef __cpp_lib_jthread
+    std::stop_source stop;
+    const auto end = [&stop] { stop.request_stop(); };
+    const iotda::CallOptions options(stop.get_token());
+#else
+    const iotda::Cancel cancel;
+    const auto end = [&cancel] { cancel.trigger(); };
+    const iotda::CallOptions options(cancel);
+#endif
+    std::thread other([end, &sent] {
         sent.get_future().wait();
-        cancel.trigger();
+        end();
     });
     armed = true;
-    const auto outcome = client.report_message("unanswered", cancel);
+    const auto outcome = client.report_message("unanswered", options);
     other.join();
     CHECK_STATUS(cancelled, outcome);
     CHECK(outcome.attempts() == 1);

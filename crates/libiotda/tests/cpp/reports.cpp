@@ -28,6 +28,15 @@ static void properties(iotda::Client &client) {
     CHECK_STATUS(ok, client.report_props_json(text.substr(1, text.size() - 2)));
 }
 
+/* The same without a list. */
+static void properties_in_one_line(iotda::Client &client) {
+    const iotda::SystemTime measured(1628849410555ms);
+    CHECK_STATUS(ok, client.report_props("one", "{}"));
+    CHECK_STATUS(ok, client.report_props("one", Props().add("n", 1), 20s));
+    CHECK_STATUS(ok,
+                 client.report_props(std::string("one"), std::string("{\"n\":2}"), measured, 20s));
+}
+
 static void messages(iotda::Client &client) {
     const std::array<std::byte, 3> bytes{std::byte{0}, std::byte{'a'}, std::byte{0xff}};
     CHECK_STATUS(ok, client.report_message(""));
@@ -69,6 +78,21 @@ static void batches(iotda::Client &client) {
     CHECK(batch.size() == 2);
     CHECK_STATUS(ok, batch.child_status(0));
     CHECK_STATUS(invalid_argument, batch.child_status(1));
+}
+
+/* One that is filled from what is gone by then. */
+static void batch_of_its_own(iotda::Client &client) {
+    const iotda::SystemTime measured(1628849410555ms);
+    iotda::Batch batch;
+    for (const char *id : {"own_1", "own_2"})
+        batch.child(std::string(id))
+            .service(std::string("s"), Props().add("id", id), measured)
+            .service("t", std::string("{}"));
+    for (int i = 0; i < 2; i++) {
+        const auto sent = client.gateway_batch(batch, 20s);
+        CHECK_STATUS(ok, sent);
+        CHECK(sent.size() == 2 && sent.attempts() == 1);
+    }
 }
 
 /* Its token is given to the program, and spares another client an authentication. */
@@ -113,8 +137,10 @@ int main() {
     CHECK_STATUS(ok, client.auth(20s));
     CHECK(tokens.size() == 2 && tokens[0] == setting("IOTDA_DEVICE_ID"));
     properties(client);
+    properties_in_one_line(client);
     messages(client);
     batches(client);
+    batch_of_its_own(client);
     other_device(client, tokens);
 
     CHECK(lines > 0);

@@ -1,8 +1,9 @@
-/* The calls that iotda.hpp shows at CallOptions and at Service, on a client. */
+/* The calls that iotda.hpp shows at CallOptions, Service and Batch, on a client. */
 #include <iotda.hpp>
 
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <string>
 
 using namespace std::chrono_literals;
@@ -37,5 +38,12 @@ int main() {
     // clang-format on
     client.report_props({"weather", iotda::Props().add("Height", 124)});
     client.report_props({"weather", json.dump(), measured});
-    return 0;
+
+    const std::map<std::string, double> readings{{"child_1", 21.5}, {"child_2", 22.5}};
+    const auto now = measured;
+    iotda::Batch batch;
+    for (const auto &[id, celsius] : readings)
+        batch.child(id).service("weather", iotda::Props().add("Temperature", celsius), now);
+    auto sent = client.gateway_batch(batch);
+    return sent ? 0 : 1;
 }
