@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-/// A tool, and the Debian package that brings it: programs of which one will do (`ninja|make`), a library that pkg-config
+/// A tool, and the Debian packages that bring it: programs of which one will do (`ninja|make`), a library that pkg-config
 /// knows (`pkg-config:openssl`), a file by its whole path, or a part of Rust, which is a component of rustup's of the
 /// same name: a command of cargo's (`cargo:fmt`) or a file below rustc's directory (`rust:lib/...`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +70,12 @@ pub(crate) const FOR_TEST: &[Tool] = &[
     VALGRIND, STRACE, ABIGAIL, DPKG, Tool("lintian", "lintian"), FLOCK, Tool("python3", "python3-venv"), OPENSSL, GO,
     Tool("cargo:fmt", "rustfmt"), Tool("cargo:clippy", "rust-clippy"), Tool("openssl", "openssl"), Tool("curl", "curl"),
     Tool("chromium", "chromium"), Tool("chromedriver", "chromium-driver"),
+    Tool("clang++", "clang"), Tool("/usr/include/c++/v1/map", "libc++-dev libc++abi-dev"),
 ];
 pub(crate) const FOR_BUDGETS: &[Tool] =
     &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER, PKG_CONFIG, VALGRIND, STRACE, FLOCK];
 pub(crate) const FOR_BENCH: &[Tool] = &[Tool("nginx", "nginx-light")];
-/// For the programs that `bench` compares with.
-#[rustfmt::skip]
+#[rustfmt::skip] // For the programs that `bench` compares with.
 pub(crate) const FOR_BENCH_PEERS: &[Tool] = &[
     NINJA, Tool("patch", "patch"), Tool("xz", "xz-utils"), GO, OPENSSL, Tool("pkg-config:libcurl", "libcurl4-openssl-dev"),
     Tool("pkg-config:libcjson", "libcjson-dev"), Tool("/usr/include/mbedtls/md.h", "libmbedtls-dev"),
@@ -142,7 +142,7 @@ fn request(components: &[Tool], packages: &[Tool]) -> String {
 }
 
 fn package_names(tools: &[Tool]) -> Vec<&'static str> {
-    tools.iter().map(|tool| tool.1).collect()
+    tools.iter().flat_map(|tool| tool.1.split(' ')).collect()
 }
 
 fn component_names(tools: &[Tool]) -> Vec<&'static str> {
@@ -202,11 +202,11 @@ mod tests {
 
     #[test]
     fn one_line_names_everything_that_is_missing() {
-        let line = request(&[Tool("cargo:clippy", "rust-clippy"), RUST_SOURCE], &[OPENSSL, NINJA_OR_MAKE]);
+        let line = request(&[Tool("cargo:clippy", "rust-clippy"), RUST_SOURCE], &[OPENSSL, Tool("two", "one another")]);
         assert_eq!(
             line,
-            "not installed: clippy, rust-src, openssl, ninja; on Debian, run: \
-             sudo apt-get install libssl-dev ninja-build && rustup component add clippy rust-src"
+            "not installed: clippy, rust-src, openssl, two; on Debian, run: \
+             sudo apt-get install libssl-dev one another && rustup component add clippy rust-src"
         );
     }
 
