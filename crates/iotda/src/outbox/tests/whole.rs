@@ -340,7 +340,7 @@ fn a_fault_of_the_library_in_a_thread_is_told_once_and_ends_in_errors_and_not_in
         let Refused::Broken(text) = &broken else { panic!("{broken:?}") };
         assert!(text.starts_with("a fault of"), "{text}");
         assert_eq!(put(&outbox, "y"), Err(broken.clone()));
-        assert_eq!(*told.lock().unwrap(), [text.clone()]);
+        assert_eq!(*told.lock().unwrap(), std::slice::from_ref(text));
         let closed = close(outbox);
         if in_delivery {
             closed.unwrap();
