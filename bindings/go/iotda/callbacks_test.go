@@ -122,7 +122,7 @@ func TestTheHandlerIsGivenTheCallsContext(t *testing.T) {
 	}
 	running.Wait()
 	for call := range calls {
-		if lines[call] != lines[0] || lines[call] < 3 {
+		if lines[call] < 3 { // three attempts
 			t.Errorf("%v", lines)
 		}
 	}
