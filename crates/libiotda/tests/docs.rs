@@ -29,6 +29,15 @@ fn blocks(language: &str) -> Result<Vec<String>> {
     Ok(found.filter(|(name, _)| *name == language).map(|(_, text)| format!("{text}\n")).collect())
 }
 
+/// The parts of programs in README.md's text: lines that are indented by four spaces.
+fn indented_blocks() -> Result<Vec<String>> {
+    let readme = read("README.md")?;
+    let text: Vec<&str> = readme.split("\n```").step_by(2).collect();
+    let paragraphs = text.join("\n\n");
+    let code = paragraphs.split("\n\n").filter(|paragraph| paragraph.starts_with("    "));
+    Ok(code.map(|block| format!("{block}\n")).collect())
+}
+
 /// The examples in the comments of a header: lines that are indented by three spaces after the star.
 fn examples(header: &str) -> Vec<String> {
     let mut examples = vec![String::new()];
@@ -92,6 +101,9 @@ fn each_program_of_the_readme_is_built() -> Result<()> {
         blocks.iter().try_for_each(|block| is_in_a_file(block, dirs, extension))?;
         count += blocks.len();
     }
+    let parts = indented_blocks()?;
+    ensure!(parts.len() == 2, "README.md has {} parts of programs in its text: {parts:#?}", parts.len());
+    parts.iter().try_for_each(|part| is_in_a_file(part, &[DOCS, "examples/c"], "c"))?;
     let fences = read("README.md")?.lines().filter(|line| line.starts_with("```")).count();
     ensure!(fences == 2 * (count + blocks("sh")?.len()), "README.md has a block of another language, or of none");
     Ok(())
@@ -116,6 +128,12 @@ fn readme_c() -> Result<()> {
 #[test]
 fn readme_cpp() -> Result<()> {
     the_weather(&reported("readme.cpp", &[])?, "{\"Temperature\":21.5,\"Raining\":false}")
+}
+
+#[test]
+fn readme_outbox_c() -> Result<()> {
+    let directory = scratch()?.join("outbox").display().to_string();
+    the_weather(&reported("outbox.c", &[("/var/lib/sensor/outbox", &directory)])?, "{\"Temperature\": 21.5}")
 }
 
 /// It relies on a public authority; here, that is the platform's.
