@@ -447,6 +447,6 @@ fn check(status: iotda_status_t, call: &iotda_call_t) {
 /// A text that has its end within its field, in UTF-8.
 fn text(field: &[c_char]) -> String {
     let end = field.iter().position(|byte| *byte == 0).expect("it ends");
-    let bytes: Vec<u8> = field[..end].iter().map(|byte| byte.cast_unsigned()).collect();
+    let bytes: Vec<u8> = field[..end].iter().map(|byte| u8::from_ne_bytes(byte.to_ne_bytes())).collect();
     String::from_utf8(bytes).expect("UTF-8")
 }
