@@ -100,6 +100,7 @@ fn a_known_rate_never_meets_the_limit() {
     let mut config = config(&platform);
     config.rates(Some(90.0), None).unwrap();
     let client = Client::new(&config).unwrap();
+    let begin = Instant::now();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -110,7 +111,8 @@ fn a_known_rate_never_meets_the_limit() {
         }
     });
     assert!(device::reports(&platform).iter().all(|request| request.status == 200));
-    assert!(client.stats().pacing_waits >= 30);
+    // However slow the machine is: the last of 40 reports is not due earlier, but for what may be sent at once.
+    assert!(begin.elapsed() >= Duration::from_millis(1000 * 30 / 90), "{:?}", begin.elapsed());
 }
 
 #[test]
