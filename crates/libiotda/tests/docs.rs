@@ -8,6 +8,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use iotda_platform::{Device, Platform, Registry, Report, ReportKind};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -293,13 +294,38 @@ fn readme_names_what_there_is() -> Result<()> {
         .filter(|word| (word.starts_with("iotda_") || word.starts_with("IOTDA_E_")) && !headers.contains(word))
         .collect();
     ensure!(unknown.is_empty(), "README.md names what the headers do not have: {unknown:?}");
-    for document in ["README.md", "CONTRIBUTING.md"] {
+    for document in ["README.md", "README.zh-CN.md", "CONTRIBUTING.md"] {
         let text = read(document)?;
         let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
         let files = links.map(|(link, _)| link).filter(|link| !link.contains("://") && !link.starts_with('#'));
         let missing: Vec<&str> = files.filter(|file| !path(file).exists()).collect();
         ensure!(missing.is_empty(), "{document} refers to what is not there: {missing:?}");
     }
+    Ok(())
+}
+
+/// README.zh-CN.md shows the programs and commands of README.md, and names the same functions and statuses.
+#[test]
+fn readme_in_chinese_agrees() -> Result<()> {
+    let (english, chinese) = (read("README.md")?, read("README.zh-CN.md")?);
+    let code = |text: &str| -> Vec<String> {
+        let fenced = text.split("\n```").skip(1).step_by(2).map(str::to_owned);
+        // Paragraphs that are indented, as the English page has them.
+        let indented = text.split("\n\n").filter(|paragraph| paragraph.starts_with("    ")).map(str::to_owned);
+        fenced.chain(indented).collect()
+    };
+    let (ours, theirs) = (code(&english), code(&chinese));
+    let strange: Vec<&String> = theirs.iter().filter(|block| !ours.contains(block)).collect();
+    ensure!(strange.is_empty(), "README.zh-CN.md shows what README.md does not: {strange:#?}");
+    ensure!(theirs.len() >= 10, "README.zh-CN.md shows {} programs and commands", theirs.len());
+    let rows = |text: &str| -> BTreeSet<String> {
+        let cells =
+            text.lines().filter(|line| line.starts_with('|')).flat_map(|line| line.split('`').skip(1).step_by(2));
+        cells.filter(|name| name.to_ascii_lowercase().starts_with("iotda_")).map(str::to_owned).collect()
+    };
+    let (ours, theirs) = (rows(&english), rows(&chinese));
+    let differs: Vec<&String> = ours.symmetric_difference(&theirs).collect();
+    ensure!(differs.is_empty(), "one of README.md and README.zh-CN.md names these in its tables: {differs:?}");
     Ok(())
 }
 
