@@ -164,6 +164,7 @@ mod tests {
             ("2\r\nhi\n0\r\nX: y\r\n\r\n", false),
             ("2\r\nhi\r\n0\r\nX: y\n\r\n", false),
             ("2\r\nhi\r\n0\r\nX: y\r\n\n", false),
+            ("2\nhi\n0\r\n\r\n", false),
         ] {
             let (mut framing, mut body) = (Framing::chunked(), Vec::new());
             assert_eq!(framing.take(input.as_bytes(), &mut body), Ok(input.len()));

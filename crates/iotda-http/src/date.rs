@@ -126,6 +126,9 @@ mod tests {
             ("Thursday, 01-Jan-70 00:00:00 GMT", 0),
             ("Tuesday, 31-Dec-69 00:00:00 GMT", 3_155_673_600),
             ("Sat, 31 Dec 2016 23:59:60 GMT", 1_483_228_800),
+            ("Tue, 29 Feb 2000 12:00:00 GMT", 951_825_600),
+            ("Thu, 29 Feb 2024 12:00:00 GMT", 1_709_208_000),
+            ("Mon, 30 Jun 2025 00:00:00 GMT", 1_751_241_600),
         ] {
             assert_eq!(unix_ms(text.as_bytes()), Some(seconds * 1_000), "{text}");
         }
@@ -138,6 +141,12 @@ mod tests {
             "Sun, 06 Nov 1994 08:49:61 GMT",
             "Sunday, 06-Nov-94 08:49:37 UTC",
             "Sunday, 06 Nov 94 08:49:37 GMT",
+            "Sunday, 06-Nov 94 08:49:37 GMT",
+            "Sunday, 06 Nov-94 08:49:37 GMT",
+            "Wed, 29 Feb 2023 12:00:00 GMT",
+            "Sat, 29 Feb 2025 12:00:00 GMT",
+            "Mon, 29 Feb 2100 12:00:00 GMT",
+            "Tue, 31 Apr 2024 12:00:00 GMT",
             "Sunday, 06-Nov-94 08:49:37 GMT ",
             "Sunday, 31-Feb-94 08:49:37 GMT",
             "Sun Nov  6 08:49:37 1969",
@@ -163,6 +172,22 @@ mod tests {
             (one, Some(784_111_777_000)),
         ] {
             assert_eq!(dates.unix_ms(text), expected);
+        }
+    }
+
+    #[test]
+    fn days_of_leap_years_are_written() {
+        for (seconds, expected) in [
+            (0, "1970-01-01"),
+            (951_825_600, "2000-02-29"),
+            (951_868_800, "2000-03-01"),
+            (1_735_603_200, "2024-12-31"),
+            (4_107_542_399, "2100-02-28"),
+            (4_107_542_400, "2100-03-01"),
+            (13_569_465_600, "2400-01-01"),
+            (13_574_563_200, "2400-02-29"),
+        ] {
+            assert_eq!(day(seconds), expected);
         }
     }
 

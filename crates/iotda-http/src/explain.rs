@@ -224,6 +224,21 @@ mod tests {
             explain_open(&error, "h").message,
             "the connection to h broke: it sent TLS alert 80 (internal_error)"
         );
+        use AlertDescription as Alert;
+        for (alert, name) in [
+            (Alert::UnexpectedMessage, " 10 (unexpected_message)"),
+            (Alert::BadRecordMac, " 20 (bad_record_mac)"),
+            (Alert::RecordOverflow, " 22 (record_overflow)"),
+            (Alert::HandshakeFailure, " 40 (handshake_failure)"),
+            (Alert::IllegalParameter, " 47 (illegal_parameter)"),
+            (Alert::DecodeError, " 50 (decode_error)"),
+            (Alert::DecryptError, " 51 (decrypt_error)"),
+            (Alert::UserCanceled, " 90 (user_canceled)"),
+            (Alert::Unknown(200), " 200"),
+        ] {
+            let message = explain_open(&rustls::Error::AlertReceived(alert), "h").message;
+            assert!(message.ends_with(name), "{message}");
+        }
         let misbehaved = rustls::Error::PeerMisbehaved(PeerMisbehaved::TooMuchEarlyDataReceived);
         assert!(explain(&misbehaved, "h", true).message.ends_with("it does not keep to TLS"));
         let random = explain(&rustls::Error::FailedToGetRandomBytes, "h", false);
