@@ -31,7 +31,10 @@ pub fn look_up(
                     "the name server does not answer. Check /etc/resolv.conf and the network: \"{host}\" was looked up for all \
                      of the time."
                 ),
-                _ => format!("{}. {}", uncapped(error.message()), advice_for_name(probe, configured)),
+                _ => {
+                    let why = cause(error.message());
+                    format!("\"{host}\" cannot be looked up: {why}. {}", advice_for_name(why, probe, configured))
+                }
             };
             findings.add(Finding::fail(Step::Dns, Exit::Network, text).since(began));
             return None;
@@ -58,19 +61,24 @@ pub fn look_up(
     Some(addresses)
 }
 
-fn advice_for_name(probe: &Probe, configured: &Configured) -> String {
+fn advice_for_name(why: &str, probe: &Probe, configured: &Configured) -> String {
+    // EAI_AGAIN as glibc and musl write it: nobody has said that there is no such name.
+    if why.contains("Temporary failure") || why.contains("Try again") {
+        return "The name server is out of reach or has a fault: check /etc/resolv.conf and the network.".to_owned();
+    }
     match probe.proxy() {
-        Some(_) => "Compare the proxy's address with the network's documentation.".to_owned(),
+        Some(_) => "Check the proxy's address.".to_owned(),
         None if endpoint::is_platform(&configured.host) => {
             format!("Compare the endpoint with the {}.", endpoint::CONSOLE)
         }
-        None => "Compare the endpoint's spelling, and look at /etc/resolv.conf.".to_owned(),
+        None => "Check the endpoint's spelling, and /etc/resolv.conf.".to_owned(),
     }
 }
 
-/// The library's sentence without its advice, which the doctor's is better than.
-fn uncapped(message: &str) -> &str {
-    message.strip_prefix("check the endpoint and the name server: ").unwrap_or(message)
+/// What the system says, without the library's sentence around it.
+fn cause(message: &str) -> &str {
+    let why = message.split_once("could not be looked up: ").map_or(message, |(_, why)| why);
+    why.strip_prefix("failed to lookup address information: ").unwrap_or(why)
 }
 
 /// The connections that stand.
