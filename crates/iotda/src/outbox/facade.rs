@@ -11,12 +11,12 @@ use iotda_http::{CancelToken, Clock};
 use super::attached::{Attached, child_payload, hash, properties_payload};
 use super::book::Entry;
 use super::clock::Clocks;
-use super::coalesce::Builder;
 use super::directory::Directory;
 use super::frame::{LaneKey, frame_bytes, kind};
+use super::inspect::letter;
 use super::notices;
 use super::opened::{Opened, Options, Refused};
-use super::options::{DeadLetter, EntryKind, MAX_BYTES, OutboxOptions, OutboxStats, WhenFull};
+use super::options::{DeadLetter, MAX_BYTES, OutboxOptions, OutboxStats, WhenFull};
 use super::refusals::{error, shown, unfit_error};
 use super::running::Threads;
 use super::space::UNSYNCED_MAX;
@@ -363,26 +363,7 @@ impl Outbox {
     /// Reads from disk. [`ErrorKind::Storage`], [`ErrorKind::Forked`].
     pub fn dead_read(&self, cursor: u64) -> Result<Option<DeadLetter>> {
         let kept = self.opened.dead_read(cursor).map_err(|refused| self.error(refused))?;
-        Ok(kept.map(|kept| {
-            let mut builder = Builder::new(usize::MAX, 1);
-            builder.add(kept.kind, &kept.payload, None);
-            let is_child = kept.kind == kind::CHILD;
-            DeadLetter {
-                number: kept.number,
-                id: kept.id,
-                kind: match kept.kind {
-                    kind::CHILD => EntryKind::Child,
-                    kind::MESSAGE => EntryKind::Message,
-                    _ => EntryKind::Properties,
-                },
-                gateway_id: if is_child { kept.sender.clone() } else { String::new() },
-                device_id: if is_child { kept.child } else { kept.sender },
-                time_ms: kept.time_ms,
-                reason: if kept.unknown_child { ErrorKind::UnknownChild } else { ErrorKind::Rejected },
-                platform_code: kept.code,
-                body: builder.finish().1,
-            }
-        }))
+        Ok(kept.map(letter))
     }
 
     /// Dead letters up to this number are not needed any more.

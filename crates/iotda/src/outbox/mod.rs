@@ -57,7 +57,7 @@
 // - `platform`: who takes what is delivered, as a trait; `attached`: the client's own delivery behind it.
 // - `dead`: dead letters; `worker`: delivery, one request at a step; `stats`: what is counted.
 // - `running`: what the threads do, syncs in time; `opened`: their start and end, pumping.
-// - `facade`: what a program sees; `options`: its values; `refusals`: its errors; `notices`: its log lines and callback.
+// - `facade`: what a program sees; `inspect`: the files read without one; `options`: its values; `refusals`: its errors; `notices`: its log lines and callback.
 
 mod attached;
 mod book;
@@ -69,6 +69,7 @@ mod directory;
 mod engine;
 mod facade;
 mod frame;
+mod inspect;
 mod lanes;
 mod log;
 mod notices;
@@ -90,4 +91,5 @@ mod worker;
 mod tests;
 
 pub use facade::Outbox;
+pub use inspect::{Inspection, WaitingEntry, dead_letters, inspect};
 pub use options::{DeadLetter, EntryKind, OnSettled, OutboxOptions, OutboxStats, Settled, WhenFull};

@@ -7,6 +7,7 @@ mod by_ureq;
 mod connections;
 mod device;
 mod faults;
+mod inspection;
 mod odd_answers;
 mod outbox;
 mod persistence;
