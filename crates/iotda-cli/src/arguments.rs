@@ -1,12 +1,15 @@
 //! The command line: every command and every flag, with the help that explains it. What they do is in the module of each
 //! command.
 
+mod stream;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::values;
+pub use stream::{Format, OnError, Stream, Summary};
 
 /// Report to Huawei Cloud IoTDA over HTTPS, and find out why a device does not.
 #[derive(Debug, Parser)]
@@ -45,6 +48,18 @@ pub enum Command {
         after_help = "Exit: the code of the first ✗; warnings alone are 0"
     )]
     Doctor(Doctor),
+    /// Look into a directory of undelivered reports
+    #[command(subcommand)]
+    Outbox(OutboxAction),
+    /// Run a stand-in platform, with a web page
+    Serve(Box<iotda_platform::program::Arguments>),
+    /// Show what arrives at a stand-in
+    Watch(Watch),
+    /// Print completions for bash, zsh or fish
+    Completions(Completions),
+    /// Write the manual pages into a directory, for packages
+    #[command(hide = true)]
+    Man(Man),
 }
 
 /// Report properties of the device.
@@ -109,86 +124,6 @@ pub struct Batch {
     pub common: Common,
 }
 
-/// Report each line of FILE or of the standard input; end with it.
-///
-/// A line of JSON is an object: members that no column names are properties of --service or --service-column. Without either, a
-/// line is a whole request body, {"services":[...]} or {"devices":[...]}. In CSV the first line names the columns, and a
-/// cell is a number, true, false or null where it is exactly that in JSON, and left out where it is empty.
-///
-/// A failure that passes with time is tried again for --timeout and then ends the stream, whatever --on-error says. With --outbox,
-/// lines are kept on disk meanwhile, and the next run of the same command goes on where this one was killed: what a file's
-/// last second put is then reported twice; of a pipe up to a tenth of a second is lost.
-///
-/// Ctrl-C finishes what is in flight and says what was sent; a second one stops at once.
-#[derive(Debug, Args)]
-pub struct Stream {
-    /// What to read; without it, or for -, the standard input
-    pub file: Option<PathBuf>,
-    /// [default: by the file's name, else jsonl]
-    #[arg(long, value_enum)]
-    pub format: Option<Format>,
-    /// The service of every line
-    #[arg(long, value_name = "NAME", conflicts_with = "service_column")]
-    pub service: Option<String>,
-    /// Its value is the service's id
-    #[arg(long, value_name = "NAME")]
-    pub service_column: Option<String>,
-    /// Its value is the id of the device, which is this one or a child of this gateway
-    #[arg(long, value_name = "NAME")]
-    pub device_column: Option<String>,
-    /// Its value is the time, as --time of iotda report takes it
-    #[arg(long, value_name = "NAME")]
-    pub time_column: Option<String>,
-    /// Wait for more, as tail -F does
-    #[arg(long)]
-    pub follow: bool,
-    /// At most N reports a second, of up to 4 KB each; 0: no limit. The default is the free tier's
-    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = rate)]
-    pub rate: f64,
-    /// Keep on disk until accepted; resumes after a kill
-    #[arg(long, value_name = "DIR")]
-    pub outbox: Option<PathBuf>,
-    /// The most that the outbox takes on disk; when it is full, reading waits
-    #[arg(long, value_name = "MIB", default_value_t = 16, requires = "outbox", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
-    pub outbox_size: u64,
-    /// What to do about a line that is refused for good
-    #[arg(long, value_enum, default_value_t = OnError::Stop)]
-    pub on_error: OnError,
-    /// Lines refused for good, with the reason
-    #[arg(long, value_name = "FILE")]
-    pub dead_file: Option<PathBuf>,
-    /// On standard error, at the end, even with --quiet [default: text]
-    #[arg(long, value_enum)]
-    pub summary: Option<Summary>,
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// How lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Jsonl,
-    Csv,
-}
-
-/// What to do about a line that is refused for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnError {
-    /// End there
-    Stop,
-    /// Leave it out
-    Skip,
-    /// Leave it out, and write it to --dead-file
-    Dead,
-}
-
-/// What a stream says at its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Summary {
-    Text,
-    Json,
-}
-
 /// Show for how long the device's access token is valid; authenticate if there is none.
 ///
 /// The token is kept in ~/.cache/iotda, for the owner alone, and shared by all commands: each authentication ends the
@@ -216,6 +151,97 @@ pub struct Doctor {
     pub report: Vec<String>,
     #[command(flatten)]
     pub common: Common,
+}
+
+/// What to do with an outbox's directory.
+///
+/// It is read as it is: nothing is changed, and a program may use it meanwhile, whose last record may then look damaged.
+#[derive(Debug, Subcommand)]
+pub enum OutboxAction {
+    /// Say how many reports wait, for whom, and since when
+    Inspect(OutboxDir),
+    /// Look for damage
+    Verify(OutboxDir),
+    /// Print what waits as JSON, one report a line
+    Export(OutboxDir),
+    /// Print what the platform refused for good, or forget it
+    Dead(OutboxDead),
+}
+
+impl OutboxAction {
+    fn common(&self) -> &Common {
+        match self {
+            OutboxAction::Inspect(of) | OutboxAction::Verify(of) | OutboxAction::Export(of) => &of.common,
+            OutboxAction::Dead(dead) => &dead.of.common,
+        }
+    }
+}
+
+/// An outbox's directory. Its files have hashes of device ids: --device gives a name to one of them.
+#[derive(Debug, Args)]
+pub struct OutboxDir {
+    /// The directory, as --outbox of iotda stream and the library's outbox take it
+    pub dir: PathBuf,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Print what the platform refused for good, as JSON, one report a line.
+#[derive(Debug, Args)]
+pub struct OutboxDead {
+    #[command(flatten)]
+    pub of: OutboxDir,
+    /// Forget what has this number or a smaller one; no program may have the outbox open
+    #[arg(long, value_name = "NUMBER")]
+    pub forget: Option<u64>,
+}
+
+/// Show what arrives at a stand-in, a row for each request, until it is interrupted.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// The stand-in's inspection API, as it prints it [env: IOTDA_INSPECT]
+    #[arg(long, value_name = "URL")]
+    pub inspect: Option<String>,
+    /// Begin with what has arrived already
+    #[arg(long)]
+    pub all: bool,
+    /// End after so many
+    #[arg(long, short = 'n', value_name = "N")]
+    pub count: Option<u64>,
+    /// Of this device, or for it
+    #[arg(long, value_name = "ID")]
+    pub of_device: Option<String>,
+    /// auth, properties, message, batch, none
+    #[arg(long, value_name = "CALL")]
+    pub call: Option<String>,
+    /// accepted, discarded, refused, unanswered
+    #[arg(long, value_name = "RESULT")]
+    pub result: Option<String>,
+    #[command(flatten)]
+    pub output: OutputFlags,
+}
+
+/// Print completions: source <(iotda completions bash)
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: ShellName,
+}
+
+/// Shells that completions are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShellName {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Write the manual pages: iotda.1, and one for each command.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// A directory that exists
+    pub dir: PathBuf,
 }
 
 /// What every command that connects takes.
@@ -299,7 +325,10 @@ impl Arguments {
     /// The same for how results are shown.
     pub fn output(&self) -> OutputFlags {
         let outer = self.output;
-        let inner = self.command.common().map_or(OutputFlags::default(), |common| common.output);
+        let inner = match &self.command {
+            Command::Watch(watch) => watch.output,
+            command => command.common().map_or(OutputFlags::default(), |common| common.output),
+        };
         OutputFlags {
             quiet: inner.quiet || outer.quiet,
             verbose: inner.verbose || outer.verbose,
@@ -318,6 +347,8 @@ impl Command {
             Command::Stream(stream) => Some(&stream.common),
             Command::Auth(auth) => Some(&auth.common),
             Command::Doctor(doctor) => Some(&doctor.common),
+            Command::Outbox(action) => Some(action.common()),
+            Command::Serve(_) | Command::Watch(_) | Command::Completions(_) | Command::Man(_) => None,
         }
     }
 }
@@ -334,14 +365,6 @@ impl Connection {
             timeout: self.timeout.or(other.timeout),
             profile: self.profile.or(other.profile),
         }
-    }
-}
-
-/// Reports a second.
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if rate == 0.0 || (0.001..=1e6).contains(&rate) => Ok(rate),
-        _ => Err("give reports a second, such as 10 or 0.5; 0: no limit".to_owned()),
     }
 }
 

@@ -53,7 +53,7 @@ pub fn child(device_id: &str, services: &[Service<'_>]) -> Result<String, Failur
 }
 
 /// As the platform takes it; what it takes for another form it silently replaces by its own time.
-fn event_time(ms: i64) -> Result<String, Failure> {
+pub fn event_time(ms: i64) -> Result<String, Failure> {
     let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
         .ok()

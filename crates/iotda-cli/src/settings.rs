@@ -59,8 +59,6 @@ pub enum ProxyChoice {
 pub struct Settings {
     /// Where profiles are kept, if it is known; the file need not exist.
     pub config_file: Option<PathBuf>,
-    /// The profile that is used.
-    pub profile: Option<Setting<String>>,
     pub endpoint: Option<Setting<String>>,
     pub device: Option<Setting<String>>,
     pub secret: Option<Setting<SecretPlace>>,
@@ -139,7 +137,6 @@ impl Settings {
             ca_file,
             proxy: proxy(connection, environment, of_profile(profile.proxy)),
             timeout,
-            profile: used,
             config_file,
         })
     }

@@ -267,6 +267,7 @@ mod model;
 mod password;
 mod pipeline;
 mod platform;
+pub mod program;
 mod refusal;
 mod registry;
 mod request;

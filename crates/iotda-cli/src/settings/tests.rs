@@ -107,7 +107,7 @@ fn no_file_of_profiles_is_no_fault() {
     let settings = Settings::resolve(&Connection::default(), &|_| None).unwrap();
     assert!(settings.endpoint.is_none() && settings.config_file.is_none());
     let nowhere = |name: &str| (name == "XDG_CONFIG_HOME").then(|| "/nowhere".into());
-    assert!(Settings::resolve(&Connection::default(), &nowhere).unwrap().profile.is_none());
+    assert!(Settings::resolve(&Connection::default(), &nowhere).unwrap().endpoint.is_none());
     let both = Setup::new("both", "[profile.default]\nsecret_file = 'a'\nsecret_command = 'b'");
     assert!(both.resolve(&Connection::default()).unwrap_err().message.contains("has both"));
 }

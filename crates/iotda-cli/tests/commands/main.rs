@@ -6,3 +6,4 @@ mod outbox;
 mod report;
 mod run;
 mod stream;
+mod tools;

@@ -1,18 +1,16 @@
-//! The command `iotda-platform`: starts a platform, says what a client needs to reach it, and waits for its end.
-//! Everything else is the library's.
-
-#![forbid(unsafe_code)]
+//! The commands `iotda-platform` and `iotda serve`: start a platform, say what a client needs to reach it, and wait for its
+//! end.
 
 mod arguments;
 mod ca_file;
 mod end;
 mod lines;
 
-use arguments::{Arguments, Identity};
+pub use arguments::{Arguments, Identity, Model};
+
+use crate::{Device, Platform, Product, Registry};
 use ca_file::CaFile;
-use clap::Parser;
 use end::End;
-use iotda_platform::{Device, Platform, Product, Registry};
 use lines::Lines;
 use std::collections::HashSet;
 use std::io::Write;
@@ -23,31 +21,10 @@ use std::time::{Duration, UNIX_EPOCH};
 /// The exit code where --fail-on-refusal finds that something was refused.
 const REFUSED: u8 = 3;
 
-fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        // The help and the version are the program's own; an error repeats what it was given.
-        Err(error) if !error.use_stderr() => error.exit(),
-        Err(error) => {
-            eprint!("{}", printable(&error.to_string()));
-            return ExitCode::from(2);
-        }
-    };
-    match run(&arguments) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("iotda-platform: {}", printable(&error));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// A text of several lines without what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.split('\n').map(iotda_platform::escape).collect::<Vec<_>>().join("\n")
-}
-
-fn run(arguments: &Arguments) -> Result<ExitCode, String> {
+/// Starts a platform as the arguments say, prints what a client needs to reach it, and blocks until a signal ends it.
+///
+/// An error is a sentence for a person; it may hold what the arguments hold.
+pub fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     if arguments.print_demo_registry {
         return print(Registry::DEMO).map(|()| ExitCode::SUCCESS);
     }
@@ -138,7 +115,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     found.ok_or_else(|| format!("--listen {text}: this is no address: write one like 127.0.0.1:8443"))
 }
 
-fn summary(counters: &iotda_platform::Counters) -> String {
+fn summary(counters: &crate::Counters) -> String {
     let reports = counters.messages + counters.property_reports + counters.batches;
     let mut text = format!(
         "{} requests: {} authentications, {reports} reports, {} refused",

@@ -233,14 +233,18 @@ Example:
 /// A device and its secret.
 #[derive(Clone, Debug)]
 pub struct Identity {
+    /// The id.
     pub id: String,
+    /// The secret.
     pub secret: String,
 }
 
 /// A product and the file of its model.
 #[derive(Clone, Debug)]
 pub struct Model {
+    /// The product's id.
     pub id: String,
+    /// The file.
     pub path: PathBuf,
 }
 
