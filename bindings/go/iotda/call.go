@@ -48,9 +48,14 @@ func (w *work) enter(ctx context.Context, shared *shared, deviceID, op string) e
 	}
 	w.yield()
 	timeout := shared.timeout
+	w.hasSlot = true
 	select {
 	case shared.slots <- struct{}{}:
 	default:
+		// Settled runs within calls that have their slots, and may be what frees them.
+		if w.hasSlot = !isInSettled(); !w.hasSlot {
+			break
+		}
 		left, err := w.wait()
 		if err != nil {
 			return err
@@ -70,7 +75,11 @@ func (w *work) enter(ctx context.Context, shared *shared, deviceID, op string) e
 }
 
 // leave gives the slot back that enter took.
-func (w *work) leave() { <-w.shared.slots }
+func (w *work) leave() {
+	if w.hasSlot {
+		<-w.shared.slots
+	}
+}
 
 // wait takes a slot when there is none, and returns what is left of the call's time.
 func (w *work) wait() (time.Duration, error) {

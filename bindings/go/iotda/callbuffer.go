@@ -27,6 +27,7 @@ type work struct {
 	op, deviceID string
 	shared       *shared
 	byDeadline   bool
+	hasSlot      bool
 
 	// Apart, because the garbage collector closes it when it has found the rest.
 	watcher *watcher

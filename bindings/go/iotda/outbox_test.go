@@ -354,6 +354,34 @@ func TestWhatSettledMayDo(t *testing.T) {
 	}
 }
 
+// A put that drops others calls Settled, which puts while the only slot is taken.
+func TestAPutInSettledWaitsForNoSlot(t *testing.T) {
+	p := newPlatform(t)
+	p.fault(t, outage)
+	client := p.client(t, once, func(config *iotda.Config) { config.MaxConcurrentCalls = 1 })
+	var outbox *iotda.Outbox
+	opened, outcome := make(chan struct{}), make(chan error, 1)
+	calls := 0
+	outbox = openOutbox(t, client, t.TempDir(), func(options *iotda.OutboxOptions) {
+		options.MaxBytes, options.WhenFull, options.Sync = 256<<10, iotda.DropOldest, 0
+		options.Settled = func(iotda.Settlement) {
+			<-opened
+			if calls++; calls == 1 {
+				_, err := outbox.PutMessage(t.Context(), client, []byte("one was dropped"))
+				outcome <- err
+			}
+		}
+	})
+	close(opened)
+	for puts := 0; len(outcome) == 0; puts++ {
+		_, err := outbox.PutMessage(t.Context(), client, make([]byte, 10_000))
+		if must(t, err); puts == 100 {
+			t.Fatal("nothing is dropped")
+		}
+	}
+	must(t, <-outcome)
+}
+
 // What an outbox does by itself is of no call.
 func TestTheHandlerIsGivenNoContextOfAnOutbox(t *testing.T) {
 	p := newPlatform(t)
