@@ -148,7 +148,12 @@ pub(crate) fn milliseconds(duration: Duration) -> u32 {
 
 /// Copies as much of the texts as fits with an end, never half a character, into a field of zeros.
 pub(crate) fn fill<const N: usize>(out: &mut [c_char; N], texts: &[&str]) {
-    let mut room = &mut out[..N - 1];
+    fill_room(&mut out[..N - 1], texts);
+}
+
+/// One copy of it does for fields of all lengths.
+fn fill_room(out: &mut [c_char], texts: &[&str]) {
+    let mut room = out;
     for text in texts {
         let mut end = text.len().min(room.len());
         while !text.is_char_boundary(end) {

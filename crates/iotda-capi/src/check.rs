@@ -9,7 +9,7 @@ use crate::arguments::array;
 use crate::batch::ChildStatuses;
 use crate::call::iotda_call_t;
 use crate::child::{Converted, iotda_child_t};
-use crate::outcome::{Outcome, reserve};
+use crate::outcome::Outcome;
 use crate::panic::panic_if_asked;
 use crate::service::{self, iotda_service_t};
 use crate::status::iotda_status_t;
@@ -27,13 +27,8 @@ pub unsafe extern "C" fn iotda_check_props(
 ) -> iotda_status_t {
     let check = |options: Outcome<CallOptions>| {
         started(options)?;
-        let place = || "services".to_owned();
-        // SAFETY: the promise "arrays".
-        let services = unsafe { array(services, count, place) }?;
-        let mut converted = Vec::new();
-        reserve(&mut converted, services.len(), place)?;
-        // SAFETY: the promise "texts".
-        unsafe { service::convert(services, place, &mut converted) }?;
+        // SAFETY: the promises "arrays" and "texts".
+        let converted = unsafe { service::given(services, count) }?;
         Client::check_properties(&converted)?;
         Ok(Delivery::default())
     };

@@ -7,8 +7,8 @@ use iotda::{DeadLetter, EntryKind};
 
 use crate::arguments::wrong_size;
 use crate::call::{fill, iotda_call_t};
-use crate::outbox::{iotda_outbox_t, with};
-use crate::outcome::{Stop, status_of};
+use crate::outbox::{iotda_outbox_t, status_on};
+use crate::outcome::Stop;
 use crate::status::{IOTDA_OK, iotda_status_t, number};
 
 /// For iotda_dead_t.kind: properties of a device itself.
@@ -131,5 +131,5 @@ fn write(dead: &mut iotda_dead_t, letter: Option<&DeadLetter>) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_dead_forget(outbox: *mut iotda_outbox_t, up_to_number: u64) -> iotda_status_t {
     // SAFETY: the promise "handles".
-    status_of(|| unsafe { with(outbox, |outbox| Ok(outbox.dead_forget(up_to_number)?)) })
+    unsafe { status_on(outbox, &mut |outbox| Ok(outbox.dead_forget(up_to_number)?)) }
 }

@@ -11,7 +11,7 @@ use crate::child::{Converted, iotda_child_t};
 use crate::client::{Poison, iotda_client_t};
 use crate::handle::{Handle, Sealed};
 use crate::outbox_options::{Given, iotda_outbox_options_t};
-use crate::outcome::{Outcome, Stop, reserve};
+use crate::outcome::{Outcome, Stop, status_of};
 use crate::panic::{self, contained, panic_if_asked};
 use crate::service::{self, iotda_service_t};
 use crate::status::{IOTDA_OK, iotda_status_t};
@@ -43,13 +43,14 @@ impl Handle for iotda_outbox_t {
 /// `on_outbox!(outbox, call, |outbox, options| …)`: the body of a call of an outbox.
 macro_rules! on_outbox {
     ($outbox:ident, $call:ident, |$handle:ident, $options:pat_param| $body:expr) => {{
-        let body = |$handle: &iotda::Outbox, $options| -> $crate::outcome::Outcome<()> { $body };
+        let mut body =
+            |$handle: &iotda::Outbox, $options: iotda::CallOptions| -> $crate::outcome::Outcome<()> { $body };
         // SAFETY: the promises "handles" and "structs".
-        unsafe { $crate::outbox::on_outbox($outbox, $call, body) }
+        unsafe { $crate::outbox::on_outbox($outbox, $call, &mut body) }
     }};
 }
 
-/// Runs `body` on an outbox that is there and has met no fault.
+/// Runs `body` on an outbox that is there and has met no fault. Not generic: one copy of it does for all functions.
 ///
 /// # Safety
 ///
@@ -57,11 +58,13 @@ macro_rules! on_outbox {
 pub(crate) unsafe fn on_outbox(
     outbox: *const iotda_outbox_t,
     call: *mut iotda_call_t,
-    body: impl FnOnce(&Outbox, CallOptions) -> Outcome<()>,
+    body: &mut dyn FnMut(&Outbox, CallOptions) -> Outcome<()>,
 ) -> iotda_status_t {
     let run = |options: Outcome<CallOptions>| {
+        let mut options = Some(options);
         // SAFETY: the promise "handles".
-        unsafe { with(outbox, |outbox| body(outbox, options?)) }.map(|()| Delivery::default())
+        unsafe { with(outbox, &mut |outbox| body(outbox, options.take().unwrap_or(Ok(CallOptions::default()))?)) }
+            .map(|()| Delivery::default())
     };
     // SAFETY: `call` is as the caller promises.
     unsafe { call::guarded(call, run) }
@@ -72,7 +75,7 @@ pub(crate) unsafe fn on_outbox(
 /// # Safety
 ///
 /// The promise "handles" for `outbox`.
-pub(crate) unsafe fn with(outbox: *const iotda_outbox_t, body: impl FnOnce(&Outbox) -> Outcome<()>) -> Outcome<()> {
+unsafe fn with(outbox: *const iotda_outbox_t, body: &mut dyn FnMut(&Outbox) -> Outcome<()>) -> Outcome<()> {
     // SAFETY: the promise "handles".
     let outbox = unsafe { handle(outbox, "outbox") }?;
     if outbox.poisoned.load(Ordering::Acquire) {
@@ -81,6 +84,19 @@ pub(crate) unsafe fn with(outbox: *const iotda_outbox_t, body: impl FnOnce(&Outb
     let _poison = Poison(&outbox.poisoned);
     panic_if_asked();
     body(&outbox.outbox)
+}
+
+/// The same for functions whose only answer is their status.
+///
+/// # Safety
+///
+/// The promise "handles" for `outbox`.
+pub(crate) unsafe fn status_on(
+    outbox: *const iotda_outbox_t,
+    body: &mut dyn FnMut(&Outbox) -> Outcome<()>,
+) -> iotda_status_t {
+    // SAFETY: the promise "handles".
+    status_of(|| unsafe { with(outbox, body) })
 }
 
 /// Writes the id that a put returned, if the caller wants it.
@@ -158,13 +174,8 @@ pub unsafe extern "C" fn iotda_outbox_put_props(
 ) -> iotda_status_t {
     on_outbox!(outbox, call, |outbox, options| {
         let device = handle!(device)?;
-        let place = || "services".to_owned();
-        // SAFETY: the promise "arrays".
-        let services = unsafe { array(services, count, place) }?;
-        let mut converted = Vec::new();
-        reserve(&mut converted, services.len(), place)?;
-        // SAFETY: the promise "texts".
-        unsafe { service::convert(services, place, &mut converted) }?;
+        // SAFETY: the promises "arrays" and "texts".
+        let converted = unsafe { service::given(services, count) }?;
         let first = outbox.put_properties(device.core(), &converted, options)?;
         // SAFETY: the promise "outputs".
         unsafe { write_id(id, first) };
@@ -312,13 +323,13 @@ pub unsafe extern "C" fn iotda_outbox_flush(outbox: *mut iotda_outbox_t, call: *
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_wake(outbox: *mut iotda_outbox_t) {
     contained(|| {
-        let wake = |outbox: &Outbox| {
+        let mut wake = |outbox: &Outbox| {
             outbox.wake();
             Ok(())
         };
         // What is no outbox has nothing to be woken.
         // SAFETY: the promise "handles".
-        let _ = unsafe { with(outbox, wake) };
+        let _ = unsafe { with(outbox, &mut wake) };
     });
 }
 

@@ -4,8 +4,8 @@ use std::ffi::c_char;
 
 use crate::arguments::wrong_size;
 use crate::call::fill;
-use crate::outbox::{iotda_outbox_t, with};
-use crate::outcome::{Stop, status_of};
+use crate::outbox::{iotda_outbox_t, status_on};
+use crate::outcome::Stop;
 use crate::status::iotda_status_t;
 
 /// What an outbox holds, and what it has done since it was opened.
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn iotda_outbox_stats(
     outbox: *const iotda_outbox_t,
     stats: *mut iotda_outbox_stats_t,
 ) -> iotda_status_t {
-    let read = |outbox: &iotda::Outbox| {
+    let mut read = |outbox: &iotda::Outbox| {
         // SAFETY: the promise "structs".
         let wrong_size = unsafe { wrong_size(stats, FIRST_VERSION) };
         // SAFETY: the promise "structs".
@@ -104,5 +104,5 @@ pub unsafe extern "C" fn iotda_outbox_stats(
         Ok(())
     };
     // SAFETY: the promise "handles".
-    status_of(|| unsafe { with(outbox, read) })
+    unsafe { status_on(outbox, &mut read) }
 }

@@ -2,10 +2,8 @@
 
 use std::ffi::{c_char, c_void};
 
-use crate::arguments::array;
 use crate::call::iotda_call_t;
 use crate::client::iotda_client_t;
-use crate::outcome::reserve;
 use crate::service::{self, iotda_service_t};
 use crate::status::iotda_status_t;
 
@@ -27,13 +25,8 @@ pub unsafe extern "C" fn iotda_report_props(
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
     on_client!(client, call, |client, options| {
-        let place = || "services".to_owned();
-        // SAFETY: the promise "arrays".
-        let services = unsafe { array(services, count, place) }?;
-        let mut converted = Vec::new();
-        reserve(&mut converted, services.len(), place)?;
-        // SAFETY: the promise "texts".
-        unsafe { service::convert(services, place, &mut converted) }?;
+        // SAFETY: the promises "arrays" and "texts".
+        let converted = unsafe { service::given(services, count) }?;
         Ok(client.core().report_properties(&converted, options)?)
     })
 }

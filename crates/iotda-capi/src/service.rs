@@ -4,8 +4,8 @@ use std::ffi::c_char;
 
 use iotda::Service;
 
-use crate::arguments::text;
-use crate::outcome::Outcome;
+use crate::arguments::{array, text};
+use crate::outcome::{Outcome, reserve};
 
 /// For iotda_service_t.event_time_ms: no time is given, the platform takes the time at which it receives the
 /// report.
@@ -23,6 +23,23 @@ pub struct iotda_service_t {
     /// IOTDA_TIME_NONE. A time before 2000 is refused: it is in another unit (seconds), or of a clock that was never
     /// set.
     pub event_time_ms: i64,
+}
+
+/// The services of an array that is an argument of its own. One copy of it does for all functions that take one.
+///
+/// # Safety
+///
+/// The promises "arrays" and "texts", for `'a`.
+#[inline(never)]
+pub(crate) unsafe fn given<'a>(services: *const iotda_service_t, count: usize) -> Outcome<Vec<Service<'a>>> {
+    let place = || "services".to_owned();
+    // SAFETY: the promise "arrays".
+    let services = unsafe { array(services, count, place) }?;
+    let mut converted = Vec::new();
+    reserve(&mut converted, services.len(), place)?;
+    // SAFETY: the promise "texts".
+    unsafe { convert(services, place, &mut converted) }?;
+    Ok(converted)
 }
 
 /// Appends the services of one list to `out`, which has room for them.

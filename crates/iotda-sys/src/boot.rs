@@ -1,6 +1,8 @@
 //! Time since this machine started, its sleep included, and which start it was.
 
 use std::time::Duration;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::{fs::File, io::Read};
 
 /// The time since the machine started (`CLOCK_BOOTTIME`), which runs on while it is suspended and is never set.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -15,16 +17,16 @@ pub fn time() -> Duration {
 /// A number that the kernel draws at each start; `None` where it cannot be read, as without `/proc`.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn id() -> Option<[u8; 16]> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let digits: Vec<u8> = text.trim().bytes().filter(|byte| *byte != b'-').collect();
-    let mut id = [0; 16];
-    if digits.len() != 32 {
-        return None;
+    let mut text = [0; 36];
+    File::open("/proc/sys/kernel/random/boot_id").ok()?.read_exact(&mut text).ok()?;
+    let (mut id, mut digits) = ([0; 16], 0);
+    for character in text.iter().filter(|character| **character != b'-') {
+        let digit = char::from(*character).to_digit(16)? as u8;
+        let byte: &mut u8 = id.get_mut(digits / 2)?;
+        *byte = (*byte << 4) | digit;
+        digits += 1;
     }
-    for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(id)
+    (digits == 32).then_some(id)
 }
 
 /// Elsewhere: the time since this was first asked. Without an [`id`], every process counts as a start.
@@ -54,5 +56,8 @@ mod tests {
         assert!(before.as_secs_f64() <= seconds + 0.02 && seconds <= after.as_secs_f64() + 0.02, "{uptime}");
         assert_eq!(id(), id());
         assert_ne!(id(), Some([0; 16]));
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let digits: String = id().unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(text.trim().replace('-', ""), digits);
     }
 }

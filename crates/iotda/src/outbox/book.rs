@@ -4,7 +4,6 @@
 //! A commit has three steps: [`Book::begin`] says what to write, [`super::log`] writes it, [`Book::finish`] takes
 //! note. Puts and answers may come in between.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::clock::Boots;
@@ -13,6 +12,7 @@ use super::lanes::{Lanes, MEMORY, Slot};
 use super::log::{Commit, Frames, Log, Outcome, Preamble};
 use super::repair::{RESERVED_AT_ONCE, Recovered};
 use super::settle;
+use super::sorted::Sorted;
 use super::space::{Sizes, Space, UNSYNCED_MAX, Use};
 use super::storage::Stored;
 
@@ -66,7 +66,7 @@ struct Memory {
     /// Where `current` begins, in units of 8 bytes, of all that was ever put; it wraps.
     base: u32,
     /// Numbers that were settled here.
-    gone: HashSet<u64>,
+    gone: Sorted<u64, ()>,
 }
 
 /// The state of one outbox.
@@ -74,12 +74,12 @@ pub(crate) struct Book {
     pub(crate) lanes: Lanes,
     pub(crate) space: Space,
     pub(crate) boots: Boots,
-    pub(crate) files: HashMap<u32, File>,
+    pub(crate) files: Sorted<u32, File>,
     memory: Memory,
     /// Entries become visible when they are on disk, since their puts have not returned before.
     hidden: bool,
     /// Numbers of hidden entries whose puts gave up.
-    cancelled: HashSet<u64>,
+    cancelled: Sorted<u64, ()>,
     next_number: u64,
     /// Numbers below are reserved on disk.
     reserved: u64,
@@ -102,7 +102,7 @@ impl Book {
     pub(crate) fn new(found: Recovered, sizes: Sizes, hidden: bool) -> Self {
         let mut space = Space::new(sizes);
         space.newest = found.segments.iter().max_by_key(|segment| segment.number).map(|segment| segment.place);
-        let mut files = HashMap::new();
+        let mut files = Sorted::default();
         for segment in found.segments {
             let used = Use { bytes: segment.bytes, kept: segment.unreadable, ..Use::default() };
             space.segments.insert(segment.place, used);
@@ -115,7 +115,7 @@ impl Book {
             files,
             memory: Memory::default(),
             hidden,
-            cancelled: HashSet::new(),
+            cancelled: Sorted::default(),
             next_number: found.next_number,
             reserved: 0,
             floor: found.settled.floor,
@@ -198,7 +198,9 @@ impl Book {
 
     /// The puts of these numbers failed before they were on disk: this process does not deliver them.
     pub(crate) fn cancel(&mut self, numbers: std::ops::Range<u64>) {
-        self.cancelled.extend(numbers);
+        for number in numbers {
+            self.cancelled.insert(number, ());
+        }
     }
 
     /// Settles a lane up to a number. Returns how many entries that were.
@@ -211,7 +213,7 @@ impl Book {
             self.waiting -= slot.frame_bytes();
             self.waiting_entries -= 1;
             if slot.place == MEMORY {
-                self.memory.gone.insert(slot.number);
+                self.memory.gone.insert(slot.number, ());
                 let current = slot.offset.wrapping_sub(self.memory.base) as usize;
                 on_disk |= current >= self.memory.current.bytes.len() / 8;
             } else {
@@ -323,7 +325,7 @@ impl Book {
         }
         if commit.sync {
             self.memory.kept.retain(|(_, frames)| !commit.entries.iter().any(|written| Arc::ptr_eq(written, frames)));
-            for number in &commit.skip {
+            for (number, ()) in commit.skip.iter() {
                 self.memory.gone.remove(number);
             }
             self.reserved = self.reserved.max(commit.reserve.unwrap_or(0));
@@ -449,7 +451,7 @@ impl Book {
         self.memory.gone.remove(&header.number);
         let settled = header.number < self.floor || header.number <= self.lanes.get(lane).settled;
         let is_new = self.hidden && !settled && header.number > last;
-        if is_new && !self.cancelled.remove(&header.number) {
+        if is_new && self.cancelled.remove(&header.number).is_none() {
             let slot = Slot::new(header.number, header.kind, header.length, header.stamp.wall_ms);
             self.space.add(place, bytes);
             self.push(header.lane, slot.at(place, offset));

@@ -1,16 +1,16 @@
-//! CRC-32C (Castagnoli; RFC 3720, appendix B.4), eight bytes at a step.
+//! CRC-32C (Castagnoli; RFC 3720, appendix B.4), a byte at a step.
 //!
-//! Of our own, because it is forty lines: the crates that offer it bring code for processors' instructions with
-//! `unsafe`, which saves nothing that can be measured beside a write to a device.
+//! Of our own, because it is thirty lines: the crates that offer it bring code for processors' instructions with `unsafe`,
+//! or tables of 8 kB and more, which save nothing that can be measured beside a write to a device.
 
 /// The polynomial with its bits reversed.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-/// `TABLES[k][b]`: what byte `b` does to the sum when `k` more bytes follow it in the same step.
-static TABLES: [[u32; 256]; 8] = tables();
+/// What each byte does to the sum.
+static TABLE: [u32; 256] = table();
 
-const fn tables() -> [[u32; 256]; 8] {
-    let mut tables = [[0; 256]; 8];
+const fn table() -> [u32; 256] {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         let mut sum = byte as u32;
@@ -19,20 +19,10 @@ const fn tables() -> [[u32; 256]; 8] {
             sum = if sum & 1 == 1 { (sum >> 1) ^ POLYNOMIAL } else { sum >> 1 };
             bit += 1;
         }
-        tables[0][byte] = sum;
+        table[byte] = sum;
         byte += 1;
     }
-    let mut more = 1;
-    while more < 8 {
-        let mut byte = 0;
-        while byte < 256 {
-            let sum = tables[more - 1][byte];
-            tables[more][byte] = (sum >> 8) ^ tables[0][(sum & 0xff) as usize];
-            byte += 1;
-        }
-        more += 1;
-    }
-    tables
+    table
 }
 
 /// The sum of `bytes`.
@@ -43,21 +33,8 @@ pub(crate) fn sum(bytes: &[u8]) -> u32 {
 /// The sum of everything that `sum` covers, and `bytes` behind it.
 pub(crate) fn extend(sum: u32, bytes: &[u8]) -> u32 {
     let mut sum = !sum;
-    let mut steps = bytes.chunks_exact(8);
-    for step in &mut steps {
-        let low = sum ^ u32::from_le_bytes([step[0], step[1], step[2], step[3]]);
-        let [a, b, c, d] = low.to_le_bytes();
-        sum = TABLES[7][usize::from(a)]
-            ^ TABLES[6][usize::from(b)]
-            ^ TABLES[5][usize::from(c)]
-            ^ TABLES[4][usize::from(d)]
-            ^ TABLES[3][usize::from(step[4])]
-            ^ TABLES[2][usize::from(step[5])]
-            ^ TABLES[1][usize::from(step[6])]
-            ^ TABLES[0][usize::from(step[7])];
-    }
-    for byte in steps.remainder() {
-        sum = (sum >> 8) ^ TABLES[0][usize::from((sum as u8) ^ byte)];
+    for byte in bytes {
+        sum = (sum >> 8) ^ TABLE[usize::from((sum as u8) ^ byte)];
     }
     !sum
 }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use super::frame::{Header, append, kind, u64_at};
 use super::segment::{self, Item};
+use super::sorted::Sorted;
 use super::storage::{Storage, Stored, write_all};
 
 /// One letter, to be kept.
@@ -81,14 +82,14 @@ fn parse_name(name: &str) -> Option<(u64, u32)> {
 impl Dead {
     /// Finds the letters. Files that cannot be read count as empty, and stay.
     pub(crate) fn open(storage: Arc<dyn Storage>, most: u64) -> io::Result<Self> {
-        let mut names: Vec<_> = storage
-            .list()?
-            .into_iter()
-            .filter_map(|(name, length)| parse_name(&name).map(|(number, salt)| (number, salt, name, length)))
-            .collect();
-        names.sort_unstable();
+        let mut names = Sorted::default();
+        for (name, length) in storage.list()? {
+            if let Some(number_and_salt) = parse_name(&name) {
+                names.insert(number_and_salt, (name, length));
+            }
+        }
         let mut dead = Dead { storage, most, halves: Vec::new(), next: 1, forgotten: 0, dropped: 0 };
-        for (number, salt, name, length) in names {
+        for ((number, salt), (name, length)) in names {
             let Ok(file) = dead.storage.open(&name) else { continue };
             let mut half = Half { name, salt, file, length, last: number, letters: 0, closed: true };
             if let Ok((bytes, _)) = segment::read(&*half.file, length) {

@@ -92,12 +92,13 @@ impl Directory {
 
     fn check_about(&self) -> Result<(), Unfit> {
         let path = self.path.join("outbox");
-        let about = std::fs::read(&path).unwrap_or_default();
-        let whole = about.len() == 64 && &about[..8] == MAGIC && u32_at(&about, 60) == crc32c::sum(&about[..60]);
+        let mut about = [0; 64];
+        let read = File::open(&path).and_then(|file| file.read_exact_at(&mut about, 0));
+        let whole = read.is_ok() && &about[..8] == MAGIC && u32_at(&about, 60) == crc32c::sum(&about[..60]);
         if whole {
             return if u32_at(&about, 8) > FORMAT { Err(Unfit::Newer) } else { Ok(()) };
         }
-        let mut about = [0; 64];
+        about = [0; 64];
         about[..8].copy_from_slice(MAGIC);
         about[8..12].copy_from_slice(&FORMAT.to_le_bytes());
         for half in [16, 24] {

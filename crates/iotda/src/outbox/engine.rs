@@ -238,7 +238,8 @@ impl Engine {
             Reclaim::Remove(places) => (places, Frames::default()),
             Reclaim::Copy(place) => {
                 let Some(file) = state.book.files.get(&place) else { return Ok(false) };
-                let (file, salt, bytes) = (Arc::clone(&file.file), file.salt, state.book.space.segments[&place].bytes);
+                let bytes = state.book.space.segments.get(&place).map_or(0, |segment| segment.bytes);
+                let (file, salt) = (Arc::clone(&file.file), file.salt);
                 drop(state);
                 let (bytes, unreadable) =
                     segment::read(&*file, bytes).map_err(|error| NotPut::Storage(Failure::new(&error)))?;

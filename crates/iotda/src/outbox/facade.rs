@@ -1,7 +1,6 @@
 //! What a program sees of an outbox: puts with their checks, and everything else by name. Its values are in
 //! [`super::options`], its errors in [`super::refusals`].
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use super::opened::{Opened, Options, Refused};
 use super::options::{DeadLetter, MAX_BYTES, OutboxOptions, OutboxStats, WhenFull};
 use super::refusals::{error, shown, unfit_error};
 use super::running::Threads;
+use super::sorted::Sorted;
 use super::space::UNSYNCED_MAX;
 use super::storage::Storage;
 use super::worker::Manner;
@@ -58,9 +58,9 @@ pub struct Outbox {
 #[derive(Default)]
 struct Devices {
     /// By id's hash. Kept, so that no address below is used again.
-    kept: HashMap<u64, Arc<Device>>,
+    kept: Sorted<u64, Arc<Device>>,
     /// By the address of the device: a put needs no hash.
-    hashes: HashMap<usize, u64>,
+    hashes: Sorted<usize, u64>,
 }
 
 struct SystemClocks(Arc<dyn Clock>);
@@ -246,14 +246,14 @@ impl Outbox {
             let call = self.start(session, options, true)?;
             check_count(children.len())?;
             let now_ms = self.now_ms();
-            let payloads = children.iter().enumerate().map(|(index, child)| {
+            let mut payloads = Vec::with_capacity(children.len());
+            for (index, child) in children.iter().enumerate() {
                 let mut element = Vec::with_capacity(encode::check_child(child, index)?);
                 encode::write_child(&mut element, child);
                 let element =
                     std::str::from_utf8(&element).map_err(|_| Error::invalid("give UTF-8: a child is none"))?;
-                Ok((hash(child.device_id), fitting(child_payload(child.device_id, element, now_ms))?))
-            });
-            let payloads = payloads.collect::<Result<Vec<_>>>()?;
+                payloads.push(reading(child.device_id, element, now_ms)?);
+            }
             self.readings((session, device), &payloads, &call)
         })
     }
@@ -267,12 +267,11 @@ impl Outbox {
             let children = validate::children(json)?;
             check_count(children.len())?;
             let now_ms = self.now_ms();
-            let payloads = children.into_iter().map(|child| {
+            let mut payloads = Vec::with_capacity(children.len());
+            for child in children {
                 child.check.map_err(|error| *error)?;
-                let id = written_id(child.text).unwrap_or_default();
-                Ok((hash(id), fitting(child_payload(id, child.text, now_ms))?))
-            });
-            let payloads = payloads.collect::<Result<Vec<_>>>()?;
+                payloads.push(reading(written_id(child.text).unwrap_or_default(), child.text, now_ms)?);
+            }
             self.readings((session, device), &payloads, &call)
         })
     }
@@ -431,6 +430,11 @@ fn address(device: &Arc<Device>) -> usize {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
+}
+
+/// The hash of a child's id, and the payload of its reading.
+fn reading(id: &str, element: &str, now_ms: i64) -> Result<(u64, Vec<u8>)> {
+    Ok((hash(id), fitting(child_payload(id, element, now_ms))?))
 }
 
 /// A payload that the platform takes once its times are in it.

@@ -1,15 +1,16 @@
 //! What waits, lane by lane, in 24 bytes for each entry. Values only; whose turn it is, is decided in
 //! [`super::turns`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::frame::{LaneKey, frame_bytes};
+use super::sorted::Sorted;
 
 /// The place of an entry that is not on disk yet.
 pub(crate) const MEMORY: u32 = u32::MAX;
 
 /// One waiting entry: 24 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slot {
     pub(crate) number: u64,
     /// Which segment, or [`MEMORY`].
@@ -143,7 +144,7 @@ pub(crate) struct Lane {
 /// All lanes.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    index: HashMap<LaneKey, u32>,
+    index: Sorted<LaneKey, u32>,
     all: Vec<Lane>,
 }
 
@@ -191,8 +192,8 @@ mod tests {
     #[test]
     fn memory_for_each_waiting_entry_is_24_bytes_and_200_for_a_lane() {
         assert_eq!(size_of::<Slot>(), 24);
-        // The key in the index, with the hash table's own bytes at its fullest and its emptiest.
-        let index = 2 * (size_of::<(LaneKey, u32)>() + 1);
+        // The key in the index, which doubles when it grows.
+        let index = 2 * size_of::<(LaneKey, u32)>();
         assert!(size_of::<Lane>() + index <= 200, "{}", size_of::<Lane>() + index);
         let mut queue = Queue::default();
         for number in 0..10_000 {

@@ -2,13 +2,13 @@
 //!
 //! What is written, and what it means that it was, is decided by [`super::book`].
 
-use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 
 use super::frame::{self, HEADER, Header, LaneKey, append, frame_bytes, kind};
 use super::segment::{self, PAGE};
+use super::sorted::Sorted;
 use super::storage::{Storage, Stored, write_all};
 
 /// Frames one behind the other, whose place in a file is not known yet.
@@ -60,7 +60,7 @@ impl Preamble {
 pub(crate) struct Commit {
     pub(crate) entries: Vec<Arc<Frames>>,
     /// Numbers among the entries that were settled in memory and need not be written.
-    pub(crate) skip: HashSet<u64>,
+    pub(crate) skip: Sorted<u64, ()>,
     /// A record of the lanes that changed.
     pub(crate) settled: Option<Vec<u8>>,
     /// Numbers below this are taken: written if it is more than the files say.
@@ -196,7 +196,7 @@ impl Log {
         let mut staged = Vec::new();
         for frames in &commit.entries {
             for (header, bytes) in frames.iter() {
-                if commit.skip.contains(&header.number) {
+                if commit.skip.contains_key(&header.number) {
                     continue;
                 }
                 let (place, at) = self.stage(bytes, commit, &mut staged, outcome)?;
@@ -351,11 +351,12 @@ impl Log {
         let file = self.storage.create(&name)?;
         self.names_changed = true;
         if self.storage.zeros_reserve() {
-            const ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
+            // Not a constant: that would be as long in the program.
+            let zeros = vec![0; (16 * 1024).min(size as usize)];
             let mut at = 0;
             while at < size {
-                let length = (size - at).min(ZEROS.len() as u64);
-                if let Err(error) = write_all(&*file, &ZEROS[..length as usize], at) {
+                let length = (size - at).min(zeros.len() as u64);
+                if let Err(error) = write_all(&*file, &zeros[..length as usize], at) {
                     // What cannot be removed now is found, and is empty, at the next start.
                     let _ = self.storage.unlink(&name);
                     return Err(error);

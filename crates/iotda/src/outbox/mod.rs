@@ -52,7 +52,7 @@
 //! are. There is no index and no second file that must agree: reading the segments once gives the state.
 
 // - `frame`, `segment`, `log`, `repair`, `directory`, `storage`: the files.
-// - `lanes`, `settle`, `space`, `coalesce`, `turns`, `clock`: functions on values.
+// - `sorted`: a table; `lanes`, `settle`, `space`, `coalesce`, `turns`, `clock`: functions on values.
 // - `book`: all that is known in memory; `engine`: memory and files together, for many threads.
 // - `platform`: who takes what is delivered, as a trait; `attached`: the client's own delivery behind it.
 // - `dead`: dead letters; `worker`: delivery, one request at a step; `stats`: what is counted.
@@ -81,6 +81,7 @@ mod repair;
 mod running;
 mod segment;
 mod settle;
+mod sorted;
 mod space;
 mod stats;
 mod storage;

@@ -9,10 +9,13 @@ use crate::error::{Error, ErrorKind};
 
 /// A path as messages have it: its end, if it is long.
 pub(crate) fn shown(path: &Path) -> String {
-    let text: Vec<char> = path.to_string_lossy().chars().filter(|c| !c.is_control()).collect();
-    let from = text.len().saturating_sub(60);
+    let text = path.to_string_lossy().replace(char::is_control, "");
+    let mut from = text.len().saturating_sub(60);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
     let dots = if from > 0 { "…" } else { "" };
-    format!("directory \"{dots}{}\"", text[from..].iter().collect::<String>())
+    format!("directory \"{dots}{}\"", &text[from..])
 }
 
 pub(crate) fn unfit_error(unfit: Unfit, path: &Path) -> Error {
@@ -21,7 +24,8 @@ pub(crate) fn unfit_error(unfit: Unfit, path: &Path) -> Error {
         Unfit::InUse => format!("close the other outbox, or give each a directory of its own: {path} is in use"),
         Unfit::Newer => format!("use a newer version of this library: {path} was written by one"),
         Unfit::Io(what, error) => {
-            let why = why(&error.to_string());
+            let text = error.to_string();
+            let why = why(&text);
             format!("give a directory that can be written: {path} could not be {what}: {why}")
         }
     };
@@ -29,8 +33,9 @@ pub(crate) fn unfit_error(unfit: Unfit, path: &Path) -> Error {
 }
 
 /// What the system said, without Rust's number.
-fn why(text: &str) -> String {
-    text.split(" (os error").next().unwrap_or_default().chars().take(80).collect()
+fn why(text: &str) -> &str {
+    let end = text.find(" (os error").unwrap_or(text.len()).min(80);
+    (0..=end).rev().find_map(|end| text.get(..end)).unwrap_or_default()
 }
 
 pub(crate) fn error(refused: Refused, most: u64) -> Error {

@@ -1,7 +1,7 @@
 //! Finds at the start what the files hold, whatever state they are in. Damage is skipped and counted, and never
 //! an error; each byte is read once, and again where its file could not be read as a whole.
 
-use std::collections::HashMap;
+use std::collections::BinaryHeap;
 use std::io;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use super::frame::{LaneKey, kind, u64_at};
 use super::lanes::Slot;
 use super::segment::{self, Item, PAGE};
 use super::settle::Settled;
+use super::sorted::Sorted;
 use super::storage::{Storage, Stored};
 
 /// Numbers are reserved this many at a time.
@@ -36,7 +37,7 @@ pub(crate) struct Found {
 pub(crate) struct Recovered {
     pub(crate) segments: Vec<Found>,
     /// What waits, in order of numbers for each lane.
-    pub(crate) waiting: HashMap<LaneKey, Vec<Slot>>,
+    pub(crate) waiting: Sorted<LaneKey, Vec<Slot>>,
     pub(crate) settled: Settled,
     /// Above all numbers that may have been handed out.
     pub(crate) next_number: u64,
@@ -55,17 +56,16 @@ pub(crate) enum Unusable {
 
 /// Reads all segments. Nothing is changed if they are a newer version's.
 pub(crate) fn recover(storage: &dyn Storage) -> Result<Recovered, Unusable> {
-    let mut names: Vec<_> = storage
-        .list()
-        .map_err(Unusable::Io)?
-        .into_iter()
-        .filter_map(|(name, length)| segment::parse_name(&name).map(|(number, salt)| (number, salt, name, length)))
-        .collect();
-    names.sort_unstable();
+    let mut names = Sorted::default();
+    for (name, length) in storage.list().map_err(Unusable::Io)? {
+        if let Some(number_and_salt) = segment::parse_name(&name) {
+            names.insert(number_and_salt, (name, length));
+        }
+    }
     let mut found = Recovered::default();
     let mut entries: Vec<(LaneKey, Slot)> = Vec::new();
     let mut highest = 0;
-    for (place, (number, salt, name, length)) in names.into_iter().enumerate() {
+    for (place, ((number, salt), (name, length))) in names.into_iter().enumerate() {
         let Ok(file) = storage.open(&name) else {
             found.damaged += 1;
             continue;
@@ -148,11 +148,14 @@ impl Recovered {
     fn arrange(&mut self, entries: Vec<(LaneKey, Slot)>) {
         for (key, slot) in entries {
             if !self.settled.covers(key, slot.number) {
-                self.waiting.entry(key).or_default().push(slot);
+                self.waiting.or_insert_with(key, Vec::new).push(slot);
             }
         }
         for slots in self.waiting.values_mut() {
-            slots.sort_by_key(|slot| slot.number);
+            // Only copies are out of order.
+            if !slots.is_sorted_by_key(|slot| slot.number) {
+                *slots = BinaryHeap::from(std::mem::take(slots)).into_sorted_vec();
+            }
             slots.dedup_by_key(|slot| slot.number);
         }
     }

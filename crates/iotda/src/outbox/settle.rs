@@ -4,9 +4,8 @@
 //! All of these only grow, so records are merged by taking the larger of two numbers, in any order: a record that
 //! is damaged, or read again from a file whose removal a power cut undid, does no harm.
 
-use std::collections::HashMap;
-
 use super::frame::{LaneKey, u32_at, u64_at};
+use super::sorted::Sorted;
 
 const HEAD: usize = 24;
 const LANE: usize = 24;
@@ -18,7 +17,7 @@ pub(crate) struct Settled {
     pub(crate) floor: u64,
     /// Numbers below this may have been handed out.
     pub(crate) reserved: u64,
-    lanes: HashMap<LaneKey, u64>,
+    lanes: Sorted<LaneKey, u64>,
 }
 
 impl Settled {
@@ -32,7 +31,7 @@ impl Settled {
         self.reserved = self.reserved.max(u64_at(payload, 8));
         for lane in payload[HEAD..].chunks_exact(LANE) {
             let key = LaneKey { sender: u64_at(lane, 0), reported: u64_at(lane, 8) };
-            let up_to = self.lanes.entry(key).or_default();
+            let up_to = self.lanes.or_insert_with(key, || 0);
             *up_to = (*up_to).max(u64_at(lane, 16));
         }
         true

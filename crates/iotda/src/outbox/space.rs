@@ -1,9 +1,8 @@
 //! Where the bytes are: what each segment takes and how much of it still waits, which one is given back next, and
 //! who has more than a fair share. Values only.
 
-use std::collections::BTreeMap;
-
 use super::segment::PAGE;
+use super::sorted::Sorted;
 
 /// Up to this much waits for its first sync; then a put waits.
 pub(crate) const UNSYNCED_MAX: u64 = 256 * 1024;
@@ -74,7 +73,7 @@ pub(crate) enum Pressure {
 #[derive(Debug)]
 pub(crate) struct Space {
     pub(crate) sizes: Sizes,
-    pub(crate) segments: BTreeMap<u32, Use>,
+    pub(crate) segments: Sorted<u32, Use>,
     /// Never removed: its name bounds the numbers that were handed out.
     pub(crate) newest: Option<u32>,
     /// What still goes into the segments that are open, and are on disk in their full length.
@@ -85,7 +84,7 @@ pub(crate) struct Space {
 
 impl Space {
     pub(crate) fn new(sizes: Sizes) -> Self {
-        Space { sizes, segments: BTreeMap::new(), newest: None, left: 0, overhead: 512 }
+        Space { sizes, segments: Sorted::default(), newest: None, left: 0, overhead: 512 }
     }
 
     /// Bytes of all segments.

@@ -1,10 +1,11 @@
 //! Whose turn it is: lanes round robin, those that must wait left out until they are due, and the search for the
 //! entries that the platform refuses. Values only; times are milliseconds since the machine's start.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::frame::kind;
 use super::lanes::{Lanes, Slot};
+use super::sorted::Sorted;
 
 /// A lane that the operator must do something for is tried again after this.
 pub(crate) const PARKED_MS: u64 = 15 * 60 * 1000;
@@ -50,7 +51,7 @@ struct Sender {
     children_max: usize,
     bytes_max: usize,
     /// Lanes of which one or more are refused, each with the number of its entries in the request.
-    suspects: VecDeque<u32>,
+    suspects: Vec<u32>,
 }
 
 /// The entries of one lane in a request.
@@ -92,8 +93,8 @@ pub(crate) enum After {
 pub(crate) struct Turns {
     lanes: Vec<Turn>,
     ready: VecDeque<u32>,
-    due: BTreeSet<(u64, u32)>,
-    senders: HashMap<u64, Sender>,
+    due: Sorted<(u64, u32), ()>,
+    senders: Sorted<u64, Sender>,
     /// The network is away: nothing is sent before this.
     away_until: u64,
     away_failures: u32,
@@ -106,8 +107,8 @@ impl Turns {
         Turns {
             lanes: Vec::new(),
             ready: VecDeque::new(),
-            due: BTreeSet::new(),
-            senders: HashMap::new(),
+            due: Sorted::default(),
+            senders: Sorted::default(),
             away_until: 0,
             away_failures: 0,
             coalesce,
@@ -125,12 +126,12 @@ impl Turns {
 
     fn sender(&mut self, sender: u64) -> &mut Sender {
         let bytes_max = self.coalesce;
-        self.senders.entry(sender).or_insert_with(|| Sender {
+        self.senders.or_insert_with(sender, || Sender {
             attached: false,
             parked_until: 0,
             children_max: 50,
             bytes_max,
-            suspects: VecDeque::new(),
+            suspects: Vec::new(),
         })
     }
 
@@ -169,21 +170,21 @@ impl Turns {
     pub(crate) fn wake(&mut self, now: u64, fraction: f64) {
         let soon = now + (PAUSE_LEAST_MS as f64 * fraction) as u64;
         self.away_until = self.away_until.min(soon);
-        for (at, lane) in std::mem::take(&mut self.due) {
+        for ((at, lane), ()) in std::mem::take(&mut self.due) {
             let at = at.min(soon);
             self.turn(lane).standing = Standing::Until(at);
-            self.due.insert((at, lane));
+            self.due.insert((at, lane), ());
         }
     }
 
     /// What to send now.
     pub(crate) fn next(&mut self, now: u64, lanes: &Lanes) -> Next {
-        while let Some((at, lane)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+        while let Some((at, lane)) = self.first_due().filter(|(at, _)| *at <= now) {
             self.due.remove(&(at, lane));
             self.release(lane);
         }
         if self.away_until > now {
-            let waits = !self.ready.is_empty() || !self.due.is_empty();
+            let waits = !self.ready.is_empty() || self.due.len() > 0;
             return if waits { Next::At(self.away_until) } else { Next::Nothing };
         }
         // Each is looked at once: those that are passed over come back to the end.
@@ -214,7 +215,11 @@ impl Turns {
                 return Next::Send(pick);
             }
         }
-        self.due.first().map_or(Next::Nothing, |(at, _)| Next::At(*at))
+        self.first_due().map_or(Next::Nothing, |(at, _)| Next::At(at))
+    }
+
+    fn first_due(&self) -> Option<(u64, u32)> {
+        self.due.iter().next().map(|(due, ())| *due)
     }
 
     fn pick(&mut self, lane: u32, lanes: &Lanes) -> Pick {
@@ -396,7 +401,7 @@ impl Turns {
             self.due.remove(&(before, lane));
         }
         self.turn(lane).standing = Standing::Until(until);
-        self.due.insert((until, lane));
+        self.due.insert((until, lane), ());
     }
 
     fn release(&mut self, lane: u32) {

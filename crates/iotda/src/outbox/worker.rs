@@ -4,7 +4,6 @@
 //! Whose turn it is, is decided in [`super::turns`]; how a request is sent, with tokens and pace, is the business of
 //! whoever implements [`Deliver`].
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -15,6 +14,7 @@ use super::dead::{Dead, Letter};
 use super::engine::{Engine, NotPut, State, payload};
 use super::frame::{Header, LaneKey, kind};
 use super::platform::{Deliver, Refusal, TooMuch, Verdict};
+use super::sorted::Sorted;
 use super::stats::Counters;
 use super::turns::{After, Next, Part, Pick, Turns};
 use crate::report::calendar;
@@ -63,11 +63,11 @@ const READS_MOST: u32 = 12;
 
 struct Work {
     turns: Turns,
-    devices: HashMap<u64, Arc<dyn Deliver>>,
+    devices: Sorted<u64, Arc<dyn Deliver>>,
     counters: Counters,
     next_sweep: u64,
     /// How often entries could not be read, by their numbers.
-    unreadable: HashMap<u64, u32>,
+    unreadable: Sorted<u64, u32>,
 }
 
 /// Puts and delivers.
@@ -94,10 +94,10 @@ impl Worker {
         let turns = Turns::new(manner.coalesce_bytes, manner.linger_ms);
         let work = Work {
             turns,
-            devices: HashMap::new(),
+            devices: Sorted::default(),
             counters: Counters::default(),
             next_sweep: 0,
-            unreadable: HashMap::new(),
+            unreadable: Sorted::default(),
         };
         Worker { engine, clocks, boot, manner, dead: Mutex::new(dead), work: Mutex::new(work), observer, random }
     }
@@ -331,7 +331,7 @@ impl Worker {
     /// Whether an entry could not be read once too often. Notes that it could not be.
     fn is_given_up(&self, number: u64) -> bool {
         let mut work = self.work();
-        let times = work.unreadable.entry(number).or_default();
+        let times = work.unreadable.or_insert_with(number, || 0);
         *times += 1;
         let is_given_up = *times >= READS_MOST;
         if is_given_up {

@@ -53,7 +53,8 @@ fn format_1_is_read_for_ever() {
     let storage = Simulated::with([(segment::name(100, SALT), golden())].into());
     let found = recover(&storage).unwrap();
     let lane = LaneKey { sender: 0x1111, reported: 0x2222 };
-    let numbers: Vec<(u64, u8)> = found.waiting[&lane].iter().map(|slot| (slot.number, slot.kind())).collect();
+    let numbers: Vec<(u64, u8)> =
+        found.waiting.get(&lane).unwrap().iter().map(|slot| (slot.number, slot.kind())).collect();
     assert_eq!(numbers, [(101, kind::MESSAGE), (102, kind::PROPERTIES)]);
     assert_eq!((found.damaged, found.next_number), (0, 65_636 + 65_536));
 }
