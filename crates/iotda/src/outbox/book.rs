@@ -31,7 +31,10 @@ pub(crate) struct Entry<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
     Fits,
-    /// After a commit, which makes room in memory, reserves numbers, or has a segment ready.
+    /// There is, beyond the segments that are there: the device may be full when it is written. After a commit, which
+    /// has a segment ready, it is reserved.
+    Unreserved,
+    /// After a commit, which makes room in memory, or reserves numbers.
     AfterCommit,
     /// After something is given back.
     NoSpace,
@@ -175,7 +178,7 @@ impl Book {
         if self.space.fits(unsynced + bytes, largest) {
             // With entries waiting for their sync, what is acknowledged must fit into segments that are there.
             let reserved = unsynced == 0 || unsynced + bytes <= self.space.left;
-            return if reserved { Room::Fits } else { Room::AfterCommit };
+            return if reserved { Room::Fits } else { Room::Unreserved };
         }
         if unsynced > 0 { Room::AfterCommit } else { Room::NoSpace }
     }

@@ -136,7 +136,9 @@ impl Engine {
             let room = if state.failure.is_some() { Room::AfterCommit } else { state.book.room(lengths()) };
             match room {
                 Room::Fits => break,
-                Room::AfterCommit => {
+                // A sync is under way, which may take long. What waits already may wait with more.
+                Room::Unreserved if state.log.is_none() => break,
+                Room::Unreserved | Room::AfterCommit => {
                     drop(state);
                     self.commit(true, deadline)?;
                     state = self.lock();
@@ -292,8 +294,8 @@ impl Engine {
     /// Reads an entry; `None`: it is damaged. An error says that it cannot be read now, which may pass.
     pub(crate) fn try_read(&self, key: LaneKey, slot: &Slot) -> io::Result<Option<(Header, Vec<u8>)>> {
         let mut slot = *slot;
-        // A copy may have moved it in between, once for each time that it is read.
-        for _ in 0..4 {
+        // A copy may have moved it in between, once for each time that it is read; and what fails now may not fail again.
+        for left in (0..4).rev() {
             let source = self.lock().book.source(&slot);
             let found = match source {
                 Source::Memory(frame) => Ok(frame.first_chunk().map(Header::decode).map(|header| (header, frame))),
@@ -308,6 +310,9 @@ impl Engine {
             let Some(now) = state.book.lanes.get_mut(lane).queue.find(slot.number).copied() else { return Ok(None) };
             if now == slot || now.place == LOST {
                 drop(state);
+                if found.is_err() && left > 0 {
+                    continue;
+                }
                 found?;
                 break;
             }

@@ -20,7 +20,7 @@
 //! | moment | what holds |
 //! |---|---|
 //! | a put returns, [`sync_within`](OutboxOptions::sync_within) zero | the entry survives a crash of the process, a restart and a power cut, if the storage honours a flush |
-//! | a put returns, `sync_within` above zero | it is in memory; a sync begins within that time unless it was delivered before. [`Outbox::sync`] forces it. At most 256 KiB wait; then a put waits. A process that ends without closing the outbox is a crash |
+//! | a put returns, `sync_within` above zero | it is in memory; a sync begins within that time unless it was delivered before. [`Outbox::sync`] forces it. At most 256 KiB wait; then a put waits, not for a sync that is under way before. Its space is reserved in a file, unless it was put beyond what there was while a sync was under way. A process that ends without closing the outbox is a crash |
 //! | a put fails | this process does not deliver the entry; after a crash it may be delivered |
 //! | a sync fails after a put returned | the entries stay in memory and are written again, to a new file; until that succeeds every put fails with [`ErrorKind::Storage`](crate::ErrorKind::Storage) |
 //! | delivered | the platform answered 2xx, with nothing or with whole JSON without an `error_code`. It may still discard what does not fit the product model. A page of a proxy's under 200 is an outage |
@@ -32,15 +32,17 @@
 //! | authentication refused | that device waits for 15 minutes, or for [`Outbox::attach`]; nothing is lost, other devices go on |
 //! | no token, where [only the program authenticates](crate::Config::authenticate_when_asked) | an outage of that device alone; once it has one, [`Outbox::attach`] tries at once |
 //! | outage | pauses of 1 s to 5 minutes with full jitter, so that a fleet does not come back at once; [`Outbox::wake`] shortens them |
-//! | damage on disk | a damaged record is skipped and counted, the rest goes on; opening never fails for damage |
+//! | damage on disk | a damaged record is skipped and counted, the rest goes on; opening never fails for damage. A read that fails is tried again; a page that cannot be read is skipped, and its file left in place. Opening does fail where a file cannot be opened for now, as with too many open files |
 //! | full | a put is refused, or drops the oldest ([`WhenFull`]). While more than three quarters are used, a device above its equal share is refused or loses its own oldest entries |
 //! | fork | every function fails in the child; dropping the outbox there closes its descriptors, that of the lock among them, and touches nothing else. A child that neither does that nor executes another program keeps the directory locked |
 //! | fault of the library | a panic in a thread of the outbox is logged, and every call fails with [`ErrorKind::Internal`](crate::ErrorKind::Internal) from then on: close it, and open it again |
 //! | secrets | none on disk. The directory has mode 0700, files have 0600 |
 //!
-//! What the tests prove: crash states built from a recording of all writes and syncs (kills, lost and torn sectors,
-//! destroyed pages, flipped bits), each I/O call failing once, processes that are killed, an hour's outage on a virtual
-//! clock. What they do not: real power cuts on real storage. What a flash controller loses after it has confirmed a
+//! What the tests prove, each time: 2,000 crash states for each of five kinds of failure (a kill, lost and torn sectors,
+//! lost names, a destroyed page, a flipped bit) and each of three ways of writing, built from a recording of all writes
+//! and syncs; each I/O call failing once in each way at each position; 100 processes that are killed; an hour's outage, an
+//! hour of a proxy's pages, clocks that are wrong, on a virtual clock. `cargo xtask crash` has more of them: 20,000 states
+//! each, 1,000 kills, 1,000,000 entries. What they do not: real power cuts on real storage. What a flash controller loses after it has confirmed a
 //! flush, no program can keep.
 //!
 //! # The files, format 1

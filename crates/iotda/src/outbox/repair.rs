@@ -54,6 +54,13 @@ pub(crate) enum Unusable {
     Io(io::Error),
 }
 
+/// Whether a file that cannot be opened never will be: it is gone, or the device or the file system has a fault. Not so
+/// where the process has too many files open, or may not read it.
+fn is_damage(error: &io::Error) -> bool {
+    // EIO, EBADMSG and EUCLEAN, by which file systems of Linux report damage.
+    error.kind() == io::ErrorKind::NotFound || matches!(error.raw_os_error(), Some(5 | 74 | 117))
+}
+
 /// Reads all segments. Nothing is changed if they are a newer version's.
 pub(crate) fn recover(storage: &dyn Storage) -> Result<Recovered, Unusable> {
     let mut names = Sorted::default();
@@ -66,11 +73,16 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Recovered, Unusable> {
     let mut entries: Vec<(LaneKey, Slot)> = Vec::new();
     let mut highest = 0;
     for (place, ((number, salt), (name, length))) in names.into_iter().enumerate() {
-        let Ok(file) = storage.open(&name) else {
-            found.damaged += 1;
-            continue;
-        };
         highest = highest.max(number);
+        // Without what this file holds, its entries would count as settled.
+        let file = match storage.open(&name).or_else(|_| storage.open(&name)) {
+            Ok(file) => file,
+            Err(error) if is_damage(&error) => {
+                found.damaged += 1;
+                continue;
+            }
+            Err(error) => return Err(Unusable::Io(error)),
+        };
         let mut segment = Found {
             place: place as u32,
             name,

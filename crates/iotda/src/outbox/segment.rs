@@ -41,12 +41,14 @@ pub(crate) fn read(file: &dyn Stored, length: u64) -> io::Result<(Vec<u8>, bool)
             Ok((bytes, false))
         }
         Err(_) => {
+            let mut unreadable = false;
             for (page, bytes) in bytes.chunks_mut(PAGE as usize).enumerate() {
                 if read_full(file, bytes, page as u64 * PAGE).is_err() {
                     bytes.fill(0);
+                    unreadable = true;
                 }
             }
-            Ok((bytes, true))
+            Ok((bytes, unreadable))
         }
     }
 }

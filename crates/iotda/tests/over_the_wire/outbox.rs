@@ -153,7 +153,7 @@ fn what_a_killed_process_put_is_delivered_by_the_next_one() {
 }
 
 #[test]
-fn ten_thousand_entries_take_at_most_400_requests_of_4_kb_units() {
+fn ten_thousand_entries_of_140_bytes_count_at_most_400_units() {
     let platform = platform();
     let client = client(&platform);
     let scratch = Scratch::new("many");
@@ -168,13 +168,15 @@ fn ten_thousand_entries_take_at_most_400_requests_of_4_kb_units() {
         outbox.put_properties(&client, &[service], OPTIONS).unwrap();
     }
     outbox.flush(LONG).unwrap();
-    assert_eq!(arrived(&platform).len(), 10_000);
-    let sizes: Vec<usize> =
-        platform.reports().iter().map(|report| report.body.len()).filter(|size| *size > 0).collect();
-    let requests = reports(&platform).len();
-    let units: usize = sizes.iter().map(|size| size.div_ceil(4096)).sum();
-    assert!(requests <= 100 && units <= 400, "{requests} requests, {units} units");
-    assert!(sizes.iter().all(|size| *size <= 16_384));
+    let arrivals = platform.arrivals();
+    assert_eq!(arrivals.len(), 10_000);
+    for (number, arrival) in arrivals.iter().enumerate() {
+        let value = format!(r#"{{"t":"{number:0>width$}"}}"#, width = filler.len());
+        assert_eq!((arrival.content.as_slice(), arrival.reports.len()), (value.as_bytes(), 1), "in order, and once");
+    }
+    let (requests, units) = (reports(&platform).len(), platform.counters().units);
+    assert!(requests <= 100 && units <= 400, "{requests} requests, {units} units as the platform counts them");
+    assert!(platform.reports().iter().all(|report| report.body.len() <= 16_384));
 }
 
 #[test]

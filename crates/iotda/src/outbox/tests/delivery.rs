@@ -226,11 +226,18 @@ fn a_limit_of_the_platform_is_kept_once_it_is_known() {
 }
 
 #[test]
-fn devices_that_are_never_attached_leave_the_others_a_quarter_of_the_space() {
-    for stuck in [1, 2, 10, 50] {
+fn devices_that_can_never_be_delivered_leave_the_others_a_quarter_of_the_space() {
+    // Absent, or there and locked out, or refused by something on the way for ever.
+    let ways = [None, Some(Verdict::LockedOut("wrong secret".into())), Some(outage(false))];
+    for (stuck, way) in [1, 2, 10, 50].into_iter().flat_map(|stuck| ways.clone().map(|way| (stuck, way))) {
         for drop_oldest in [false, true] {
-            let stand = Stand::new(256 * 1024, Manner { drop_oldest, ..manner() }, Box::new(accept));
-            for device in stuck..100 {
+            let verdict = way.clone().unwrap_or(Verdict::Delivered);
+            let script = move |device: &str, _: u8, _: &[u8]| {
+                let number: usize = device.strip_prefix("device-").unwrap().parse().unwrap();
+                if number < stuck { verdict.clone() } else { Verdict::Delivered }
+            };
+            let stand = Stand::new(256 * 1024, Manner { drop_oldest, ..manner() }, Box::new(script));
+            for device in if way.is_none() { stuck } else { 0 }..100 {
                 stand.attach(&format!("device-{device}"));
             }
             for round in 0..60 {
@@ -248,7 +255,8 @@ fn devices_that_are_never_attached_leave_the_others_a_quarter_of_the_space() {
                         });
                     }
                 }
-                stand.run(HOUR, 0);
+                let until = stand.clocks.boot_ms.load(Ordering::SeqCst) + 1_000;
+                stand.run(until, 0);
             }
             assert_eq!(stand.values().len(), 60 * (100 - stuck), "{stuck} stuck");
             assert!(stand.storage.bytes() <= 256 * 1024);

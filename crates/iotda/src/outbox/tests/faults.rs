@@ -49,9 +49,12 @@ fn waiting(engine: &Engine) -> BTreeMap<u64, Vec<u8>> {
 
 /// A life with a fault in it; returns how many calls it made.
 fn life(sync_at_put: bool, failing: Option<Failing>, seed: u64) -> usize {
-    let storage = Simulated::default();
+    life_on(&Simulated::default(), sync_at_put, failing, seed)
+}
+
+fn life_on(storage: &Simulated, sync_at_put: bool, failing: Option<Failing>, seed: u64) -> usize {
     storage.fail(failing);
-    let engine = open(&storage, sync_at_put);
+    let engine = open(storage, sync_at_put);
     let mut random = Random(seed);
     let (mut acknowledged, mut failed) = (BTreeMap::new(), Vec::new());
     let context = || format!("{failing:?}, at each put: {sync_at_put}");
@@ -96,8 +99,12 @@ fn life(sync_at_put: bool, failing: Option<Failing>, seed: u64) -> usize {
     calls
 }
 
-/// ENOSPC, EIO, EROFS, EDQUOT.
-const ERRORS: [i32; 4] = [28, 5, 30, 122];
+const ENOSPC: i32 = 28;
+const EIO: i32 = 5;
+const EROFS: i32 = 30;
+const EMFILE: i32 = 24;
+const EDQUOT: i32 = 122;
+const ERRORS: [i32; 4] = [ENOSPC, EIO, EROFS, EDQUOT];
 
 #[test]
 fn each_call_fails_once_at_each_position_and_the_answer_to_the_put_is_true() {
@@ -105,9 +112,77 @@ fn each_call_fails_once_at_each_position_and_the_answer_to_the_put_is_true() {
         let calls = life(sync_at_put, None, 3);
         assert!(calls > 40, "{calls}");
         for at in 1..=calls {
-            let how = if at % 5 == 4 { How::Short } else { How::Error(ERRORS[at % 4]) };
-            life(sync_at_put, Some(Failing { at, times: 1, how }), 3);
+            for how in ERRORS.map(How::Error).into_iter().chain([How::Short]) {
+                life(sync_at_put, Some(Failing { at, times: 1, how }), 3);
+            }
         }
+    }
+}
+
+#[test]
+fn each_read_fails_once_and_costs_nothing() {
+    let storage = Simulated::default();
+    life_on(&storage, true, None, 3);
+    let reads = storage.read_calls();
+    assert!(reads > 500, "{reads}");
+    // Each read of the files is one of its kind: of a segment as a whole, or of an entry.
+    for at in (1..=reads).step_by(7) {
+        let storage = Simulated::default();
+        storage.fail_read(Some(at));
+        life_on(&storage, true, None, 3);
+    }
+    let files = storage.files();
+    let expected = waiting(&open(&Simulated::with(files.clone()), true));
+    for at in 1..=files.len() {
+        let storage = Simulated::with(files.clone());
+        storage.fail_read(Some(at));
+        let engine = open(&storage, true);
+        assert_eq!((waiting(&engine), engine.lock().counts.damaged), (expected.clone(), 0), "the start, read {at}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_now_refuses_the_start_and_one_that_never_will_be_does_not() {
+    let storage = Simulated::default();
+    let engine = open(&storage, true);
+    for number in 0..60_u8 {
+        put(&engine, &[number; 250]).unwrap();
+    }
+    let before = waiting(&engine);
+    let files = storage.files();
+    let keeping = Keeping { sizes: SIZES, sync_at_put: true, pad: false };
+    let start = |error| {
+        let storage = Simulated::with(files.clone());
+        storage.fail_opening(Some(error));
+        let started = Engine::open(Arc::new(storage.clone()), keeping, None, still());
+        (started.map(|(engine, _)| engine.lock().counts.damaged).ok(), storage.files())
+    };
+    let (refused, untouched) = start(EMFILE);
+    assert_eq!((refused, &untouched), (None, &files), "its entries would count as settled");
+    assert_eq!(waiting(&open(&Simulated::with(untouched), true)), before);
+    let (damaged, _) = start(EIO);
+    assert!(damaged.is_some_and(|damaged| damaged > 0));
+}
+
+#[test]
+fn on_a_read_only_device_what_waits_can_be_delivered_and_puts_say_what_is_wrong() {
+    for sync_at_put in [true, false] {
+        let storage = Simulated::default();
+        let engine = open(&storage, sync_at_put);
+        for number in 0..20_u8 {
+            put(&engine, &[number; 100]).unwrap();
+        }
+        engine.commit(true, None).unwrap();
+        let (before, files) = (waiting(&engine), storage.files());
+        let storage = Simulated::with(files.clone());
+        storage.fail(Some(Failing { at: 0, times: usize::MAX, how: How::Error(EROFS) }));
+        let engine = open(&storage, sync_at_put);
+        assert_eq!(waiting(&engine), before);
+        let read_only = std::io::ErrorKind::ReadOnlyFilesystem;
+        assert!(matches!(put(&engine, b"x"), Err(NotPut::Storage(failure)) if failure.kind == read_only));
+        assert_eq!(settle_first(&engine, 5).len(), 5);
+        assert!(engine.commit(false, None).is_err());
+        assert_eq!((waiting(&engine).len(), storage.files()), (15, files), "delivered once by this process");
     }
 }
 

@@ -1,5 +1,5 @@
 //! A real process that is killed while it puts, on a real file system: what it acknowledged is there afterwards.
-//! 20 kills, or as many as `IOTDA_KILLS` says. That the power fails is not shown here.
+//! 100 kills, or as many as `IOTDA_KILLS` says. That the power fails is not shown here.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -53,7 +53,7 @@ fn child_of_the_kill_test() {
 
 #[test]
 fn a_killed_process_loses_nothing_and_repeats_only_what_was_in_flight() {
-    let kills = std::env::var("IOTDA_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let kills = std::env::var("IOTDA_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
     let scratch = Scratch::new("kill");
     let (mut acknowledged, mut delivered, mut settled) = (HashSet::new(), HashSet::new(), HashSet::new());
     for round in 0..kills {

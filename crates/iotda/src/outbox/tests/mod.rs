@@ -1,11 +1,13 @@
 //! Tests of the outbox as a whole; those of a single step stand beside it.
 
 mod budgets;
+mod clocks;
 mod crash;
 mod delivery;
 mod faults;
 mod format;
 mod kill;
+mod pages;
 mod scripted;
 pub(crate) mod simulated;
 mod states;

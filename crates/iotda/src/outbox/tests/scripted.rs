@@ -140,6 +140,11 @@ impl Stand {
         self.worker.attach(hash(device), Arc::new(deliver));
     }
 
+    /// A device that is served by something else than the script.
+    pub(crate) fn attach_by(&self, device: &str, deliver: Arc<dyn Deliver>) {
+        self.worker.attach(hash(device), deliver);
+    }
+
     pub(crate) fn message(&self, device: &str, text: &str) -> Result<u64, NotPut> {
         let lane = LaneKey { sender: hash(device), reported: hash(device) };
         self.worker.put(&[Entry { lane, kind: kind::MESSAGE, payload: text.as_bytes() }], None)

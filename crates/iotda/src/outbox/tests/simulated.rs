@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use super::super::storage::{Storage, Stored};
 
@@ -31,7 +31,18 @@ struct State {
     capacity: Option<usize>,
     unreadable: Vec<(usize, usize)>,
     reads: u64,
+    read_calls: usize,
+    /// The read that fails, and the opening.
+    failing_read: Option<usize>,
+    failing_open: Option<i32>,
     panics: bool,
+}
+
+/// Where syncs of files wait while it is closed.
+#[derive(Default)]
+struct Gate {
+    state: Mutex<(bool, usize)>,
+    changed: Condvar,
 }
 
 /// Which call fails, and how.
@@ -54,10 +65,12 @@ pub(crate) enum How {
 #[derive(Clone, Default)]
 pub(crate) struct Simulated {
     state: Arc<Mutex<State>>,
+    gate: Arc<Gate>,
 }
 
 struct File {
     state: Arc<Mutex<State>>,
+    gate: Arc<Gate>,
     index: usize,
 }
 
@@ -69,7 +82,7 @@ impl Simulated {
             state.names.insert(name, index);
             state.files.push(bytes);
         }
-        Simulated { state: Arc::new(Mutex::new(state)) }
+        Simulated { state: Arc::new(Mutex::new(state)), gate: Arc::default() }
     }
 
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
@@ -91,6 +104,33 @@ impl Simulated {
 
     pub(crate) fn fail(&self, failing: Option<Failing>) {
         self.state.lock().unwrap().failing = failing;
+    }
+
+    /// Reads until now.
+    pub(crate) fn read_calls(&self) -> usize {
+        self.state.lock().unwrap().read_calls
+    }
+
+    /// The read of this number fails, once.
+    pub(crate) fn fail_read(&self, at: Option<usize>) {
+        self.state.lock().unwrap().failing_read = at;
+    }
+
+    /// Files cannot be opened, for this reason.
+    pub(crate) fn fail_opening(&self, error: Option<i32>) {
+        self.state.lock().unwrap().failing_open = error;
+    }
+
+    /// Syncs of files take until they are let through.
+    pub(crate) fn hold_syncs(&self, hold: bool) {
+        self.gate.state.lock().unwrap().0 = hold;
+        self.gate.changed.notify_all();
+    }
+
+    /// Waits until so many syncs are held.
+    pub(crate) fn wait_for_held(&self, count: usize) {
+        let state = self.gate.state.lock().unwrap();
+        drop(self.gate.changed.wait_while(state, |(_, held)| *held < count).unwrap());
     }
 
     pub(crate) fn limit(&self, capacity: Option<usize>) {
@@ -158,12 +198,16 @@ impl Storage for Simulated {
         state.files.push(Vec::new());
         state.names.insert(name.to_owned(), index);
         state.changes.push(Change::Create(name.to_owned(), index));
-        Ok(Arc::new(File { state: Arc::clone(&self.state), index }))
+        Ok(Arc::new(File { state: Arc::clone(&self.state), gate: Arc::clone(&self.gate), index }))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn Stored>> {
-        let index = *self.state.lock().unwrap().names.get(name).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Arc::new(File { state: Arc::clone(&self.state), index }))
+        let state = self.state.lock().unwrap();
+        if let Some(error) = state.failing_open {
+            return Err(io::Error::from_raw_os_error(error));
+        }
+        let index = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Arc::new(File { state: Arc::clone(&self.state), gate: Arc::clone(&self.gate), index }))
     }
 
     fn unlink(&self, name: &str) -> io::Result<()> {
@@ -200,6 +244,10 @@ pub(crate) fn overwrite(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
 impl Stored for File {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         let mut state = self.state.lock().unwrap();
+        state.read_calls += 1;
+        if state.failing_read == Some(state.read_calls) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         let from = (at as usize).min(state.files[self.index].len());
         let length = buffer.len().min(state.files[self.index].len() - from);
         let pages = from / PAGE..(from + length).div_ceil(PAGE);
@@ -233,6 +281,13 @@ impl Stored for File {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let mut gate = self.gate.state.lock().unwrap();
+        if gate.0 {
+            gate.1 += 1;
+            self.gate.changed.notify_all();
+            gate = self.gate.changed.wait_while(gate, |(held, _)| *held).unwrap();
+        }
+        drop(gate);
         let mut state = self.state.lock().unwrap();
         if std::mem::take(&mut state.panics) {
             drop(state);

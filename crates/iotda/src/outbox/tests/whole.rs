@@ -348,3 +348,34 @@ fn a_fault_of_the_library_in_a_thread_is_told_once_and_ends_in_errors_and_not_in
         }
     }
 }
+
+/// Counted, not timed: what each of 64 threads puts is taken while a sync goes on for as long as the test likes.
+#[test]
+fn puts_go_on_during_a_sync_that_takes_long_until_256_kib_wait() {
+    let setting = Setting::new();
+    let outbox = setting.open(1_000, 0, None);
+    put(&outbox, "the first").unwrap();
+    setting.storage.hold_syncs(true);
+    std::thread::scope(|scope| {
+        let syncing = scope.spawn(|| outbox.sync(None));
+        setting.storage.wait_for_held(1);
+        let threads: Vec<_> = (0..64)
+            .map(|_| scope.spawn(|| (0..20).filter(|_| put(&outbox, &"x".repeat(100)).is_ok()).count()))
+            .collect();
+        let taken: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert_eq!((taken, syncing.is_finished()), (64 * 20, false), "none has waited for the sync");
+        // Until 256 KiB wait. Then a put waits within its call's time, which is over.
+        let lane = LaneKey { sender: 1, reported: 1 };
+        let text = "x".repeat(1_000);
+        let entry = Entry { lane, kind: kind::MESSAGE, payload: text.as_bytes() };
+        let more = (0..300).take_while(|_| outbox.put(&[entry], Some(Instant::now())).is_ok()).count();
+        assert_eq!(outbox.put(&[entry], Some(Instant::now())), Err(Refused::Timeout));
+        let unsynced = outbox.unsynced();
+        assert!((250 * 1024..=256 * 1024).contains(&unsynced) && more > 40, "{unsynced} bytes, {more} more");
+        setting.storage.hold_syncs(false);
+        syncing.join().unwrap().unwrap();
+    });
+    put(&outbox, "the last").unwrap();
+    outbox.sync(None).unwrap();
+    assert!(setting.after_a_kill() > 64 * 20 + 42);
+}
