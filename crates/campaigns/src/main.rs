@@ -51,7 +51,13 @@ struct Campaign {
 const CAMPAIGNS: &[Campaign] = &[
     Campaign { name: "fuzz", numbers: &["minutes"], flags: &["keep"], takes_names: true, run: fuzz::run },
     Campaign { name: "soak", numbers: &["hours", "minutes", "seed"], flags: &[], takes_names: false, run: soak::run },
-    Campaign { name: "crash", numbers: &["states", "seed", "kills"], flags: &[], takes_names: false, run: crash::run },
+    Campaign {
+        name: "crash",
+        numbers: &["states", "seed", "kills", "entries"],
+        flags: &[],
+        takes_names: false,
+        run: crash::run,
+    },
     Campaign { name: "mutants", numbers: &[], flags: &[], takes_names: true, run: mutants::run },
 ];
 
