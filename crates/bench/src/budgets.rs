@@ -6,8 +6,9 @@ use crate::count::{Counted, Runs};
 use crate::programs::{self, length};
 use crate::run::{Job, TEXT, VALUES, batch};
 use crate::same;
+use crate::size::functions_of;
 use crate::tables::{NOTHING, number};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -34,6 +35,8 @@ const FEATURES: [&str; 6] = ["sse4_2", "aes", "pclmulqdq", "avx", "avx2", "bmi2"
 const REPORTS: Runs = Runs { short: 50, long: 550 };
 const BATCHES: Runs = Runs { short: 1, long: 5 };
 const CHILDREN: u64 = 500;
+/// Fewer than make a put wait for a sync.
+const PUTS: Runs = Runs { short: 100, long: 1_100 };
 
 /// Figures by name. Each is the less the better.
 type Figures = BTreeMap<String, f64>;
@@ -96,6 +99,12 @@ fn measure(package: &Package, dir: &Path) -> Result<Measured> {
         counts.insert(format!("allocations_of_{name}"), allocations);
         counts.insert(format!("bytes_allocated_of_{name}"), bytes);
     }
+    let outbox = programs::outbox(package, dir)?;
+    let counted_outbox = Counted { target: &target, program: &outbox, dir };
+    let put = Job("put", None);
+    instructions.insert("outbox_put".to_owned(), counted_outbox.instructions(put, PUTS)?.round());
+    // The names are there to be found.
+    ensure!(functions_of("iotda::outbox", &outbox.with_extension(""))? > 0, "the outbox has no function of a name");
     let per_child = |value: f64| value / CHILDREN as f64;
     let children = per_child(counted.instructions(batch(CHILDREN), BATCHES)?);
     instructions.insert("child_of_batch".to_owned(), children.round());
@@ -110,6 +119,10 @@ fn measure(package: &Package, dir: &Path) -> Result<Measured> {
         ("bytes_sent_of_report", traffic.sent.bytes as f64 / times),
         ("records_sent_of_report", traffic.sent.records as f64 / times),
         ("round_trips_to_first_report", counted.passed(object, 0, Duration::ZERO)?.round_trips() as f64),
+        ("allocations_of_outbox_put", counted_outbox.heap(put, PUTS)?[0]),
+        ("system_calls_of_outbox_put", counted_outbox.system_calls(put, PUTS)?),
+        // Nothing of it is in a program that does not use it.
+        ("outbox_functions_without_outbox", functions_of("iotda::outbox", &program.with_extension(""))? as f64),
         ("system_calls_of_report", counted.system_calls(object, REPORTS)?),
         ("symbols_of_shared_library", symbols as f64),
     ] {
@@ -117,11 +130,15 @@ fn measure(package: &Package, dir: &Path) -> Result<Measured> {
     }
     counts.values_mut().for_each(|value| *value = (*value * 10.0).round() / 10.0);
     // An older C library's program is no measure for this one.
-    let program_name = if programs::packs_relocations()? { "program_stripped" } else { "program_stripped_unpacked" };
+    let (program_name, outbox_name) = match programs::packs_relocations()? {
+        true => ("program_stripped", "program_with_outbox_stripped"),
+        false => ("program_stripped_unpacked", "program_with_outbox_stripped_unpacked"),
+    };
     for (name, file) in [
         ("archive", package.file("lib/libiotda.a")),
         ("shared_library", package.file("lib/libiotda.so")),
         (program_name, program.clone()),
+        (outbox_name, outbox.clone()),
     ] {
         sizes.insert(name.to_owned(), length(&file)? as f64);
     }

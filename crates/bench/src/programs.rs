@@ -34,6 +34,11 @@ pub fn libiotda(package: &Package, dir: &Path) -> Result<PathBuf> {
     stripped(&compile("libiotda", dir, "libiotda", &package.flags("iotda-static")?)?)
 }
 
+/// The C program that puts into an outbox.
+pub fn outbox(package: &Package, dir: &Path) -> Result<PathBuf> {
+    stripped(&compile("outbox", dir, "outbox", &package.flags("iotda-static")?)?)
+}
+
 /// All programs, the least that a report can cost first and libiotda second.
 pub fn build(package: &Package, dir: &Path) -> Vec<Peer> {
     let openssl = format!("OpenSSL {}", package_version("libssl-dev"));

@@ -166,6 +166,11 @@ fn symbol(line: &str) -> Option<Symbol> {
     (size > 0 && !matches!(kind, "b" | "B")).then_some(Symbol { name, address, size })
 }
 
+/// How many functions of the module a program has that is not stripped, such as `iotda::outbox`.
+pub fn functions_of(module: &str, program: &Path) -> Result<usize> {
+    Ok(symbols(program)?.iter().filter(|symbol| symbol.name.contains(module)).count())
+}
+
 fn sections(file: &Path) -> Result<BTreeMap<String, u64>> {
     let listing = process::output(Command::new("size").arg("--format=sysv").arg(file))?;
     let section = |line: &str| {
