@@ -57,7 +57,7 @@
 // - `sorted`: a table; `lanes`, `settle`, `space`, `coalesce`, `turns`, `clock`: functions on values.
 // - `book`: all that is known in memory; `engine`: memory and files together, for many threads.
 // - `platform`: who takes what is delivered, as a trait; `attached`: the client's own delivery behind it.
-// - `dead`: dead letters; `worker`: delivery, one request at a step; `stats`: what is counted.
+// - `dead`: dead letters; `worker`: delivery, one request at a step; `shares`: who loses entries when space is short; `stats`: what is counted.
 // - `running`: what the threads do, syncs in time; `opened`: their start and end, pumping.
 // - `facade`: what a program sees; `inspect`: the files read without one; `options`: its values; `refusals`: its errors; `notices`: its log lines and callback.
 
@@ -83,6 +83,7 @@ mod repair;
 mod running;
 mod segment;
 mod settle;
+mod shares;
 mod sorted;
 mod space;
 mod stats;

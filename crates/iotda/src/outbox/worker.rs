@@ -61,8 +61,8 @@ pub(crate) enum Step {
 /// does not hold up its device for ever.
 const READS_MOST: u32 = 12;
 
-struct Work {
-    turns: Turns,
+pub(super) struct Work {
+    pub(super) turns: Turns,
     devices: Sorted<u64, Arc<dyn Deliver>>,
     counters: Counters,
     next_sweep: u64,
@@ -75,7 +75,7 @@ pub(crate) struct Worker {
     pub(crate) engine: Engine,
     clocks: Arc<dyn Clocks>,
     boot: u32,
-    manner: Manner,
+    pub(super) manner: Manner,
     dead: Mutex<Dead>,
     work: Mutex<Work>,
     observer: Option<Observer>,
@@ -103,7 +103,7 @@ impl Worker {
     }
 
     /// The lock order is: the engine's state, then this.
-    fn work(&self) -> MutexGuard<'_, Work> {
+    pub(super) fn work(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -451,7 +451,7 @@ impl Worker {
     }
 
     /// Settles the first entries of a lane without delivering them; returns how many.
-    fn give_up(&self, lane: u32, up_to: u64, fate: Fate) -> u64 {
+    pub(super) fn give_up(&self, lane: u32, up_to: u64, fate: Fate) -> u64 {
         let slots: Vec<_> = {
             let state = self.engine.lock();
             state.book.lanes.get(lane).queue.iter().take_while(|slot| slot.number <= up_to).copied().collect()
@@ -462,53 +462,6 @@ impl Worker {
         }
         count
     }
-
-    /// While space is short: a lane above its share is refused, or loses its own oldest entries.
-    fn keep_share(&self, entry: &Entry<'_>) -> Result<(), NotPut> {
-        let bytes = super::frame::frame_bytes(entry.payload.len()) as u64;
-        let (lane, over) = {
-            let state = self.engine.lock();
-            let lane = state.book.lanes.find(entry.lane);
-            let held = lane.map_or(0, |lane| state.book.lanes.get(lane).queue.bytes());
-            let lanes = state.book.lanes_waiting + usize::from(held == 0);
-            let share = state.book.space.share(state.book.waiting, lanes);
-            (lane, share.map_or(0, |share| (held + bytes).saturating_sub(share)).min(held))
-        };
-        match lane {
-            _ if over == 0 => Ok(()),
-            Some(lane) if self.manner.drop_oldest && !self.work().turns.is_busy(lane) => {
-                self.drop_oldest(lane, over);
-                Ok(())
-            }
-            _ => Err(NotPut::Full),
-        }
-    }
-
-    /// The lane that loses entries for others: the one that is put to, or else the largest.
-    fn victim(&self, own: Option<LaneKey>) -> Option<u32> {
-        let state = self.engine.lock();
-        let work = self.work();
-        let free = |lane: &u32| state.book.lanes.get(*lane).queue.len() > 0 && !work.turns.is_busy(*lane);
-        own.and_then(|own| state.book.lanes.find(own)).filter(free).or_else(|| largest(&state, &free))
-    }
-
-    fn drop_oldest(&self, lane: u32, bytes: u64) {
-        let up_to = {
-            let state = self.engine.lock();
-            let mut sum = 0;
-            let enough = state.book.lanes.get(lane).queue.iter().find(|slot| {
-                sum += slot.frame_bytes();
-                sum >= bytes
-            });
-            enough.map_or(u64::MAX, |slot| slot.number)
-        };
-        self.give_up(lane, up_to, Fate::Dropped);
-    }
-}
-
-fn largest(state: &State, free: &dyn Fn(&u32) -> bool) -> Option<u32> {
-    let lanes = state.book.lanes.iter().filter(|(index, _)| free(index));
-    lanes.max_by_key(|(_, lane)| lane.queue.bytes()).map(|(index, _)| index)
 }
 
 fn entries(parts: &[Part]) -> usize {
