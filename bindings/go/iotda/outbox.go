@@ -84,10 +84,11 @@ type OutboxOptions struct {
 
 	// Settled is called with what became of each entry. nil: nothing is called.
 	//
-	// It is called by a thread of the library that delivers, or inside a method, at the same time by several of them, perhaps
-	// before OpenOutbox has returned, and before the outcome is on disk: after a crash it may come again. It holds delivery up, and must not end the goroutine. It may put, and call Stats, Wake, Dead and ForgetDead;
-	// the other methods return [ErrInvalidArgument] there, and must not be waited for. If it panics, the panic ends there and
-	// the outbox goes on.
+	// It is called by a thread of the library that delivers, or inside a method, perhaps at the same time by several and
+	// before OpenOutbox has returned, and before the outcome is on disk: after a crash it may come again. It holds delivery
+	// up, and must not end the goroutine. It may put, and call Stats, Wake, Dead and ForgetDead; Sync, Flush, Discard and
+	// Close return [ErrInvalidArgument] there, and must not be waited for. If it panics, the panic ends there and the outbox
+	// goes on.
 	Settled func(Settlement)
 }
 
