@@ -33,6 +33,7 @@ pub(crate) struct Converted<'a> {
     parts: Vec<Part<'a>>,
 }
 
+#[allow(clippy::needless_lifetimes)] // What the caller promises names it.
 impl<'a> Converted<'a> {
     /// # Safety
     ///

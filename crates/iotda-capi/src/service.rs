@@ -47,6 +47,7 @@ pub(crate) unsafe fn given<'a>(services: *const iotda_service_t, count: usize) -
 /// # Safety
 ///
 /// The promise "texts", for `'a`.
+#[allow(clippy::needless_lifetimes)] // What the caller promises names it.
 pub(crate) unsafe fn convert<'a>(
     services: &[iotda_service_t],
     place: impl Fn() -> String,

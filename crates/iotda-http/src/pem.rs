@@ -191,7 +191,7 @@ impl Base64 {
             (b'=', _) => self.padding += 1,
             (_, NONE) => return false,
             (_, value) => {
-                self.bits = self.bits << 6 | u32::from(value);
+                self.bits = (self.bits << 6) | u32::from(value);
                 self.characters = (self.characters + 1) % 4;
                 if self.characters != 1 {
                     // The eight bits above those that are left over: 4, 2 and 0 of them.
@@ -223,7 +223,7 @@ fn fours<'a>(line: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
         if (a | b | c | d) & 0xc0 != 0 {
             break;
         }
-        (three[0], three[1], three[2]) = (a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d);
+        (three[0], three[1], three[2]) = ((a << 2) | (b >> 4), (b << 4) | (c >> 2), (c << 6) | d);
         decoded += 1;
     }
     out.truncate(start + decoded * 3);

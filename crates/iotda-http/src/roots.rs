@@ -53,6 +53,7 @@ impl Trust {
     }
 
     /// An error if there are none.
+    #[allow(clippy::const_is_empty)] // It depends on the features.
     pub(crate) fn check(&self) -> Result<()> {
         if self.own.is_empty() && BUILT_IN.is_empty() {
             return Err(Error::config(

@@ -88,7 +88,7 @@ impl<'a> Test<'a> {
         let mut steps = vec![
             self.step("format", &[], || self.format()),
             self.step("shipped", &[], || Ok(vec![self.package(&[])])),
-            self.step("build", &[], || Ok(vec![self.build(&["--workspace"], "build")])),
+            self.step("build", &[], || Ok(vec![self.build(&["--workspace", "--features", "iotda/ureq"], "build")])),
             self.step("panic-hook", &[], || Ok(vec![self.package(&[PANIC_HOOK])])).after(&["shipped"]),
             self.step("rust", &["build"], || self.programs("build", |program| !program.is_alone())),
             self.step("debian", &["shipped", "build"], || self.in_root(&["debian"])),
@@ -99,8 +99,7 @@ impl<'a> Test<'a> {
             self.step("without-features", &["features"], || {
                 self.programs("features", |program| program.package.starts_with("iotda"))
             }),
-            self.step("ureq", &[], || Ok(vec![self.by_ureq()])).after(&["features"]),
-            self.step("doc", &[], || Ok(vec![self.documentation(), self.documentation_tests()])).after(&["ureq"]),
+            self.step("doc", &[], || Ok(vec![self.documentation(), self.documentation_tests()])).after(&["features"]),
             self.step("own-std", &[], || self.own_std()).after(&["shipped"]),
         ];
         for name in package_tests(self.project)? {
@@ -148,15 +147,8 @@ impl<'a> Test<'a> {
 
     fn clippy(&self) -> Command {
         let mut clippy = self.project.cargo("clippy");
-        clippy.args(["--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+        clippy.args(["--locked", "--workspace", "--all-targets", "--features", "iotda/ureq", "--", "-D", "warnings"]);
         clippy
-    }
-
-    /// The tests of the core that send by an agent of ureq's.
-    fn by_ureq(&self) -> Command {
-        let mut test = self.project.cargo("test");
-        test.args(["--locked", "--workspace", "--features", "iotda/ureq", "--test", "over_the_wire", "by_ureq"]);
-        test
     }
 
     fn documentation(&self) -> Command {

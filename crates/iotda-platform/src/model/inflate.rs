@@ -57,7 +57,7 @@ impl Bits<'_> {
         let mut value = 0;
         for bit in 0..count {
             let byte = usize::from(*self.data.get(self.at / 8)?);
-            value |= (byte >> (self.at % 8) & 1) << bit;
+            value |= ((byte >> (self.at % 8)) & 1) << bit;
             self.at += 1;
         }
         Some(value)

@@ -186,7 +186,7 @@ impl<'a> Scanner<'a> {
                 if open == 0 {
                     return Ok(&self.text[from..self.at]);
                 }
-                let in_object = objects[(open - 1) / 64] >> ((open - 1) % 64) & 1 == 1;
+                let in_object = (objects[(open - 1) / 64] >> ((open - 1) % 64)) & 1 == 1;
                 if self.next_item(first, if in_object { b'}' } else { b']' })? {
                     if in_object {
                         self.name()?;
