@@ -1,5 +1,44 @@
 // Package iotda reports to Huawei Cloud IoTDA over HTTPS: properties and messages of devices, and batches of a gateway
-// for its child devices. It is a layer over the C library libiotda, which it needs at build time (see the README).
+// for its child devices. It is a layer over the C library libiotda, which comes with it.
+//
+//	go get github.com/libiotda/libiotda/bindings/go/iotda
+//
+// It needs Go 1.24, a C compiler, and Linux; the README says how to build with an installed libiotda.
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"log"
+//		"os"
+//		"time"
+//
+//		"github.com/libiotda/libiotda/bindings/go/iotda"
+//	)
+//
+//	func main() {
+//		if err := run(); err != nil {
+//			log.Fatal(err)
+//		}
+//	}
+//
+//	func run() error {
+//		client, err := iotda.New(iotda.Config{
+//			Endpoint: os.Getenv("IOTDA_ENDPOINT"), // https://xxx.st1.iotda-device.cn-north-4.myhuaweicloud.com
+//			DeviceID: os.Getenv("IOTDA_DEVICE_ID"),
+//			Secret:   os.Getenv("IOTDA_DEVICE_SECRET"),
+//			CAFile:   os.Getenv("IOTDA_CA_FILE"), // "": the public authorities
+//		})
+//		if err != nil {
+//			return err
+//		}
+//		defer client.Close()
+//
+//		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+//		defer cancel()
+//		weather := map[string]any{"Temperature": 21.5}
+//		return client.ReportProperties(ctx, iotda.Service{ID: "weather", Properties: weather})
+//	}
 //
 // A client authenticates when it needs to, renews its token before it expires, keeps its connections, retries transient
 // failures, and keeps to the platform's rates. A service that acts for many devices makes one client and opens the

@@ -1,6 +1,7 @@
-//go:build !iotda_static
+//go:build iotda_system && !iotda_static
 
-// How the library is found: the installed one, by pkg-config. With the build tag iotda_static it is link_static.go.
+// How the library is found with the build tag iotda_system: the installed shared library, by pkg-config. With the tag
+// iotda_static it is link_static.go, without either link_archive.go.
 
 package iotda
 

@@ -146,7 +146,7 @@ fn go(package: &Package, dir: &Path, module: &str) -> Result<PathBuf> {
     let mut build = Command::new("go");
     build.current_dir(path("crates/bench/peers/go").join(module)).args(["build", "-trimpath", "-buildvcs=false"]);
     build.args(["-tags", "iotda_static", "-o"]).arg(&program).arg(".");
-    build.env("CGO_LDFLAGS", package.file("lib/libiotda.a")).env("CGO_ENABLED", "1");
+    build.env("PKG_CONFIG_PATH", package.file("lib/pkgconfig")).env("CGO_ENABLED", "1");
     // Nothing is fetched, and nothing left elsewhere.
     build.env("GOCACHE", kept("cache")).env("GOMODCACHE", kept("modules")).env("GOPATH", kept("path"));
     build.env("XDG_CONFIG_HOME", kept("config")).env("GOENV", "off").env("GOWORK", "off");

@@ -6,6 +6,9 @@
 mod archive;
 mod command;
 mod debian;
+mod go;
+mod go_archives;
+mod go_files;
 mod package;
 mod project;
 mod source;
@@ -19,20 +22,34 @@ use std::process::ExitCode;
 const HELP: &str = "\
 Make what libiotda is handed out as
 
-Usage: cargo xtask dist [--out DIR] [KIND ...]
+Usage: cargo xtask dist [--out DIR] [--platform NAME ...] [KIND ...]
 
   source    libiotda-VERSION.tar.gz: the source with the crates that it needs on Linux, so that CMake's
             FetchContent builds it without a registry
   packages  Debian's libiotda1 and libiotda-dev, and a .tar.gz to unpack anywhere
+  go        go-proxy, which GOPROXY=file://... takes: the Go module, with the static library for each platform
+            in a module of its own; and go-repository.git, with the tags that publish them. The platforms are
+            all that this machine can build for, or those that are named: linux-amd64, linux-arm64, ...
 
 Without a KIND, all of them. They go to DIR, which is target/dist unless given; a file of the same name is replaced.
 All times in them are that of the last commit, or SOURCE_DATE_EPOCH: the same source gives the same bytes.
 ";
 
 /// Makes one kind of hand-out, and returns its files.
-type Kind = (&'static str, fn(&Project) -> Result<Vec<PathBuf>>);
+type Kind = (&'static str, fn(&Project, &Options) -> Result<Vec<PathBuf>>);
 
-const KINDS: &[Kind] = &[("source", source::make), ("packages", package::make)];
+const KINDS: &[Kind] = &[
+    ("source", |project, _| source::make(project)),
+    ("packages", |project, _| package::make(project)),
+    ("go", go::make),
+];
+
+/// What the command line says beside the kinds.
+#[derive(Default)]
+struct Options {
+    /// The platforms of the Go module's archives; none for all that can be built.
+    platforms: Vec<String>,
+}
 
 fn main() -> ExitCode {
     match command_line() {
@@ -46,13 +63,14 @@ fn main() -> ExitCode {
 
 fn command_line() -> Result<()> {
     let mut parser = lexopt::Parser::from_env();
-    let (mut out, mut chosen) = (None, Vec::new());
+    let (mut out, mut chosen, mut options) = (None, Vec::new(), Options::default());
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => {
                 print!("{HELP}");
                 return Ok(());
             }
+            Long("platform") => options.platforms.push(parser.value()?.string()?),
             Long("out") => out = Some(PathBuf::from(parser.value()?)),
             Value(name) => match KINDS.iter().find(|(kind, _)| name == *kind) {
                 Some(kind) => chosen.push(kind),
@@ -66,7 +84,7 @@ fn command_line() -> Result<()> {
     }
     let project = Project::find(out)?;
     for (_, make) in chosen {
-        make(&project)?.iter().for_each(|file| println!("{}", file.display()));
+        make(&project, &options)?.iter().for_each(|file| println!("{}", file.display()));
     }
     project.tidy_up()
 }

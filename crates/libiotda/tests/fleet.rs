@@ -56,7 +56,7 @@ fn command() -> Result<Command> {
     go.env("XDG_CONFIG_HOME", kept("config"));
     go.env("GOENV", "off").env("GOWORK", "off").env("GOTOOLCHAIN", "local").env("CGO_ENABLED", "1");
     // The modules can be deleted with the target directory.
-    go.env("GOFLAGS", "-mod=readonly -modcacherw");
+    go.env("GOFLAGS", "-mod=readonly -modcacherw -tags=iotda_system");
     go.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).env("LD_LIBRARY_PATH", prefix.join("lib"));
     Ok(go)
 }

@@ -59,7 +59,7 @@ const RUST_SOURCE: Tool = Tool("rust:lib/rustlib/src/rust/library/std/Cargo.toml
 
 /// What each command runs; the source of Rust's own library is for a build with IOTDA_BUILD_STD.
 pub(crate) const FOR_PACKAGE: &[Tool] = &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER];
-pub(crate) const FOR_DIST: &[Tool] = &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER, DPKG];
+pub(crate) const FOR_DIST: &[Tool] = &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER, DPKG, GO];
 pub(crate) const FOR_ABI: &[Tool] = &[BINUTILS, CMAKE, NINJA_OR_MAKE, C_COMPILER, PKG_CONFIG, ABIGAIL, FLOCK];
 pub(crate) const FOR_ROOT: &[Tool] =
     &[Tool("debootstrap", "debootstrap"), Tool("unshare", "util-linux"), Tool("tar", "tar")];
