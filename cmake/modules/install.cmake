@@ -18,6 +18,9 @@ install(FILES "${IOTDA_SOURCE_DIR}/include/iotda.h" "${IOTDA_SOURCE_DIR}/include
 install(DIRECTORY "${IOTDA_SOURCE_DIR}/include/iotda" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT dev
   FILES_MATCHING PATTERN "*.hpp")
 
+# What valgrind finds wrong with programs that use the library, and is not.
+install(FILES "${CMAKE_CURRENT_SOURCE_DIR}/iotda.supp" DESTINATION "${CMAKE_INSTALL_DATADIR}/iotda" COMPONENT dev)
+
 # Each library's targets in a file of their own: a package may leave one out.
 foreach(_linkage static shared)
   install(EXPORT iotda-${_linkage} NAMESPACE iotda:: FILE iotda-${_linkage}.cmake
@@ -32,6 +35,7 @@ else()
 endif()
 write_basic_package_version_file("${_made}/iotdaConfigVersion.cmake" COMPATIBILITY ${_compatibility})
 install(FILES "${_made}/iotdaConfig.cmake" "${_made}/iotdaConfigVersion.cmake"
+  "${CMAKE_CURRENT_SOURCE_DIR}/modules/iotda-gc-sections.cmake"
   DESTINATION "${_cmake_dir}" COMPONENT dev)
 
 # From lib/pkgconfig, or lib/x86_64-linux-gnu/pkgconfig, up to the prefix.

@@ -60,6 +60,9 @@ endforeach()
 set_source_files_properties("${_object}" "${_small}" PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
 set_target_properties(iotda_static PROPERTIES EXPORT_NAME static)
 target_link_libraries(iotda_static INTERFACE ${IOTDA_NATIVE_LIBRARIES})
+# Not in the package, which asks the linker of each user.
+include(modules/iotda-gc-sections.cmake)
+iotda_gc_sections(iotda_static BUILD_INTERFACE)
 
 set(_map "${CMAKE_CURRENT_SOURCE_DIR}/iotda.map")
 set_target_properties(iotda_shared PROPERTIES

@@ -170,6 +170,39 @@ fn authentication(request: &RequestRecord) -> Result<()> {
     Ok(())
 }
 
+/// By default a program leaves out what it does not call; not if the project wants otherwise, nor where the linker does not
+/// know how.
+#[test]
+fn sections_that_nothing_calls_are_left_out() -> Result<()> {
+    let (package, project) = (Package::shipped()?, scratch()?);
+    let text = "cmake_minimum_required(VERSION 3.18)\nproject(one_call LANGUAGES C)\nfind_package(iotda CONFIG REQUIRED)\n\
+                find_package(iotda CONFIG REQUIRED)\nadd_executable(one_call one_call.c)\n\
+                target_link_libraries(one_call PRIVATE iotda::iotda)\n";
+    fs::write(project.join("CMakeLists.txt"), text)?;
+    let call = "#include <iotda.h>\nint main(void) { return iotda_auth(NULL, NULL) == IOTDA_OK; }\n";
+    fs::write(project.join("one_call.c"), call)?;
+    // Of a linker without it, the compiler says so.
+    let compiler = project.join("cc-without");
+    fs::write(&compiler, "#!/bin/sh\ncase \"$*\" in *gc-sections*) exit 1 ;; esac\nexec cc \"$@\"\n")?;
+    process::output(Command::new("chmod").arg("+x").arg(&compiler))?;
+    let without = format!("-DCMAKE_C_COMPILER={}", compiler.display());
+    let mut sizes = Vec::new();
+    for (name, option) in [("default", None), ("off", Some("-DIOTDA_GC_SECTIONS=OFF")), ("without", Some(&*without))] {
+        let build = project.join(name);
+        let options: Vec<&str> = ["-DCMAKE_BUILD_TYPE=Release"].into_iter().chain(option).collect();
+        package.cmake(&project, &build, &options)?;
+        let commands = fs::read_to_string(build.join("build.ninja"))?;
+        // Once, though the package was looked for twice.
+        let count = commands.matches("-Wl,--gc-sections").count();
+        ensure!(count == usize::from(name == "default"), "{name}: the linker is given --gc-sections {count} times");
+        let program = build.join("one_call");
+        process::output(Command::new("strip").arg(&program))?;
+        sizes.push(fs::metadata(&program)?.len());
+    }
+    ensure!(sizes[0] + 100_000 < sizes[1] && sizes[1] == sizes[2], "the programs have {sizes:?} bytes");
+    Ok(())
+}
+
 /// What a project asks for by version and components is what `iotda::iotda` then is.
 #[test]
 fn components_are_found() -> Result<()> {
@@ -265,6 +298,9 @@ fn built_as_a_part(options: &[&str], linkage: &str, has_debug: bool) -> Result<(
     process::output(make.arg("--build").arg(&build))?;
     let program = build.join("four_calls");
     is_linked(&program, linkage)?;
+    // The shared library always is linked so.
+    let links = fs::read_to_string(build.join("build.ninja"))?.matches("-Wl,--gc-sections").count();
+    ensure!(links == if linkage == "static" { 2 } else { 1 }, "{links} links leave out what is not called");
     let sections = process::output(Command::new("readelf").arg("-SW").arg(&program))?;
     // The program itself is compiled without -g in Release.
     ensure!(sections.contains(".debug_line") == has_debug, "debug information is not as asked for");

@@ -21,6 +21,7 @@ fn files() -> Result<()> {
         "include/iotda.h",
         "lib/cmake/iotda/iotdaConfig.cmake",
         "lib/cmake/iotda/iotdaConfigVersion.cmake",
+        "lib/cmake/iotda/iotda-gc-sections.cmake",
         "lib/cmake/iotda/iotda-shared-release.cmake",
         "lib/cmake/iotda/iotda-shared.cmake",
         "lib/cmake/iotda/iotda-static-release.cmake",
@@ -34,6 +35,7 @@ fn files() -> Result<()> {
         "share/doc/libiotda/LICENSE-APACHE",
         "share/doc/libiotda/LICENSE-MIT",
         "share/doc/libiotda/THIRD-PARTY.txt",
+        "share/iotda/iotda.supp",
     ];
     let mut expected: BTreeSet<String> = expected.into_iter().map(String::from).collect();
     expected.extend(cpp_headers()?);

@@ -68,7 +68,7 @@ pub(crate) fn valgrind() -> Result<Command> {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--quiet", "--error-exitcode=99", "--leak-check=full"]);
     valgrind.args(["--show-leak-kinds=definite,indirect,possible", "--errors-for-leak-kinds=definite,possible"]);
-    let known = crate::path("crates/libiotda/tests/c/valgrind.supp");
+    let known = crate::Package::shipped()?.file("share/iotda/iotda.supp");
     valgrind.arg(format!("--suppressions={}", known.display()));
     Ok(valgrind)
 }
