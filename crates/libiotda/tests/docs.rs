@@ -241,6 +241,18 @@ fn install_commands() -> Result<()> {
         let text = block.replace(PREFIX, &prefix.display().to_string()).replace("cmake -S cmake ", &source);
         // Each begins in a directory of its own, but for what was installed.
         let work = if block.contains("examples/") { dir.clone() } else { dir.join("examples/c") };
+        // First up to the program that is linked shared: it finds the library by itself.
+        if let Some((shared, _)) = text.split_once("# shared") {
+            let mut commands = Command::new("sh");
+            process::output(commands.current_dir(&work).args(["-euc", shared]))?;
+            let program = work.join("host_monitor");
+            is_linked(&program, "shared")?;
+            let found = process::output(Command::new("ldd").env_remove("LD_LIBRARY_PATH").arg(&program))?;
+            let library =
+                found.lines().find_map(|line| line.trim().strip_prefix("libiotda.so.1 => ")?.split(' ').next());
+            let library = library.and_then(|library| fs::canonicalize(library).ok());
+            ensure!(library == Some(fs::canonicalize(prefix.join("lib/libiotda.so.1"))?), "it finds another:\n{found}");
+        }
         let mut commands = Command::new("sh");
         forget_this_crate(&mut commands);
         process::output(commands.current_dir(&work).args(["-euc", &text])).with_context(|| block.clone())?;
@@ -265,6 +277,13 @@ fn other_commands() -> Result<()> {
             ensure!(path(words[at + 1]).exists(), "there is no {}", words[at + 1]);
         } else if let Some(arguments) = block.trim().strip_prefix("cargo run --release -p iotda-platform -- ") {
             serves(&arguments.split(' ').collect::<Vec<_>>())?;
+        } else if block.contains("examples/fleet && go run -tags iotda_system . demo") {
+            // fleet.rs does it.
+            ensure!(path("examples/fleet/demo.go").exists(), "examples/fleet has no demo");
+        } else if let Some(module) = block.trim().strip_prefix("go get ") {
+            // crates/dist/tests/go.rs does it.
+            let manifest = read("bindings/go/iotda/go.mod")?;
+            ensure!(manifest.starts_with(&format!("module {module}\n")), "there is no module {module}");
         } else {
             bail!("nothing tries this out: {block}");
         }
@@ -289,16 +308,19 @@ fn serves(arguments: &[&str]) -> Result<()> {
 fn readme_names_what_there_is() -> Result<()> {
     let readme = read("README.md")?;
     let headers = read("include/iotda.h")? + &read("include/iotda.hpp")?;
+    // Build tags of the Go module look like functions.
+    let headers = headers + &read("bindings/go/iotda/link.go")?;
     let words = readme.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let unknown: Vec<&str> = words
         .filter(|word| (word.starts_with("iotda_") || word.starts_with("IOTDA_E_")) && !headers.contains(word))
         .collect();
     ensure!(unknown.is_empty(), "README.md names what the headers do not have: {unknown:?}");
-    for document in ["README.md", "README.zh-CN.md", "CONTRIBUTING.md"] {
-        let text = read(document)?;
+    for document in ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "crates/iotda-capi/TROUBLESHOOTING.md"] {
+        let text = read(document)?.replace("](../../", "](");
         let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
         let files = links.map(|(link, _)| link).filter(|link| !link.contains("://") && !link.starts_with('#'));
-        let missing: Vec<&str> = files.filter(|file| !path(file).exists()).collect();
+        let missing: Vec<&str> =
+            files.filter(|file| !path(file.split('#').next().unwrap_or_default()).exists()).collect();
         ensure!(missing.is_empty(), "{document} refers to what is not there: {missing:?}");
     }
     Ok(())
@@ -326,6 +348,39 @@ fn readme_in_chinese_agrees() -> Result<()> {
     let (ours, theirs) = (rows(&english), rows(&chinese));
     let differs: Vec<&String> = ours.symmetric_difference(&theirs).collect();
     ensure!(differs.is_empty(), "one of README.md and README.zh-CN.md names these in its tables: {differs:?}");
+    Ok(())
+}
+
+/// The messages that the troubleshooting page lists are in the source, and its statuses in the header.
+#[test]
+fn troubleshooting_lists_messages_that_there_are() -> Result<()> {
+    let mut sources = String::new();
+    let mut dirs: Vec<PathBuf> = ["crates/iotda/src", "crates/iotda-http/src"].iter().map(|dir| path(dir)).collect();
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                sources += &fs::read_to_string(&path)?;
+            }
+        }
+    }
+    let header = read("include/iotda.h")?;
+    let page = read("crates/iotda-capi/TROUBLESHOOTING.md")?;
+    let mut count = 0;
+    for line in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let [messages, statuses, _] = cells[..] else { bail!("not three cells: {line}") };
+        for message in messages.split('`').skip(1).step_by(2) {
+            ensure!(sources.contains(message), "no message says \"{message}\"");
+            count += 1;
+        }
+        for status in statuses.split('`').skip(1).step_by(2) {
+            ensure!(header.contains(&format!("{status} ")), "there is no status {status}");
+        }
+    }
+    ensure!(count > 20, "the page lists {count} messages");
     Ok(())
 }
 
