@@ -62,13 +62,17 @@ fn kept_dir() -> PathBuf {
 }
 
 fn build() -> Result<PathBuf> {
+    let compilers = ["c++", "g++", "clang++"];
+    if !compilers.iter().any(|compiler| run::succeeds(Command::new(compiler).arg("--version"))) {
+        bail!(run::Unavailable("libFuzzer takes a C++ compiler: sudo apt-get install g++".to_owned()));
+    }
     let host = run::host()?;
     let mut cargo = run::cargo("build");
     cargo.current_dir(run::root().join("crates/campaigns/fuzz/libfuzzer"));
     // With a target, what runs during the build is built without.
     cargo.args(["--locked", "--release", "--target", &host]).arg("--target-dir").arg(run::target().join("fuzz/build"));
     cargo.env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\x1f"));
-    run::shown(&mut cargo).context("libFuzzer takes a C++ compiler (Debian's package g++)")?;
+    run::shown(&mut cargo)?;
     Ok(run::target().join("fuzz/build").join(host).join("release/libfuzzer"))
 }
 

@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod crash;
+mod faults;
 mod fuzz;
 mod mutants;
 mod run;
+mod sanitize;
 mod soak;
 
 use anyhow::{Result, bail};
@@ -50,6 +52,8 @@ struct Campaign {
 /// In the order of the help.
 const CAMPAIGNS: &[Campaign] = &[
     Campaign { name: "fuzz", numbers: &["minutes"], flags: &["keep"], takes_names: true, run: fuzz::run },
+    Campaign { name: "faults", numbers: &[], flags: &[], takes_names: false, run: faults::run },
+    Campaign { name: "sanitize", numbers: &[], flags: &[], takes_names: true, run: sanitize::run },
     Campaign { name: "soak", numbers: &["hours", "minutes", "seed"], flags: &[], takes_names: false, run: soak::run },
     Campaign {
         name: "crash",

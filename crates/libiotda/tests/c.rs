@@ -108,6 +108,10 @@ fn run(name: &str, options: &[&str], run: Run, check: Check) -> Result<()> {
     let stand = Stand::start()?;
     let mut command =
         if name == "memory" { program::command_with_little_memory(&program) } else { run.command(&program)? };
+    // As `cargo xtask faults` has it.
+    if name == "allocations" && std::env::var("IOTDA_FAULTS").is_ok_and(|which| which == "all") {
+        command.arg("all");
+    }
     let requests = stand.run(&mut command)?;
     check(&stand, &requests).with_context(|| format!("what arrived of {name}.c is not what it reports"))
 }
