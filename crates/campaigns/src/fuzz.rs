@@ -69,8 +69,9 @@ fn build() -> Result<PathBuf> {
     let host = run::host()?;
     let mut cargo = run::cargo("build");
     cargo.current_dir(run::root().join("crates/campaigns/fuzz/libfuzzer"));
-    // With a target, what runs during the build is built without.
-    cargo.args(["--locked", "--release", "--target", &host]).arg("--target-dir").arg(run::target().join("fuzz/build"));
+    // With a target, what runs during the build is built without. Not locked: the crates of this repository change more often
+    // than what its lock file is about.
+    cargo.args(["--release", "--target", &host]).arg("--target-dir").arg(run::target().join("fuzz/build"));
     cargo.env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\x1f"));
     run::shown(&mut cargo)?;
     Ok(run::target().join("fuzz/build").join(host).join("release/libfuzzer"))

@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 
-#[cfg(any(all(target_os = "linux", not(target_env = "ohos")), target_vendor = "apple"))]
+#[cfg(all(not(miri), any(all(target_os = "linux", not(target_env = "ohos")), target_vendor = "apple")))]
 mod sys {
     // The crate libc does not declare it for these systems.
     unsafe extern "C" {
@@ -16,8 +16,8 @@ mod sys {
     pub(super) const DISABLE: libc::c_int = if cfg!(target_vendor = "apple") { 0 } else { 1 };
 }
 
-/// Android's C library has no `pthread_cancel`; others have not been looked at.
-#[cfg(not(any(all(target_os = "linux", not(target_env = "ohos")), target_vendor = "apple")))]
+/// Android's C library and Miri have no `pthread_cancel`; others have not been looked at.
+#[cfg(not(all(not(miri), any(all(target_os = "linux", not(target_env = "ohos")), target_vendor = "apple"))))]
 mod sys {
     pub(super) unsafe fn pthread_setcancelstate(_state: libc::c_int, _before: *mut libc::c_int) -> libc::c_int {
         0

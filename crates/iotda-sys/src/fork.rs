@@ -17,6 +17,7 @@ pub struct ForkMark {
 #[derive(Debug)]
 enum Mark {
     /// A page that reads 1 here and 0 in a child.
+    #[cfg_attr(miri, expect(dead_code, reason = "Miri has no such page"))]
     Page { page: NonNull<AtomicU32>, length: usize },
     /// The id of the process that made the mark.
     ProcessId(u32),
@@ -61,7 +62,7 @@ impl Drop for ForkMark {
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(all(not(miri), any(target_os = "linux", target_os = "android")))]
 fn wiped_page() -> Option<Mark> {
     // SAFETY: sysconf only reads a constant of the system.
     let length = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
@@ -91,7 +92,8 @@ fn wiped_page() -> Option<Mark> {
     Some(Mark::Page { page, length })
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+/// Other systems, and Miri, have no page that is wiped.
+#[cfg(not(all(not(miri), any(target_os = "linux", target_os = "android"))))]
 fn wiped_page() -> Option<Mark> {
     None
 }

@@ -39,6 +39,8 @@ fn errors(call: &str) -> &'static [&'static str] {
         "ftruncate" | "fallocate" | "mkdir" => &["ENOSPC", "EIO"],
         "flock" => &["ENOLCK"],
         "getrandom" => &["EINTR", "ENOSYS"],
+        // Linux closes the descriptor whatever it returns; a tracer would leave it open.
+        "close" => &[],
         call if MEMORY.contains(&call) => &["ENOMEM"],
         _ => &["EIO"],
     }
@@ -60,7 +62,7 @@ fn each_system_call_may_fail() -> Result<()> {
     let mut wrong = Vec::new();
     for (call, number) in &places {
         let errors = errors(call);
-        let errors = if all { errors } else { &errors[..1] };
+        let errors = if all { errors } else { &errors[..errors.len().min(1)] };
         if !all && !seen.insert(call) {
             continue;
         }
