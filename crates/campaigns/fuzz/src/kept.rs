@@ -14,7 +14,7 @@ pub fn read(text: &str) -> Vec<Vec<u8>> {
 pub fn line(input: &[u8]) -> String {
     let line = input.escape_ascii().to_string();
     // Not to be taken for a comment.
-    if line.starts_with('#') { format!("\\x23{}", &line[1..]) } else { line }
+    line.strip_prefix('#').map(|rest| format!("\\x23{rest}")).unwrap_or(line)
 }
 
 fn unescaped(line: &str) -> Vec<u8> {
