@@ -24,10 +24,13 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// A client, and what arrives of it: the last part of each path, and the body.
+/// The last part of a request's path, and its body.
+type Arrived = (String, Vec<u8>);
+
+/// A client, and what arrives of it.
 struct Stand {
     client: Client,
-    arrived: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    arrived: Arc<Mutex<Vec<Arrived>>>,
 }
 
 impl Stand {
@@ -41,7 +44,7 @@ impl Stand {
         Self { client: platform.client(), arrived }
     }
 
-    fn arrived(&self) -> Vec<(String, Vec<u8>)> {
+    fn arrived(&self) -> Vec<Arrived> {
         std::mem::take(&mut *self.arrived.lock().expect("no panic before"))
     }
 }
@@ -158,7 +161,7 @@ fn typed_batch(stand: &Stand, choices: &mut Choices) {
 }
 
 /// The children of all requests, in order. Each request is as the page documents it.
-fn sent_children(arrived: &[(String, Vec<u8>)]) -> Vec<String> {
+fn sent_children(arrived: &[Arrived]) -> Vec<String> {
     let mut sent = Vec::new();
     for (call, body) in arrived {
         assert_eq!(call, "gateway/sub-devices/properties/report");
@@ -208,7 +211,7 @@ fn services(choices: &mut Choices) -> Vec<Owned> {
             event_time_ms: match choices.below(3) {
                 0 => None,
                 1 => Some(946_684_800_000 + i64::from(choices.byte()) * 1_000_000_007),
-                _ => Some(choices.number().cast_signed()),
+                _ => Some(choices.number() as i64),
             },
         })
         .collect()

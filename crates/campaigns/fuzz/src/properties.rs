@@ -22,7 +22,7 @@ pub(crate) fn run(data: &[u8]) {
         let name = if choices.bit() { format!("n{}", choices.byte()) } else { choices.text() };
         let (added, value) = match operation {
             0 => {
-                let number = choices.number().cast_signed();
+                let number = choices.number() as i64;
                 (properties.integer(&name, number), Some(Value::from(number)))
             }
             1 => {

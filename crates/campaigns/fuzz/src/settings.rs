@@ -130,7 +130,7 @@ fn token(choices: &mut Choices) {
     const DEVICE: &str = "device";
     let expires = match choices.below(3) {
         0 => "-".to_owned(),
-        1 => choices.number().cast_signed().to_string(),
+        1 => (choices.number() as i64).to_string(),
         _ => choices.text(),
     };
     let token = choices.text();
