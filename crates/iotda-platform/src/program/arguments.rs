@@ -1,5 +1,7 @@
 //! The command line: what can be said, and the help that explains it.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "the comments are the help, in which an address stands in brackets")]
+
 use clap::Parser;
 use std::path::PathBuf;
 
