@@ -20,7 +20,6 @@ pub fn run(auth: &Auth, connection: &Connection, output: &Output) -> Result<(), 
     })?;
     let cancel = signals::cancel()?;
     connected.client.authenticate(CallOptions { cancel: Some(cancel), ..CallOptions::default() })?;
-    connected.keep_token(output);
     let remaining = connected.client.token_remaining();
     let is_new = connected.client.tokens_issued() > 0;
     let token = if auth.show_token { connected.client.export_token() } else { None };

@@ -44,7 +44,6 @@ pub fn run(batch: &Batch, connection: &Connection, output: &Output) -> Result<()
     let cancel = signals::cancel()?;
     let options = CallOptions { cancel: Some(cancel), ..CallOptions::default() };
     let report = connected.client.report_batch_json(&body, options);
-    connected.keep_token(output);
     say(report, &names, connected.client.device_id(), output)
 }
 

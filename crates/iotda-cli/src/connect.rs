@@ -2,7 +2,7 @@
 
 use std::env;
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use iotda::{Client, Config, Level, Log};
@@ -11,7 +11,7 @@ use crate::arguments::Connection;
 use crate::exit::Failure;
 use crate::output::Output;
 use crate::settings::{ProxyChoice, Settings};
-use crate::token_cache::TokenCache;
+use crate::token_cache::{TokenCache, Version};
 
 /// A client and where its token is kept.
 pub struct Connected {
@@ -19,6 +19,7 @@ pub struct Connected {
     /// The most that one report may take.
     pub timeout: Duration,
     cache: TokenCache,
+    known: Arc<Mutex<Option<Version>>>,
 }
 
 impl Connected {
@@ -42,22 +43,34 @@ impl Connected {
         let endpoint = settings.endpoint.map(|setting| setting.value).unwrap_or_default();
         let device = settings.device.map(|setting| setting.value).unwrap_or_default();
         let cache = TokenCache::of(&endpoint, &device, &|name| env::var_os(name));
+        // The token file that was read or written last.
+        let known = Arc::new(Mutex::new(cache.version()));
         if let Some(saved) = cache.read() {
             config.token(&saved)?;
         }
+        // Kept as soon as it is issued. That it cannot be costs an authentication, and fails nothing.
+        let (kept, noted, output) = (cache.clone(), Arc::clone(&known), *output);
+        config.on_token(move |_, saved| {
+            if let Err(error) = kept.write(saved) {
+                output.note(&format!("iotda: the next command will authenticate: the token is not kept: {error}"));
+            }
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) = kept.version();
+        });
         more(&mut config)?;
-        Ok(Connected { client: Client::new(&config)?, timeout, cache })
+        Ok(Connected { client: Client::new(&config)?, timeout, cache, known })
     }
 
-    /// Keeps the token for the next command, if there is a new one. That it cannot be kept costs an authentication, and
-    /// fails nothing.
-    pub fn keep_token(&self, output: &Output) {
-        if self.client.tokens_issued() == 0 {
-            return;
-        }
-        if let Some(token) = self.client.export_token() {
-            if let Err(error) = self.cache.write(&token) {
-                output.note(&format!("iotda: the next command will authenticate: the token is not kept: {error}"));
+    /// For a command that goes on: takes a token that another command was issued, which ends this one's. Costs a look at a
+    /// file.
+    pub fn share_token(&self) {
+        let version = self.cache.version();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if version != *known {
+            *known = version;
+            drop(known);
+            if let Some(saved) = self.cache.read() {
+                // One that is not good stays where it is, and this one's is used until it is refused.
+                let _ = self.client.import_token(&saved);
             }
         }
     }

@@ -22,7 +22,6 @@ pub fn run(message: &Message, connection: &Connection, output: &Output) -> Resul
     let connected = Connected::open(connection, output)?;
     let cancel = signals::cancel()?;
     let sent = connected.client.report_message(&data, CallOptions { cancel: Some(cancel), ..CallOptions::default() });
-    connected.keep_token(output);
     accepted("message", &sent?, connected.client.device_id(), output);
     Ok(())
 }

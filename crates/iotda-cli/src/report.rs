@@ -22,7 +22,6 @@ pub fn run(report: &Report, connection: &Connection, output: &Output) -> Result<
     let cancel = signals::cancel()?;
     let options = CallOptions { cancel: Some(cancel), ..CallOptions::default() };
     let sent = connected.client.report_properties_json(&body, options);
-    connected.keep_token(output);
     message::accepted("properties", &sent?, connected.client.device_id(), output);
     Ok(())
 }

@@ -16,7 +16,11 @@ use crate::settings::{Environment, base_directory};
 /// More than any exported token has: 256 characters, the device's id, a few words.
 const LARGEST: u64 = 4096;
 
+/// Which file holds a token: its number and its time, of which another token has others.
+pub type Version = (u64, i64, i64);
+
 /// Where a device's token is kept. Without a home directory nothing is kept.
+#[derive(Clone, Debug)]
 pub struct TokenCache {
     file: Option<PathBuf>,
 }
@@ -47,6 +51,12 @@ impl TokenCache {
         let mut text = Zeroizing::new(String::with_capacity(metadata.len().min(LARGEST) as usize + 1));
         file.take(LARGEST).read_to_string(&mut text).ok()?;
         Some(text)
+    }
+
+    /// Which file that is now.
+    pub fn version(&self) -> Option<Version> {
+        let about = fs::metadata(self.file.as_ref()?).ok()?;
+        Some((about.ino(), about.mtime(), about.mtime_nsec()))
     }
 
     /// Replaces what is kept.

@@ -12,7 +12,7 @@ use super::{Ended, Event, Run};
 use crate::exit::{Exit, Failure};
 
 /// Sends what arrives until it ends.
-pub fn run(run: &mut Run<'_>, arriving: &Receiver<Event>) -> Ended {
+pub fn run(run: &mut Run, arriving: &Receiver<Event>) -> Ended {
     for event in arriving {
         let record = match event {
             Event::Record(record) if !run.stop.load(Ordering::SeqCst) => record,
@@ -27,7 +27,8 @@ pub fn run(run: &mut Run<'_>, arriving: &Receiver<Event>) -> Ended {
     Ended::Whole
 }
 
-fn one(run: &mut Run<'_>, record: &Record) -> Result<(), Failure> {
+fn one(run: &mut Run, record: &Record) -> Result<(), Failure> {
+    run.connected.share_token();
     let sent = match &record.report {
         Err(why) => {
             let refusal = Refusal { kind: ErrorKind::InvalidArgument, code: None, message: why };
@@ -37,7 +38,6 @@ fn one(run: &mut Run<'_>, record: &Record) -> Result<(), Failure> {
         Ok(report) => send(&run.connected.client, report),
     };
     run.counts.retries.set(run.connected.client.stats().retries);
-    run.keep_new_token();
     match sent {
         Ok(()) => run.counts.accepted.add(1),
         Err(error) if is_verdict(&error) => {

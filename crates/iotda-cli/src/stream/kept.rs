@@ -156,7 +156,7 @@ impl Settling {
 
 /// Puts what arrives, until it ends, and delivers.
 pub fn run(
-    run: &mut Run<'_>,
+    run: &mut Run,
     arriving: &Receiver<Event>,
     stream: &Stream,
     directory: &Path,
@@ -226,7 +226,7 @@ fn join<const N: usize>(threads: [Option<JoinHandle<()>>; N]) {
     }
 }
 
-fn put_all(run: &mut Run<'_>, arriving: &Receiver<Event>, shared: &Shared) -> Ended {
+fn put_all(run: &mut Run, arriving: &Receiver<Event>, shared: &Shared) -> Ended {
     for event in arriving {
         if let Some(failure) = shared.notice.lock().failure.take() {
             return Ended::Failed(failure);
@@ -237,12 +237,12 @@ fn put_all(run: &mut Run<'_>, arriving: &Receiver<Event>, shared: &Shared) -> En
             Event::End(result) => return result.map_or_else(Ended::Failed, |()| Ended::Whole),
         };
         run.counts.lines.add(1);
+        run.connected.share_token();
         match put(run, shared, &record) {
             Err(failure) => return Ended::Failed(failure),
             Ok(false) => return Ended::Interrupted,
             Ok(true) => {}
         }
-        run.keep_new_token();
         let (offset, lines) = record.end;
         shared.notice.change(|state| {
             let same = state.position.as_mut().filter(|position| {
@@ -261,7 +261,7 @@ fn put_all(run: &mut Run<'_>, arriving: &Receiver<Event>, shared: &Shared) -> En
 }
 
 /// Puts one line; `false`: a signal came before there was room for it.
-fn put(run: &mut Run<'_>, shared: &Shared, record: &Record) -> Result<bool, Failure> {
+fn put(run: &mut Run, shared: &Shared, record: &Record) -> Result<bool, Failure> {
     let report = match &record.report {
         Ok(report) => report,
         Err(why) => return refuse(run, record, ErrorKind::InvalidArgument, why),
@@ -301,14 +301,14 @@ fn put_once(outbox: &Outbox, client: &Client, report: &Report) -> Result<(), Err
     }
 }
 
-fn refuse(run: &mut Run<'_>, record: &Record, kind: ErrorKind, why: &str) -> Result<bool, Failure> {
+fn refuse(run: &mut Run, record: &Record, kind: ErrorKind, why: &str) -> Result<bool, Failure> {
     run.counts.refused.add(1);
     run.refused.line(record, &Refusal { kind, code: None, message: why })?;
     Ok(true)
 }
 
 /// Waits until everything is delivered, or nothing has been for as long as one report may take.
-fn wait_for_delivery(run: &Run<'_>, shared: &Shared, directory: &Path) -> Ended {
+fn wait_for_delivery(run: &Run, shared: &Shared, directory: &Path) -> Ended {
     let mut state = shared.notice.lock();
     state.settled_at = Instant::now();
     loop {
@@ -419,7 +419,7 @@ fn unkept(error: &std::io::Error) -> Failure {
 }
 
 /// Moves the outbox's dead letters to --dead-file.
-fn move_letters(run: &mut Run<'_>, outbox: &Outbox) -> Result<(), Failure> {
+fn move_letters(run: &mut Run, outbox: &Outbox) -> Result<(), Failure> {
     if !run.refused.keeps() {
         return Ok(());
     }

@@ -56,28 +56,15 @@ enum Ended {
 }
 
 /// What sending needs.
-struct Run<'a> {
+struct Run {
     connected: Connected,
     counts: Arc<Counts>,
     refused: Refused,
     /// Set by a signal.
     stop: Arc<AtomicBool>,
     events: SyncSender<Event>,
-    output: &'a Output,
-    tokens: u64,
     /// How long one report may take.
     patience: Duration,
-}
-
-impl Run<'_> {
-    /// Keeps a token that was issued in between: other commands can use it at once.
-    fn keep_new_token(&mut self) {
-        let issued = self.connected.client.tokens_issued();
-        if issued != self.tokens {
-            self.tokens = issued;
-            self.connected.keep_token(self.output);
-        }
-    }
 }
 
 pub fn run(stream: &Stream, connection: &Connection, output: &Output) -> Result<(), Failure> {
@@ -127,12 +114,11 @@ pub fn run(stream: &Stream, connection: &Connection, output: &Output) -> Result<
     let counts = Arc::new(Counts::default());
     let begun = Instant::now();
     let progress = Progress::start(Arc::clone(&counts), *output);
-    let mut run = Run { connected, counts: Arc::clone(&counts), refused, stop, events, output, tokens: 0, patience };
+    let mut run = Run { connected, counts: Arc::clone(&counts), refused, stop, events, patience };
     let ended = match (&stream.outbox, positions) {
         (Some(directory), Some(positions)) => kept::run(&mut run, &arriving, stream, directory, positions),
         _ => direct::run(&mut run, &arriving),
     };
-    run.keep_new_token();
     drop(progress);
     let took = begun.elapsed();
     if output.json {

@@ -185,6 +185,29 @@ fn an_interrupt_finishes_what_is_in_flight_and_a_second_one_does_not() {
 }
 
 #[test]
+fn a_stream_takes_the_token_that_another_command_was_issued() {
+    let stand = Stand::start().unwrap();
+    for outbox in [&[][..], &["--outbox", "kept"]] {
+        stand.platform.clear_records();
+        let before = stand.platform.counters().authentications;
+        let mut running = Running::start(&mut stream(&stand, outbox));
+        let mut stdin = running.child.stdin.take().unwrap();
+        stdin.write_all(b"{\"n\":1}\n").unwrap();
+        wait_for(&stand, r#"call=properties&q="n":1"#);
+        assert_eq!(run(&mut iotda_at(&stand, &["auth", "--renew"])).code, Some(0));
+        let renewed = stand.platform.counters().authentications;
+        // The stream's own token has ended.
+        stand.platform.advance(Duration::from_secs(31));
+        stdin.write_all(b"{\"n\":2}\n").unwrap();
+        drop(stdin);
+        let ended = running.end_by_itself();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(stand.platform.counters().authentications, renewed, "it took the new one");
+        assert!(renewed > before && arrived(&stand, PROPERTIES).len() == 2);
+    }
+}
+
+#[test]
 fn a_file_is_followed_over_its_rotation() {
     let stand = Stand::start().unwrap();
     let log = scratch().unwrap().join("log.jsonl");
