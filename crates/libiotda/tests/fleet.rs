@@ -34,10 +34,14 @@ fn tests() -> Result<()> {
 }
 
 /// The go command at work in the example's directory, with the installed package, and with everything that it keeps below
-/// the target directory. The modules are there.
+/// the target directory. The modules are there: those that this machine has are not downloaded again.
 fn go() -> Result<Command> {
-    let download = command()?.args(["mod", "download"]).status().context("cannot run go")?;
-    anyhow::ensure!(download.success(), "the modules of examples/fleet cannot be downloaded: see GOPROXY");
+    let cache = process::output(Command::new("go").args(["env", "GOMODCACHE"]))?;
+    let proxies = process::output(Command::new("go").args(["env", "GOPROXY"]))?;
+    let proxies = format!("file://{}/cache/download,{}", cache.trim(), proxies.trim());
+    let mut download = command()?;
+    let downloaded = download.args(["mod", "download"]).env("GOPROXY", proxies).status().context("cannot run go")?;
+    anyhow::ensure!(downloaded.success(), "the modules of examples/fleet cannot be downloaded: see GOPROXY");
     let mut go = command()?;
     go.env("GOPROXY", "off");
     Ok(go)
