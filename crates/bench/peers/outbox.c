@@ -99,10 +99,11 @@ int main(int argc, char **argv) {
     for (long n = 0; n < job.count; n++)
         put(outbox, client);
     bench_done(begin);
-    if (all)
+    if (all) {
         call_all(outbox, client);
-    iotda_outbox_close(outbox);
-    iotda_close(client);
+        iotda_outbox_close(outbox);
+        iotda_close(client);
+    } /* else what is not synced is not: that is no part of a put */
     remove_directory();
     return EXIT_SUCCESS;
 }

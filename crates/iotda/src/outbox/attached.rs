@@ -119,7 +119,12 @@ pub(crate) fn child_payload(child: &str, element: &str, wall_ms: i64) -> Option<
 }
 
 fn payload(child: Option<&str>, object: &str, wall_ms: i64) -> Option<Vec<u8>> {
-    let (elements, times) = stamp(services(object)?, &calendar::event_time(wall_ms));
+    payload_of(child, stamp(services(object)?, &calendar::event_time(wall_ms)))
+}
+
+/// The payload of these elements of `services[]`, with the places of the times that were stamped; `None`: there are more
+/// than it can hold.
+pub(crate) fn payload_of(child: Option<&str>, (elements, times): (Vec<u8>, Vec<u32>)) -> Option<Vec<u8>> {
     // Their count has two bytes.
     u16::try_from(times.len()).ok()?;
     Some(encode(child, &elements, &times))
@@ -259,6 +264,16 @@ mod tests {
         let ends: Vec<String> = paths.lock().unwrap().clone();
         assert!(ends[0].ends_with("properties/report") && ends[1].ends_with("messages/up"), "{ends:?}");
         assert!(ends[2].contains("gateway/sub-devices"), "{ends:?}");
+    }
+
+    #[test]
+    fn services_have_the_payload_of_the_body_that_they_make() {
+        use crate::report::encode::{Place, Service, properties_body, stamped};
+        let service = |service_id, event_time_ms| Service { service_id, properties: r#"{"x":["]}"]}"#, event_time_ms };
+        let services = [service("a\"]", None), service("b", Some(1_628_849_410_555)), service("c", None)];
+        let body = String::from_utf8(properties_body(&services).unwrap()).unwrap();
+        let made = payload_of(None, stamped(&services, Place::Device, 1_700_000_000_000).unwrap());
+        assert_eq!(made, properties_payload(&body, 1_700_000_000_000));
     }
 
     #[test]

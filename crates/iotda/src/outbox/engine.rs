@@ -71,6 +71,8 @@ pub(crate) struct State {
     pub(crate) counts: Counts,
     /// Raised by each [`Engine::notify`].
     pub(crate) events: u64,
+    /// Threads that wait for a change: without them, nobody is woken, which would be a system call.
+    waiters: usize,
 }
 
 type Ticket = Arc<OnceLock<Result<(), Failure>>>;
@@ -106,6 +108,7 @@ impl Engine {
             failing_since_ms: 0,
             counts,
             events: 0,
+            waiters: 0,
         };
         let engine = Engine { storage, keeping, clocks, state: Mutex::new(state), changed: Condvar::new() };
         if engine.commit(true, None).is_ok() {
@@ -328,17 +331,29 @@ impl Engine {
         state: MutexGuard<'a, State>,
         deadline: Option<Instant>,
     ) -> Option<MutexGuard<'a, State>> {
-        let Some(deadline) = deadline else {
-            return Some(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
+        let mut state = state;
+        let left = match deadline {
+            Some(deadline) => Some(deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?),
+            None => None,
         };
-        let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
-        Some(self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
+        state.waiters += 1;
+        let mut state = match left {
+            Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+        };
+        state.waiters -= 1;
+        Some(state)
     }
 
     /// Wakes whoever waits for something to do.
     pub(crate) fn notify(&self) {
-        self.lock().events += 1;
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.events += 1;
+        let waits = state.waiters > 0;
+        drop(state);
+        if waits {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits until there were more events than `seen`, or until then.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use iotda_http::{CancelToken, Clock};
 
-use super::attached::{Attached, child_payload, hash, properties_payload};
+use super::attached::{Attached, child_payload, hash, payload_of, properties_payload};
 use super::book::Entry;
 use super::clock::Clocks;
 use super::directory::Directory;
@@ -31,7 +31,8 @@ use crate::delivery::session::{Device, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::Level;
 use crate::report::calendar::LAST_MS;
-use crate::report::encode::{self, Child, Service};
+use crate::report::encode::{self, Child, Place, Service};
+use crate::report::identifier::check_device_id;
 use crate::report::limits::BODY_LIMIT;
 use crate::report::validate;
 
@@ -193,9 +194,8 @@ impl Outbox {
         device.noting(|| {
             let (session, device) = device.parts();
             let call = self.start(session, options, true)?;
-            let body = encode::properties_body(services)?;
-            let body = std::str::from_utf8(&body).map_err(|_| Error::invalid("give UTF-8: a service is none"))?;
-            self.checked_properties((session, device), body, &call)
+            let stamped = encode::stamped(services, Place::Device, self.now_ms())?;
+            self.properties((session, device), &fitting(payload_of(None, stamped))?, &call)
         })
     }
 
@@ -217,10 +217,13 @@ impl Outbox {
         call: &Call,
     ) -> Result<u64> {
         check_size(Target::Properties, body.as_bytes())?;
-        let payload = fitting(properties_payload(body, self.now_ms()))?;
+        self.properties((session, device), &fitting(properties_payload(body, self.now_ms()))?, call)
+    }
+
+    fn properties(&self, (session, device): (&Arc<Session>, &Arc<Device>), payload: &[u8], call: &Call) -> Result<u64> {
         let own = self.attached(session, device)?;
         let lane = LaneKey { sender: own, reported: own };
-        self.put(&[Entry { lane, kind: kind::PROPERTIES, payload: &payload }], call)
+        self.put(&[Entry { lane, kind: kind::PROPERTIES, payload }], call)
     }
 
     /// Puts a message: any bytes, also none. Otherwise as [`put_properties`](Self::put_properties).
@@ -248,11 +251,9 @@ impl Outbox {
             let now_ms = self.now_ms();
             let mut payloads = Vec::with_capacity(children.len());
             for (index, child) in children.iter().enumerate() {
-                let mut element = Vec::with_capacity(encode::check_child(child, index)?);
-                encode::write_child(&mut element, child);
-                let element =
-                    std::str::from_utf8(&element).map_err(|_| Error::invalid("give UTF-8: a child is none"))?;
-                payloads.push(reading(child.device_id, element, now_ms)?);
+                check_device_id(child.device_id, || format!("children[{index}].device_id"))?;
+                let stamped = encode::stamped(child.services, Place::Child(index), now_ms)?;
+                payloads.push((hash(child.device_id), fitting(payload_of(Some(child.device_id), stamped))?));
             }
             self.readings((session, device), &payloads, &call)
         })
@@ -270,7 +271,8 @@ impl Outbox {
             let mut payloads = Vec::with_capacity(children.len());
             for child in children {
                 child.check.map_err(|error| *error)?;
-                payloads.push(reading(written_id(child.text).unwrap_or_default(), child.text, now_ms)?);
+                let id = written_id(child.text).unwrap_or_default();
+                payloads.push((hash(id), fitting(child_payload(id, child.text, now_ms))?));
             }
             self.readings((session, device), &payloads, &call)
         })
@@ -430,11 +432,6 @@ fn address(device: &Arc<Device>) -> usize {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
-}
-
-/// The hash of a child's id, and the payload of its reading.
-fn reading(id: &str, element: &str, now_ms: i64) -> Result<(u64, Vec<u8>)> {
-    Ok((hash(id), fitting(child_payload(id, element, now_ms))?))
 }
 
 /// A payload that the platform takes once its times are in it.

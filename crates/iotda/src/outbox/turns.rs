@@ -135,11 +135,12 @@ impl Turns {
         })
     }
 
-    /// The lane has entries.
-    pub(crate) fn offer(&mut self, lane: u32, now: u64) {
+    /// The lane has entries; `true`: it is new that something is to be done for it.
+    pub(crate) fn offer(&mut self, lane: u32, now: u64) -> bool {
         let linger = self.linger_ms;
         let turn = self.turn(lane);
-        if turn.standing == Standing::Ready && !turn.queued {
+        let is_new = turn.standing == Standing::Ready && !turn.queued;
+        if is_new {
             if linger > 0 {
                 self.wait(lane, now + linger);
             } else {
@@ -147,6 +148,7 @@ impl Turns {
                 self.ready.push_back(lane);
             }
         }
+        is_new
     }
 
     /// Whether a request with entries of this lane is under way.

@@ -211,14 +211,17 @@ impl Worker {
         };
         let state = self.engine.lock();
         let mut work = self.work();
+        let mut is_new = false;
         for entry in entries {
             if let Some(lane) = state.book.lanes.find(entry.lane) {
-                work.turns.offer(lane, self.clocks.boot_ms());
+                is_new |= work.turns.offer(lane, self.clocks.boot_ms());
             }
         }
         drop(work);
         drop(state);
-        self.engine.notify();
+        if is_new {
+            self.engine.notify();
+        }
         Ok(first)
     }
 

@@ -128,18 +128,43 @@ fn write_services(out: &mut Vec<u8>, services: &[Service<'_>]) {
         if index > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(SERVICE.0);
-        write::string(out, service.service_id);
-        out.extend_from_slice(SERVICE.1);
-        out.extend_from_slice(service.properties.as_bytes());
-        if let Some(unix_ms) = service.event_time_ms {
-            out.extend_from_slice(EVENT_TIME);
-            out.extend_from_slice(&calendar::event_time(unix_ms));
-            out.push(b'"');
-        }
-        out.push(b'}');
+        write_service(out, service);
     }
     out.push(b']');
+}
+
+fn write_service(out: &mut Vec<u8>, service: &Service<'_>) {
+    out.extend_from_slice(SERVICE.0);
+    write::string(out, service.service_id);
+    out.extend_from_slice(SERVICE.1);
+    out.extend_from_slice(service.properties.as_bytes());
+    if let Some(unix_ms) = service.event_time_ms {
+        out.extend_from_slice(EVENT_TIME);
+        out.extend_from_slice(&calendar::event_time(unix_ms));
+        out.push(b'"');
+    }
+    out.push(b'}');
+}
+
+/// The elements of `services[]`, separated by commas, with this time in those that have none: they, and the places of
+/// these times in them. The services are checked.
+pub(crate) fn stamped(services: &[Service<'_>], place: Place, now_ms: i64) -> Result<(Vec<u8>, Vec<u32>)> {
+    let size = check_services(services, place)?;
+    let most = size + services.len() * (EVENT_TIME.len() + calendar::EVENT_TIME_LEN + 1);
+    let (mut out, mut times) = (Vec::new(), Vec::new());
+    out.try_reserve_exact(most).map_err(|_| Error::no_memory(most))?;
+    for (index, service) in services.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let event_time_ms = service.event_time_ms.or(Some(now_ms));
+        write_service(&mut out, &Service { event_time_ms, ..*service });
+        if service.event_time_ms.is_none() {
+            // A quote and a brace come behind it.
+            times.push((out.len() - 2 - calendar::EVENT_TIME_LEN) as u32);
+        }
+    }
+    Ok((out, times))
 }
 
 #[cfg(test)]

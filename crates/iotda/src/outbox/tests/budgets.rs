@@ -1,5 +1,8 @@
 //! Figures for the design's budgets, on demand: they depend on the machine, and nothing is asserted about time.
 //! `cargo test --release -p iotda --lib outbox::tests::budgets -- --ignored --nocapture`
+//!
+//! With the environment variable `IOTDA_BLOCK_STAT` naming a file such as `/sys/block/loop0/stat`, of a device on which
+//! `TMPDIR` is, the bytes that reach the device are counted as well.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -48,6 +51,13 @@ fn opening_sixteen_mebibytes_of_entries() {
     assert_eq!(engine.lock().book.waiting_entries, u64::from(count));
 }
 
+/// Bytes that were written to the device; none if nobody says which.
+fn on_device() -> Option<u64> {
+    let stat = std::fs::read_to_string(std::env::var_os("IOTDA_BLOCK_STAT")?).ok()?;
+    // The seventh number, in units of 512 bytes: Documentation/block/stat.rst of Linux.
+    Some(stat.split_whitespace().nth(6)?.parse::<u64>().ok()? * 512)
+}
+
 #[test]
 #[ignore = "prints figures of this machine"]
 fn bytes_and_time_for_each_entry() {
@@ -55,6 +65,7 @@ fn bytes_and_time_for_each_entry() {
         let scratch = Scratch::new("budget-put");
         let engine = open(&scratch, sync_at_put);
         let before = engine.lock().counts;
+        let device_before = on_device();
         let start = Instant::now();
         for count in 1..=2_000 {
             put(&engine, &[7; 150]);
@@ -64,8 +75,10 @@ fn bytes_and_time_for_each_entry() {
         }
         let after = engine.lock().counts;
         println!(
-            "{together} in a commit: {} bytes handed to the file system and {:.2} syncs for an entry, {:?}",
+            "{together} in a commit: {} bytes handed to the file system, {:?} to the device, and {:.2} syncs for an entry, \
+             {:?}",
             (after.bytes_written - before.bytes_written) / 2_000,
+            on_device().zip(device_before).map(|(after, before)| (after - before) / 2_000),
             (after.syncs - before.syncs) as f64 / 2_000.0,
             start.elapsed() / 2_000
         );
