@@ -64,8 +64,10 @@ fn cpp_has_all_that_c_has() -> Result<()> {
     Ok(())
 }
 
-/// What a program is given to compile by iotda.hpp is little beside the standard headers that it includes. In lines, which
-/// are the same on every machine; with as many of them as below, compiling took 1.35 times as long as the standard headers.
+/// What a program is given to compile by iotda.hpp is little beside the standard headers that it includes: in lines, which do
+/// not depend on the machine. A line of ours costs more than one of theirs, by the templates that it uses: where this was
+/// measured, on a busy machine, g++ 12 took 1.65 times as long for all of it as for the standard headers in C++17, and 1.48
+/// times in C++20.
 #[test]
 fn cpp_costs_little_beside_the_standard_headers() -> Result<()> {
     let mut standard = String::new();
