@@ -45,10 +45,8 @@ func (f *fleet) publishing() (stop func()) {
 	return func() { cancel(); running.Wait() }
 }
 
-func cluster(l *broker.Layout) { l.TTL, l.Partitions = 3*time.Second, 4 }
-
 func TestALostLeader(t *testing.T) {
-	f := newFleet(t, setup{servers: 3, devices: 12, layout: cluster})
+	f := newFleet(t, setup{servers: 3, devices: 12})
 	f.start("a")
 	f.start("b")
 	f.served("a", "b")
@@ -71,7 +69,7 @@ func TestALostLeader(t *testing.T) {
 }
 
 func TestALostQuorum(t *testing.T) {
-	f := newFleet(t, setup{servers: 3, devices: 12, layout: cluster})
+	f := newFleet(t, setup{servers: 3, devices: 12})
 	a := f.start("a")
 	f.served("a")
 	stop := f.publishing()

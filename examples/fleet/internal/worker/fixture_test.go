@@ -71,7 +71,7 @@ func newFleet(t testing.TB, given setup) *fleet {
 	f.stream, err = jetstream.New(connection, jetstream.WithDefaultTimeout(2*time.Second))
 	f.must(err)
 	layout := broker.DefaultLayout()
-	layout.Partitions, layout.Replicas, layout.TTL = 4, max(given.servers, 1), time.Second
+	layout.Partitions, layout.Replicas = 4, max(given.servers, 1)
 	if given.layout != nil {
 		given.layout(&layout)
 	}

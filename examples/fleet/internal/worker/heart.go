@@ -213,14 +213,28 @@ func (h *heart) leave() {
 // end takes the key away.
 func (h *heart) end(ctx context.Context) error {
 	h.lock.Lock()
-	revision := h.revision
 	h.held = lease.Lease{}
 	h.lock.Unlock()
-	err := h.bucket.Delete(ctx, h.name, jetstream.LastRevision(revision))
+	err := h.remove(ctx)
+	if isConflict(err) { // the last heartbeat was stored, and its confirmation was not waited for
+		if err = h.find(ctx); err == nil {
+			err = h.remove(ctx)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("the heartbeat's key stays until it lapses: %w", err)
 	}
 	return nil
+}
+
+func (h *heart) remove(ctx context.Context) error {
+	h.lock.Lock()
+	revision := h.revision
+	h.lock.Unlock()
+	if revision == 0 {
+		return nil // it has lapsed
+	}
+	return h.bucket.Delete(ctx, h.name, jetstream.LastRevision(revision))
 }
 
 // isConflict reports whether a compare-and-set failed because somebody else was faster.

@@ -37,7 +37,7 @@ func TestWorkersShareTheTenantsRate(t *testing.T) {
 	counted := f.counters()
 	t.Logf("%.1f messages per second, %d refused", rate, counted.Refusals)
 	// The platform's bucket holds a second's worth, so that more than the limit can pass in so short a time.
-	if counted.Messages != 8*len(f.devices) || counted.Refusals > 8*len(f.devices)/100 {
+	if counted.Messages < 8*len(f.devices) || counted.Refusals > 8*len(f.devices)/100 {
 		t.Errorf("%+v", counted)
 	}
 }
