@@ -48,12 +48,16 @@ func (f *Field) Publish(ctx context.Context, traffic Traffic) (stop func() error
 	var next atomic.Int64
 	failed := make(chan error, 1)
 	start := time.Now()
-	lanes := max(traffic.Lanes, 1)
+	lanes := min(max(traffic.Lanes, 1), len(f.Devices))
 	for first := range lanes {
 		running.Add(1)
 		go func() {
 			defer running.Done()
+			// A lane has devices of its own, so that one device's reports come one after the other.
 			for place := first; ctx.Err() == nil; place += lanes {
+				if place >= len(f.Devices) {
+					place = first
+				}
 				number := next.Add(1) - 1
 				if traffic.Reports > 0 && number >= int64(traffic.Reports) {
 					return
@@ -67,9 +71,7 @@ func (f *Field) Publish(ctx context.Context, traffic Traffic) (stop func() error
 					}
 				}
 				bad := traffic.Poison > 0 && number%int64(1/traffic.Poison) == 7
-				// A lane has devices of its own, so that one device's reports come one after the other.
-				device := f.Devices[place%len(f.Devices)]
-				if err := f.publishOne(ctx, device, bad, traffic.Messages); err != nil {
+				if err := f.publishOne(ctx, f.Devices[place], bad, traffic.Messages); err != nil {
 					select {
 					case failed <- err:
 					default:
