@@ -18,9 +18,9 @@ import (
 
 	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
 	"github.com/libiotda/libiotda/examples/fleet/internal/ledger"
-	"github.com/libiotda/libiotda/examples/fleet/internal/publish"
 	"github.com/libiotda/libiotda/examples/fleet/internal/report"
 	"github.com/libiotda/libiotda/examples/fleet/internal/secrets"
+	"github.com/libiotda/libiotda/examples/fleet/publish"
 )
 
 func setup(ctx context.Context, arguments []string) error {

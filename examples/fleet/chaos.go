@@ -66,7 +66,7 @@ func chaos(ctx context.Context, arguments []string) error {
 	if err := field.Drained(ctx, 10*time.Minute); err != nil {
 		return err
 	}
-	verdict, err := field.Verify()
+	verdict, err := field.Verify(ctx)
 	if err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func throughput(ctx context.Context, settings trial.Settings, workers, reports, 
 		return 0, 0, err
 	}
 	memory = field.Worker("w1").Memory()
-	verdict, err := field.Verify()
+	verdict, err := field.Verify(ctx)
 	if err != nil {
 		return 0, 0, err
 	}

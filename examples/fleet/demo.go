@@ -53,7 +53,7 @@ func demo(ctx context.Context, arguments []string) error {
 	if err := field.Drained(finishing, 2*time.Minute); err != nil {
 		return err
 	}
-	verdict, err := field.Verify()
+	verdict, err := field.Verify(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}

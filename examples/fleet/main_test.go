@@ -63,7 +63,7 @@ func TestChaos(t *testing.T) {
 	}
 	must(t, stop())
 	must(t, f.Drained(t.Context(), time.Minute))
-	verdict, err := f.Verify()
+	verdict, err := f.Verify(t.Context())
 	must(t, err)
 	t.Log(verdict)
 	must(t, verdict.Err())
@@ -84,7 +84,7 @@ func TestAVerdictFindsFaults(t *testing.T) {
 	}
 	must(t, f.Publish(t.Context(), trial.Traffic{Reports: 40, Lanes: 2, Messages: true})())
 	must(t, f.Drained(t.Context(), time.Minute))
-	verdict, err := f.Verify()
+	verdict, err := f.Verify(t.Context())
 	must(t, err)
 	must(t, verdict.Err())
 	requests := filepath.Join(f.Dir, "requests")
@@ -106,7 +106,7 @@ func TestAVerdictFindsFaults(t *testing.T) {
 	write := func(lines ...string) trial.Verdict {
 		t.Helper()
 		must(t, os.WriteFile(requests, []byte(strings.Join(lines, "")), 0o600))
-		verdict, err := f.Verify()
+		verdict, err := f.Verify(t.Context())
 		must(t, err)
 		return verdict
 	}
@@ -135,7 +135,7 @@ func TestAVerdictFindsFaults(t *testing.T) {
 		}
 	}
 	must(t, os.WriteFile(traces[0], []byte(strings.Join(changed, "")), 0o600))
-	verdict, err = f.Verify()
+	verdict, err = f.Verify(t.Context())
 	must(t, err)
 	if verdict.Overlaps == 0 || verdict.Err() == nil {
 		t.Errorf("two workers: %+v", verdict)

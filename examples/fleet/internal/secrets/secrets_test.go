@@ -7,7 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/libiotda/libiotda/examples/fleet/internal/embedded"
 	"github.com/libiotda/libiotda/examples/fleet/internal/secrets"
+	"github.com/libiotda/libiotda/examples/fleet/internal/tokens"
 )
 
 func write(t *testing.T, path, text string, mode os.FileMode) {
@@ -54,6 +59,57 @@ func TestACommandPrintsTheSecret(t *testing.T) {
 	if _, err := source.Secret(t.Context(), "other"); err == nil || !strings.Contains(err.Error(), "exit status 3") ||
 		strings.Contains(err.Error(), "oops") {
 		t.Error(err)
+	}
+}
+
+func TestABucketHoldsSealedSecrets(t *testing.T) {
+	servers, err := embedded.Start(t.TempDir(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(servers.Stop)
+	connection, err := nats.Connect(servers.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(connection.Close)
+	stream, err := jetstream.New(connection)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := tokens.NewSealer(make([]byte, tokens.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := secrets.Open(t.Context(), "kv:secrets", stream, sealer); err == nil || !strings.Contains(err.Error(), "create the bucket") {
+		t.Error(err)
+	}
+	bucket, err := stream.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "secrets"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, sealed := range map[string][]byte{
+		"a": sealer.Seal(secrets.Sealed("a"), "secret of a"),
+		"b": sealer.Seal(secrets.Sealed("a"), "another's"),
+		"c": sealer.Seal("c", "a token"),
+		"d": []byte("not sealed"),
+	} {
+		if _, err := bucket.Put(t.Context(), key, sealed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	source, err := secrets.Open(t.Context(), "kv:secrets", stream, sealer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := source.Secret(t.Context(), "a"); got != "secret of a" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, device := range []string{"b", "c", "d", "e"} {
+		got, err := source.Secret(t.Context(), device)
+		if unknown := errors.Is(err, secrets.ErrUnknown); got != "" || err == nil || unknown != (device == "e") {
+			t.Errorf("%s: %q, %v", device, got, err)
+		}
 	}
 }
 

@@ -29,9 +29,9 @@ import (
 	"github.com/libiotda/libiotda/examples/fleet/internal/embedded"
 	"github.com/libiotda/libiotda/examples/fleet/internal/ledger"
 	"github.com/libiotda/libiotda/examples/fleet/internal/partition"
-	"github.com/libiotda/libiotda/examples/fleet/internal/publish"
 	"github.com/libiotda/libiotda/examples/fleet/internal/standin"
 	"github.com/libiotda/libiotda/examples/fleet/internal/tokens"
+	"github.com/libiotda/libiotda/examples/fleet/publish"
 )
 
 // Settings are what a field is made of.

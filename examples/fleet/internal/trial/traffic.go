@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/libiotda/libiotda/examples/fleet/internal/publish"
 	"github.com/libiotda/libiotda/examples/fleet/internal/report"
+	"github.com/libiotda/libiotda/examples/fleet/publish"
 )
 
 // counts is how many reports of each device were published, and how many of them are bad.

@@ -2,12 +2,14 @@ package trial
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
 	"github.com/libiotda/libiotda/examples/fleet/internal/standin"
 	"github.com/libiotda/libiotda/examples/fleet/internal/worker"
 )
@@ -25,19 +27,23 @@ type Verdict struct {
 	Unknown int
 	// Requests are those that were accepted; Refused those that were refused, but for bad reports.
 	Requests, Refused, RefusedBad int
-	Authentications               int
+	// Bad reports were published, and DeadLetters are kept.
+	Bad, DeadLetters int
+	Authentications  int
 	// First and Last are when the first and the last request were received, in Unix milliseconds.
 	First, Last int64
 }
 
 func (v Verdict) String() string {
-	return fmt.Sprintf("%d published, %d arrived in %d requests: %d missing, %d inverted, %d overlaps, %d duplicates (in %d requests)",
-		v.Published, v.Arrived, v.Requests, v.Missing, v.Inverted, v.Overlaps, v.Duplicates, v.DuplicateRequests)
+	return fmt.Sprintf("%d published, %d arrived in %d requests: %d missing, %d inverted, %d overlaps, %d duplicates (in %d requests), "+
+		"%d dead letters of %d bad reports", v.Published, v.Arrived, v.Requests, v.Missing, v.Inverted, v.Overlaps,
+		v.Duplicates, v.DuplicateRequests, v.DeadLetters, v.Bad)
 }
 
-// Err is an error if anything is missing, inverted, or sent by two workers at a time.
+// Err is an error if anything is missing, inverted, or sent by two workers at a time, or if there is another number of dead
+// letters than of bad reports.
 func (v Verdict) Err() error {
-	if v.Missing+v.Inverted+v.Overlaps > 0 {
+	if v.Missing+v.Inverted+v.Overlaps > 0 || v.Bad != v.DeadLetters {
 		return fmt.Errorf("%v", v)
 	}
 	return nil
@@ -50,7 +56,12 @@ type sent struct {
 }
 
 // Verify compares what was published, what the workers said that they were about to send, and what the platform accepted.
-func (f *Field) Verify() (v Verdict, err error) {
+func (f *Field) Verify(ctx context.Context) (v Verdict, err error) {
+	letters, err := f.Stream.Stream(ctx, broker.DeadLetters)
+	if err != nil {
+		return v, err
+	}
+	v.DeadLetters = int(letters.CachedInfo().State.Msgs)
 	traces, err := f.traces()
 	if err != nil {
 		return v, err
@@ -62,7 +73,7 @@ func (f *Field) Verify() (v Verdict, err error) {
 	owners := ownersOf(requests, traces)
 
 	good, bad := f.published.snapshot()
-	v.Published = bad
+	v.Published, v.Bad = bad, bad
 	highest, epoch := make(map[string]int), make(map[string]uint64)
 	seen := make(map[string]map[int]bool)
 	for _, request := range requests {

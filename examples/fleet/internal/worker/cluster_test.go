@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
-	"github.com/libiotda/libiotda/examples/fleet/internal/publish"
 	"github.com/libiotda/libiotda/examples/fleet/internal/report"
+	"github.com/libiotda/libiotda/examples/fleet/publish"
 )
 
 // publishing publishes reports of all devices, each in its order, until stop is called.

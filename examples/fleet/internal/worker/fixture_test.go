@@ -20,12 +20,12 @@ import (
 	"github.com/libiotda/libiotda/examples/fleet/internal/embedded"
 	"github.com/libiotda/libiotda/examples/fleet/internal/metrics"
 	"github.com/libiotda/libiotda/examples/fleet/internal/platform"
-	"github.com/libiotda/libiotda/examples/fleet/internal/publish"
 	"github.com/libiotda/libiotda/examples/fleet/internal/report"
 	"github.com/libiotda/libiotda/examples/fleet/internal/secrets"
 	"github.com/libiotda/libiotda/examples/fleet/internal/standin"
 	"github.com/libiotda/libiotda/examples/fleet/internal/tokens"
 	"github.com/libiotda/libiotda/examples/fleet/internal/worker"
+	"github.com/libiotda/libiotda/examples/fleet/publish"
 )
 
 // fleet is a NATS server (or three), a stand-in platform and devices, for one test.

@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
-	"github.com/libiotda/libiotda/examples/fleet/internal/publish"
 	"github.com/libiotda/libiotda/examples/fleet/internal/report"
 	"github.com/libiotda/libiotda/examples/fleet/internal/worker"
+	"github.com/libiotda/libiotda/examples/fleet/publish"
 )
 
 // A device that cannot be delivered holds nobody back, fills only itself, and loses nothing.

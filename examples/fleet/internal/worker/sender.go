@@ -14,12 +14,8 @@ import (
 	"github.com/libiotda/libiotda/examples/fleet/internal/report"
 )
 
-const (
-	// patience is how long a request may take after one was ended by its lease.
-	patience = 15 * time.Second
-	// noSecret is the pause of a device whose secret is not known, or refused.
-	noSecret = 10 * time.Second
-)
+// patience is how long a request may take after one was ended by its lease.
+const patience = 15 * time.Second
 
 // send sends the requests of lanes, one at a time, until the queue is closed. There are as many of it as requests may be
 // in flight.

@@ -36,7 +36,7 @@ func (w *Worker) ready(ctx context.Context, l *deviceLane) (pause time.Duration,
 			if !errors.Is(err, secrets.ErrUnknown) {
 				w.logger.Warn("a device has no client", "device", l.device, "error", err)
 			}
-			return w.hold(l, &platform.Failure{Reason: err.Error(), RetryAfter: noSecret}), false
+			return w.hold(l, &platform.Failure{Reason: err.Error(), RetryAfter: w.config.SecretPause}), false
 		}
 	}
 	if l.token.has {
@@ -71,7 +71,7 @@ func (w *Worker) authenticate(ctx context.Context, l *deviceLane) (pause time.Du
 			w.pacer.Refused()
 		}
 		if failure.Kind == "auth_failed" && failure.RetryAfter == 0 {
-			failure.RetryAfter = noSecret // somebody has to correct the secret
+			failure.RetryAfter = w.config.SecretPause // somebody has to correct the secret
 			l.client.Close()
 			l.client = nil
 		}

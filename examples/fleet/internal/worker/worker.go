@@ -42,8 +42,10 @@ type Config struct {
 	MaxInFlight int
 	// MaxHeld is how many bytes of reports wait in memory at most; 0: DefaultHeld.
 	MaxHeld int64
-	Logger  *slog.Logger
-	Metrics *metrics.Set
+	// SecretPause is how long a device waits whose secret is not known, or refused; 0: DefaultSecretPause.
+	SecretPause time.Duration
+	Logger      *slog.Logger
+	Metrics     *metrics.Set
 	// Clock is the machine's if it is nil.
 	Clock lease.Clock
 	// Trace gets a line of JSON before each request, for tests; nil: nobody does.
@@ -52,8 +54,9 @@ type Config struct {
 
 // The defaults of a Config.
 const (
-	DefaultInFlight = 64
-	DefaultHeld     = 256 << 20
+	DefaultInFlight    = 64
+	DefaultHeld        = 256 << 20
+	DefaultSecretPause = 10 * time.Second
 )
 
 // maxAckPending is how many reports of a partition are delivered and not acknowledged at most. Devices that are held fill
@@ -123,6 +126,9 @@ func New(ctx context.Context, config Config) (*Worker, error) {
 	}
 	if config.MaxHeld == 0 {
 		config.MaxHeld = DefaultHeld
+	}
+	if config.SecretPause == 0 {
+		config.SecretPause = DefaultSecretPause
 	}
 	if !isName(config.Name) {
 		return nil, fmt.Errorf("name the worker by 1 to 64 letters, digits, '_' and '-': not %q", config.Name)

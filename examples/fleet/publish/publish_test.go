@@ -14,8 +14,8 @@ import (
 
 	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
 	"github.com/libiotda/libiotda/examples/fleet/internal/embedded"
-	"github.com/libiotda/libiotda/examples/fleet/internal/publish"
 	"github.com/libiotda/libiotda/examples/fleet/internal/report"
+	"github.com/libiotda/libiotda/examples/fleet/publish"
 )
 
 func start(t *testing.T, servers int, change func(*broker.Layout)) (*embedded.Servers, jetstream.JetStream) {
@@ -162,36 +162,5 @@ func TestWhatCannotBeAReportIsRefused(t *testing.T) {
 	// Another subject than those that are listed is no part of the stream, so that a misspelt one is refused.
 	if _, err := stream.Publish(t.Context(), "iotda.d.propertys", nil, jetstream.WithRetryAttempts(0)); err == nil {
 		t.Error("a misspelt subject is stored")
-	}
-}
-
-func TestTheLayoutIsForLife(t *testing.T) {
-	_, stream := start(t, 1, func(l *broker.Layout) { l.Partitions = 4 })
-	layout := broker.DefaultLayout()
-	layout.Replicas, layout.Partitions = 1, 8
-	if err := broker.Setup(t.Context(), stream, layout); err == nil || !strings.Contains(err.Error(), "keep the 4 partitions") {
-		t.Error(err)
-	}
-	layout.Partitions, layout.PerSubject = 4, 7
-	if err := broker.Setup(t.Context(), stream, layout); err != nil {
-		t.Error(err)
-	}
-	found, err := broker.Find(t.Context(), stream)
-	if err != nil || found.Partitions != 4 || found.PerSubject != 7 || found.TTL != 3*time.Second {
-		t.Errorf("%+v, %v", found, err)
-	}
-	// One that was made otherwise would lose or disorder reports.
-	config := jetstream.StreamConfig{Name: broker.Stream, Subjects: report.Subjects()}
-	if err := stream.DeleteStream(t.Context(), broker.Stream); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := broker.Find(t.Context(), stream); err == nil || !strings.Contains(err.Error(), "setup") {
-		t.Error(err)
-	}
-	if _, err := stream.CreateStream(t.Context(), config); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := broker.Find(t.Context(), stream); err == nil || !strings.Contains(err.Error(), "no partitions") {
-		t.Error(err)
 	}
 }

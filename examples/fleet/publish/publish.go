@@ -30,6 +30,16 @@ const (
 	pause          = 100 * time.Millisecond
 )
 
+// Kind is which of the platform's calls a report is for.
+type Kind = report.Kind
+
+// The kinds. The bodies are those that the platform takes: {"services":[…]}, any bytes, {"devices":[…]}.
+const (
+	Properties = report.Properties
+	Message    = report.Message
+	Batch      = report.Batch
+)
+
 // Publisher publishes reports. For any number of goroutines.
 type Publisher struct {
 	stream jetstream.JetStream
@@ -54,7 +64,7 @@ func New(stream jetstream.JetStream) *Publisher {
 //
 // When ctx ends first, the report may have been stored or not: publishing it again later may store it twice, and behind
 // what was published since.
-func (p *Publisher) Publish(ctx context.Context, device string, kind report.Kind, body []byte) error {
+func (p *Publisher) Publish(ctx context.Context, device string, kind Kind, body []byte) error {
 	if !report.IsDevice(device) {
 		return fmt.Errorf("name a device by 1 to 128 letters, digits, '_' and '-': not %.40q", device)
 	}
