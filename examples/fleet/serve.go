@@ -96,7 +96,7 @@ func serve(ctx context.Context, arguments []string) error {
 	defer server.Close()
 	logger.Info("the worker begins", "worker", *name, "metrics", probes.Addr().String())
 	err = serving.Run(ctx)
-	logger.Info("the worker ends", "worker", *name, "error", err)
+	logger.Info("the worker ends", "worker", *name)
 	return err
 }
 
