@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -188,12 +189,16 @@ func measure(ctx context.Context, arguments []string) error {
 	counts := o.String("workers", "1,2,4", "numbers of workers")
 	delay := o.Int("delay", 20, "how long the platform takes for an answer, in milliseconds")
 	inFlight := o.Int("in-flight", 64, "requests in flight of each worker")
+	memory := o.Bool("memory", false, "measure what a device costs in memory instead")
 	if err := o.parse(arguments); err != nil {
 		return err
 	}
 	program, err := asWorker()
 	if err != nil {
 		return err
+	}
+	if *memory {
+		return measureMemory(ctx, trial.Settings{Devices: *devices, Worker: program})
 	}
 	first := 0.0
 	for _, text := range strings.Split(*counts, ",") {
@@ -239,4 +244,43 @@ func throughput(ctx context.Context, settings trial.Settings, workers, reports, 
 		return 0, 0, err
 	}
 	return float64(verdict.Requests) / (float64(verdict.Last-verdict.First) / 1000), memory, verdict.Err()
+}
+
+// measureMemory publishes a report of each device, first without a worker and then with one.
+func measureMemory(ctx context.Context, settings trial.Settings) error {
+	field, err := trial.Start(ctx, settings)
+	if err != nil {
+		return err
+	}
+	defer field.Stop()
+	before := heap()
+	if err := field.Publish(ctx, trial.Traffic{Reports: settings.Devices, Lanes: 64})(); err != nil {
+		return err
+	}
+	stored := heap()
+	worker, err := field.StartWorker("w1")
+	if err != nil {
+		return err
+	}
+	// As it is before it has a partition.
+	for worker.Get("/healthz") != 200 && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	idle := worker.Memory()
+	if err := field.Drained(ctx, 10*time.Minute); err != nil {
+		return err
+	}
+	busy := worker.Memory()
+	fmt.Printf("%d devices: %d bytes in the NATS server for each subject with a report, %d in the worker for each device; "+
+		"a worker has %d MB without devices\n", settings.Devices, (stored-before)/settings.Devices,
+		(busy-idle)/settings.Devices, idle>>20)
+	return nil
+}
+
+// heap is what is in use in this process, the NATS server's included.
+func heap() int {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int(stats.HeapAlloc)
 }

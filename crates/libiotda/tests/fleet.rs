@@ -8,25 +8,13 @@ use std::process::Command;
 use testkit::process;
 use testkit::{Package, Tool, path, platform_program, target};
 
-/// Whether Go is missing. If so, says that the running test is skipped.
-fn is_missing() -> bool {
-    testkit::is_missing(Tool::Program("go", "golang-go"))
-}
-
-#[test]
-fn vet() -> Result<()> {
-    if is_missing() {
-        return Ok(());
-    }
-    process::output(go()?.args(["vet", "./..."])).map(drop)
-}
-
 /// All of its tests: on values, with one NATS server and with three, and with workers that are killed and stopped.
 #[test]
-fn tests() -> Result<()> {
-    if is_missing() {
+fn vet_and_tests() -> Result<()> {
+    if testkit::is_missing(Tool::Program("go", "golang-go")) {
         return Ok(());
     }
+    process::output(go()?.args(["vet", "./..."]))?;
     let mut test = go()?;
     // -count=1: what passed before is not taken for granted. One package at a time: each starts servers of its own.
     test.args(["test", "-count=1", "-p=1", "-timeout=300s", "./..."]);
