@@ -5,6 +5,7 @@
 //! report that is delivered and has not arrived or the other way round, a connection or a transport that is not closed.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -177,6 +178,7 @@ fn whole_request(bytes: &[u8]) -> Option<(bool, Vec<u8>)> {
 struct Shared {
     client: *mut iotda_client_t,
     cancel: *mut iotda_cancel_t,
+    mark: u64,
 }
 
 // SAFETY: any number of threads may use a client and a cancel handle at the same time (see their types); `run` frees
@@ -201,7 +203,8 @@ pub fn run(data: &[u8]) {
     let threads = 1 + usize::from(choices.byte() % 3);
     let cancel = iotda_cancel_new();
     let client = client(&platform);
-    let shared = Shared { client, cancel };
+    // What is in no input, so that a report is known by its text.
+    let shared = Shared { client, cancel, mark: RandomState::new().build_hasher().finish() };
     let parts = choices.0.chunks(choices.0.len().div_ceil(threads).max(1));
     let outcomes: Vec<Outcome> = thread::scope(|scope| {
         let running: Vec<_> =
@@ -261,7 +264,7 @@ struct Outcome {
 }
 
 /// The calls of one thread.
-fn calls(Shared { client, cancel }: Shared, thread: usize, data: &[u8]) -> Vec<Outcome> {
+fn calls(Shared { client, cancel, mark }: Shared, thread: usize, data: &[u8]) -> Vec<Outcome> {
     let mut choices = Choices(data);
     let mut outcomes = Vec::new();
     for number in 0.. {
@@ -281,7 +284,7 @@ fn calls(Shared { client, cancel }: Shared, thread: usize, data: &[u8]) -> Vec<O
             message: [1; 256],
             may_have_arrived: true,
         };
-        let unique = format!("<{thread}-{number}>");
+        let unique = format!("<{mark:x}-{thread}-{number}>");
         // SAFETY: the handles are alive until all threads have been joined; texts end, arrays have their length, and
         // outputs are this function's own.
         let (status, body) = unsafe {
