@@ -136,8 +136,10 @@ fn keep(program: &Path, name: &str, dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A program whose `main` is C++ is ended by SIGPIPE unless that is ignored: a peer may end a connection at any time.
 fn libfuzzer(program: &Path, name: &str) -> Command {
-    let mut command = Command::new(program);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' PIPE; exec \"$@\"", "sh"]).arg(program);
     command.env("IOTDA_FUZZ_TARGET", name).env("RUST_BACKTRACE", "1");
     command
 }

@@ -134,9 +134,9 @@ fn token(choices: &mut Choices) {
         _ => choices.text(),
     };
     let token = choices.text();
-    let sum = Sha256::digest(format!("{DEVICE} {expires} {token} "));
-    let sum: String = sum[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = format!("iotda-token-2 {DEVICE} {expires} {sum} {token}");
+    let platform = checksum("iot.example ");
+    let sum = checksum(&format!("{DEVICE} {platform} {expires} {token} "));
+    let text = format!("iotda-token-3 {DEVICE} {platform} {expires} {sum} {token}");
     let is_token = !token.is_empty() && token.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
     match exported(DEVICE, &text) {
         Some(again) => {
@@ -158,6 +158,11 @@ fn token(choices: &mut Choices) {
         let is_same = damaged.trim_ascii() == text.trim_ascii();
         assert!(is_same || exported(DEVICE, &damaged).is_none(), "{damaged:?} for {text:?}");
     }
+}
+
+/// The first eight digits of the hash.
+fn checksum(text: &str) -> String {
+    Sha256::digest(text)[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a client that was given a saved token exports.
