@@ -16,6 +16,7 @@ use crate::explain::explain;
 use crate::proxy::Proxy;
 use crate::race;
 use crate::records::Records;
+use crate::request::fixed_fields;
 use crate::resolve::{Addresses, SystemLookup};
 use crate::socket::{Bounded, Socket};
 use crate::stream::Stream;
@@ -44,6 +45,8 @@ pub(crate) struct Connector {
     /// `host[:port]`, for messages.
     pub(crate) peer: Arc<str>,
     pub(crate) timing: Timing,
+    /// What all requests have in common.
+    pub(crate) fixed_fields: String,
 }
 
 impl Connector {
@@ -65,6 +68,7 @@ impl Connector {
         let server_name = ServerName::try_from(endpoint.host.clone()).map_err(|_| {
             Error::config(format!("check the endpoint: no certificate can hold its host \"{}\"", endpoint.host))
         })?;
+        let fixed_fields = fixed_fields(&peer);
         Ok(Connector {
             addresses: Addresses::new(&host, port, Arc::new(SystemLookup)),
             route,
@@ -77,6 +81,7 @@ impl Connector {
             watch,
             peer: peer.into(),
             timing,
+            fixed_fields,
         })
     }
 

@@ -13,7 +13,7 @@ use crate::connect::Connector;
 use crate::endpoint::Endpoint;
 use crate::error::{Arrived, Error, Kind, Result};
 use crate::pool::Pool;
-use crate::request::{ContentLength, fixed_fields, head};
+use crate::request::{ContentLength, head};
 use crate::tls::TlsSettings;
 use crate::transport::Route;
 use crate::watch::Watch;
@@ -99,17 +99,13 @@ pub struct Settings {
 pub struct Https {
     connector: Connector,
     pool: Pool,
-    /// What all requests have in common.
-    fixed_fields: String,
 }
 
 impl Https {
     /// Checks the settings; opens nothing.
     pub fn new(settings: Settings) -> Result<Self> {
-        let pool = Pool::new(settings.kept);
-        let fixed_fields = fixed_fields(&settings.endpoint.authority());
-        let connector = Connector::new(settings)?;
-        Ok(Https { connector, pool, fixed_fields })
+        let kept = settings.kept;
+        Ok(Https { connector: Connector::new(settings)?, pool: Pool::new(kept) })
     }
 }
 
@@ -137,7 +133,7 @@ impl Https {
             None => (Box::new(self.connector.open(bounds)?), Instant::now()),
         };
         let length = ContentLength::new(post.body.len());
-        let head = head(post, &self.fixed_fields, &length);
+        let head = head(post, &self.connector.fixed_fields, &length);
         let result = stream.exchange(&head, post.body, now, &*self.connector.clock, bounds);
         match result {
             Ok((answer, keep)) => {
