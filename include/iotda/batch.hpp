@@ -82,7 +82,7 @@ class Batch {
         return children_.empty();
     }
     /** The id of the child of this index, which is below size(). Valid until this is changed. */
-    [[nodiscard]] const char *child_id(std::size_t index) const &noexcept IOTDA_LIFETIMEBOUND {
+    [[nodiscard]] const char *child_id(std::size_t index) const & noexcept IOTDA_LIFETIMEBOUND {
         return text(children_[index].id);
     }
     const char *child_id(std::size_t) const && = delete;

@@ -100,13 +100,13 @@ class CallOptions {
     CallOptions(const Cancel &&) = delete;
 
     /** The cancel must live until the call has returned. */
-    CallOptions &cancelled_by(const Cancel &cancel IOTDA_LIFETIMEBOUND) &noexcept {
+    CallOptions &cancelled_by(const Cancel &cancel IOTDA_LIFETIMEBOUND) & noexcept {
         cancel_ = cancel.native_handle();
         lacks_handle_ = cancel_ == nullptr;
         stop_.reset();
         return *this;
     }
-    [[nodiscard]] CallOptions cancelled_by(const Cancel &cancel IOTDA_LIFETIMEBOUND) &&noexcept {
+    [[nodiscard]] CallOptions cancelled_by(const Cancel &cancel IOTDA_LIFETIMEBOUND) && noexcept {
         return cancelled_by(cancel);
     }
     CallOptions &cancelled_by(const Cancel &&) & = delete;

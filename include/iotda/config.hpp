@@ -44,44 +44,44 @@ class Config {
     }
 
     /** Required. The platform's address, "https://host" or "https://host:port". */
-    Config &set_endpoint(const TextArgument &url) &noexcept {
+    Config &set_endpoint(const TextArgument &url) & noexcept {
         return after(iotda_config_set_endpoint(handle_.get(), url.c_str()));
     }
     /** Required. The device's id, and its secret: any bytes, at least one. */
-    Config &set_device(const TextArgument &device_id, Bytes secret) &noexcept {
+    Config &set_device(const TextArgument &device_id, Bytes secret) & noexcept {
         return after(iotda_config_set_device(handle_.get(), device_id.c_str(), secret.data(),
                                              secret.size()));
     }
     /** 0 (default): the device's clock does not matter. 1: the platform compares it with its own. */
-    Config &set_sign_type(std::int32_t sign_type) &noexcept {
+    Config &set_sign_type(std::int32_t sign_type) & noexcept {
         return after(iotda_config_set_sign_type(handle_.get(), sign_type));
     }
     /** The most that a whole call may take, if it says nothing else. Default: 30 s. */
     template <class Rep, class Period>
-    Config &set_timeout(std::chrono::duration<Rep, Period> total) &noexcept {
+    Config &set_timeout(std::chrono::duration<Rep, Period> total) & noexcept {
         return after(iotda_config_set_timeout_ms(handle_.get(), detail::milliseconds(total)));
     }
     /** The most that connecting may take, TCP and TLS together. Default: 10 s. */
     template <class Rep, class Period>
-    Config &set_connect_timeout(std::chrono::duration<Rep, Period> connect) &noexcept {
+    Config &set_connect_timeout(std::chrono::duration<Rep, Period> connect) & noexcept {
         const auto ms = detail::milliseconds(connect);
         return after(iotda_config_set_connect_timeout_ms(handle_.get(), ms));
     }
     /** The most that one attempt of a call may take, connecting included. Default: 10 s. */
     template <class Rep, class Period>
-    Config &set_attempt_timeout(std::chrono::duration<Rep, Period> attempt) &noexcept {
+    Config &set_attempt_timeout(std::chrono::duration<Rep, Period> attempt) & noexcept {
         const auto ms = detail::milliseconds(attempt);
         return after(iotda_config_set_attempt_timeout_ms(handle_.get(), ms));
     }
     /** How often a call is tried in all, and the pauses between. Default: 10 times, 500 ms, 10 s. */
     template <class Rep1, class Period1, class Rep2, class Period2>
     Config &set_retry(std::uint32_t max_attempts, std::chrono::duration<Rep1, Period1> base,
-                      std::chrono::duration<Rep2, Period2> max) &noexcept {
+                      std::chrono::duration<Rep2, Period2> max) & noexcept {
         return after(iotda_config_set_retry(handle_.get(), max_attempts, detail::milliseconds(base),
                                             detail::milliseconds(max)));
     }
     /** The platform's rates where they are known, in reports per second; 0 (default): not known. */
-    Config &set_rates(double device_per_second, double tenant_per_second) &noexcept {
+    Config &set_rates(double device_per_second, double tenant_per_second) & noexcept {
         return after(iotda_config_set_rates(handle_.get(), device_per_second, tenant_per_second));
     }
     /**
@@ -90,74 +90,74 @@ class Config {
      */
     template <class Rep, class Period>
     Config &set_pool(std::uint32_t kept_connections,
-                     std::chrono::duration<Rep, Period> kept) &noexcept {
+                     std::chrono::duration<Rep, Period> kept) & noexcept {
         const auto ms = detail::milliseconds(kept);
         return after(iotda_config_set_pool(handle_.get(), kept_connections, ms));
     }
     /** The most connections that are used at the same time, at least 1; further calls wait. Default: 256. */
-    Config &set_max_connections(std::uint32_t most) &noexcept {
+    Config &set_max_connections(std::uint32_t most) & noexcept {
         return after(iotda_config_set_max_connections(handle_.get(), most));
     }
     /** TCP keep-alive after so long without traffic, in whole seconds, rounded up; 0 (default): never. */
     template <class Rep, class Period>
-    Config &set_tcp_keepalive(std::chrono::duration<Rep, Period> idle) &noexcept {
+    Config &set_tcp_keepalive(std::chrono::duration<Rep, Period> idle) & noexcept {
         const auto ms = detail::milliseconds(idle);
         return after(
             iotda_config_set_tcp_keepalive_s(handle_.get(), ms / 1000 + (ms % 1000 != 0 ? 1 : 0)));
     }
     /** An access token that Client::export_token gave before a restart; "" (default): none. */
-    Config &set_token(const TextArgument &token) &noexcept {
+    Config &set_token(const TextArgument &token) & noexcept {
         return after(iotda_config_set_token(handle_.get(), token.c_str()));
     }
     /** With Authentication::when_asked, Client::auth alone authenticates, and no report does. Default: when_needed. */
-    Config &set_authentication(Authentication when) &noexcept {
+    Config &set_authentication(Authentication when) & noexcept {
         return after(
             iotda_config_set_authentication(handle_.get(), static_cast<std::int32_t>(when)));
     }
 
     /** The certificate authorities to trust instead of those that are built in: PEM text. */
-    Config &set_ca_pem(Bytes pem) &noexcept {
+    Config &set_ca_pem(Bytes pem) & noexcept {
         return after(iotda_config_set_ca_pem(handle_.get(), pem.data(), pem.size()));
     }
     /** As set_ca_pem, from a file, which is read at once. May block on the file system. */
-    Config &set_ca_file(const TextArgument &path) &noexcept {
+    Config &set_ca_file(const TextArgument &path) & noexcept {
         return after(iotda_config_set_ca_file(handle_.get(), path.c_str()));
     }
     /** Certificate authorities to trust beside those that are trusted already: PEM text. */
-    Config &add_ca_pem(Bytes pem) &noexcept {
+    Config &add_ca_pem(Bytes pem) & noexcept {
         return after(iotda_config_add_ca_pem(handle_.get(), pem.data(), pem.size()));
     }
     /** As add_ca_pem, from a file, which is read at once. May block on the file system. */
-    Config &add_ca_file(const TextArgument &path) &noexcept {
+    Config &add_ca_file(const TextArgument &path) & noexcept {
         return after(iotda_config_add_ca_file(handle_.get(), path.c_str()));
     }
     /** The device's own certificate chain and private key, both PEM text. */
-    Config &set_client_certificate(Bytes chain_pem, Bytes key_pem) &noexcept {
+    Config &set_client_certificate(Bytes chain_pem, Bytes key_pem) & noexcept {
         return after(iotda_config_set_client_certificate(
             handle_.get(), chain_pem.data(), chain_pem.size(), key_pem.data(), key_pem.size()));
     }
     /** A key that the server must have: the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. */
-    Config &add_pinned_key(Bytes sha256) &noexcept {
+    Config &add_pinned_key(Bytes sha256) & noexcept {
         return after(iotda_config_add_pinned_key(handle_.get(), sha256.data(), sha256.size()));
     }
     /** Whether TLS 1.3 is offered beside 1.2. Default: false. */
-    Config &set_tls_1_3(bool offer) &noexcept {
+    Config &set_tls_1_3(bool offer) & noexcept {
         return after(iotda_config_set_tls_1_3(handle_.get(), offer));
     }
 
     /** The proxy, "http://host:port" or "http://user:password@host:port"; "" (default): none. */
-    Config &set_proxy(const TextArgument &url) &noexcept {
+    Config &set_proxy(const TextArgument &url) & noexcept {
         return after(iotda_config_set_proxy(handle_.get(), url.c_str()));
     }
     /** Takes the proxy from the environment, now; the endpoint must have been set. */
-    Config &set_proxy_from_environment() &noexcept {
+    Config &set_proxy_from_environment() & noexcept {
         return after(iotda_config_set_proxy_from_environment(handle_.get()));
     }
     /**
      * A custom transport. It is owned from now on, and destroyed, in any thread, when the
      * config and all clients made of it are gone.
      */
-    Config &set_transport(std::unique_ptr<Transport> transport) &noexcept {
+    Config &set_transport(std::unique_ptr<Transport> transport) & noexcept {
         if (transport == nullptr)
             return after(iotda_config_set_transport(handle_.get(), nullptr));
         iotda_transport_t table{};

@@ -42,46 +42,46 @@ class OutboxOptions {
         native_.directory = directory.c_str();
     }
 
-    OutboxOptions &max_bytes(std::uint64_t bytes) &noexcept {
+    OutboxOptions &max_bytes(std::uint64_t bytes) & noexcept {
         native_.max_bytes = bytes;
         return *this;
     }
     /** Rounded up to the next second. */
     template <class Rep, class Period>
-    OutboxOptions &max_age(std::chrono::duration<Rep, Period> age) &noexcept {
+    OutboxOptions &max_age(std::chrono::duration<Rep, Period> age) & noexcept {
         const auto ms = detail::milliseconds(age);
         native_.max_age_s = ms / 1000 + (ms % 1000 != 0 ? 1 : 0);
         return *this;
     }
     /** Default: 1 s. Zero: what is put is on disk when the put returns. */
     template <class Rep, class Period>
-    OutboxOptions &sync_within(std::chrono::duration<Rep, Period> window) &noexcept {
+    OutboxOptions &sync_within(std::chrono::duration<Rep, Period> window) & noexcept {
         native_.sync_ms = detail::milliseconds(window);
         return *this;
     }
-    OutboxOptions &coalesce_bytes(std::uint32_t bytes) &noexcept {
+    OutboxOptions &coalesce_bytes(std::uint32_t bytes) & noexcept {
         native_.coalesce_bytes = bytes;
         return *this;
     }
     template <class Rep, class Period>
-    OutboxOptions &linger(std::chrono::duration<Rep, Period> time) &noexcept {
+    OutboxOptions &linger(std::chrono::duration<Rep, Period> time) & noexcept {
         native_.linger_ms = detail::milliseconds(time);
         return *this;
     }
-    OutboxOptions &requests_at_once(std::uint32_t requests) &noexcept {
+    OutboxOptions &requests_at_once(std::uint32_t requests) & noexcept {
         native_.requests_at_once = requests;
         return *this;
     }
-    OutboxOptions &when_full(WhenFull what) &noexcept {
+    OutboxOptions &when_full(WhenFull what) & noexcept {
         native_.when_full = static_cast<std::int32_t>(what);
         return *this;
     }
     /** Default: true. false: Outbox::pump delivers. */
-    OutboxOptions &start_worker(bool start) &noexcept {
+    OutboxOptions &start_worker(bool start) & noexcept {
         native_.start_worker = start;
         return *this;
     }
-    OutboxOptions &pad_commits(bool pad) &noexcept {
+    OutboxOptions &pad_commits(bool pad) & noexcept {
         native_.pad_commits = pad;
         return *this;
     }

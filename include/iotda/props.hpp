@@ -126,12 +126,12 @@ class Props {
         return failure_;
     }
     /** The name of the first member that was refused; "" if none was. Valid until this is changed. */
-    [[nodiscard]] const std::string &failed() const &noexcept IOTDA_LIFETIMEBOUND {
+    [[nodiscard]] const std::string &failed() const & noexcept IOTDA_LIFETIMEBOUND {
         return failed_;
     }
     const std::string &failed() const && = delete;
     /** Why, as the message of a report would have it; "" if none was. Valid until this is changed. */
-    [[nodiscard]] const char *reason() const &noexcept IOTDA_LIFETIMEBOUND {
+    [[nodiscard]] const char *reason() const & noexcept IOTDA_LIFETIMEBOUND {
         return refusal_.empty() ? "" : refusal_.c_str() + 1;
     }
     const char *reason() const && = delete;
@@ -140,7 +140,7 @@ class Props {
      * The object, with the members that were not refused. It belongs to this builder; valid until that is changed.
      * NULL without memory, or if this was moved from.
      */
-    [[nodiscard]] CStringView json() const &noexcept IOTDA_LIFETIMEBOUND {
+    [[nodiscard]] CStringView json() const & noexcept IOTDA_LIFETIMEBOUND {
         return iotda_props_json(handle_.get());
     }
     CStringView json() const && = delete;

@@ -136,7 +136,7 @@ impl<'a> Test<'a> {
         let mut files = self.project.git("ls-files");
         files.args(["*.c", "*.h", "*.cpp", "*.hpp", ":!include/iotda.h", ":!bindings"]);
         let files = process::output(&mut files)?;
-        let mut c = Command::new("clang-format");
+        let mut c = Command::new("clang-format-19");
         c.current_dir(self.project.root()).args(["--dry-run", "-Werror"]).args(files.lines());
         let mut go = Command::new("sh");
         let script =

@@ -66,7 +66,7 @@ pub(crate) const FOR_ROOT: &[Tool] =
 pub(crate) const FOR_BUILD_STD: &[Tool] = &[RUST_SOURCE];
 #[rustfmt::skip]
 pub(crate) const FOR_TEST: &[Tool] = &[
-    BINUTILS, CMAKE, NINJA, Tool("make", "make"), Tool("c++|g++", "g++"), PKG_CONFIG, Tool("clang-format", "clang-format"),
+    BINUTILS, CMAKE, NINJA, Tool("make", "make"), Tool("c++|g++", "g++"), PKG_CONFIG, Tool("clang-format-19", "clang-format-19"),
     VALGRIND, STRACE, ABIGAIL, DPKG, Tool("lintian", "lintian"), FLOCK, Tool("python3", "python3-venv"), OPENSSL, GO,
     Tool("cargo:fmt", "rustfmt"), Tool("cargo:clippy", "rust-clippy"), Tool("openssl", "openssl"), Tool("curl", "curl"),
     Tool("chromium", "chromium"), Tool("chromedriver", "chromium-driver"),
