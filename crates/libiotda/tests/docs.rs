@@ -278,7 +278,7 @@ fn other_commands() -> Result<()> {
         } else if let Some(arguments) = block.trim().strip_prefix("cargo run --release -p iotda-platform -- ") {
             serves(&arguments.split(' ').collect::<Vec<_>>())?;
         } else if block.contains("examples/fleet && go run -tags iotda_system . demo") {
-            // fleet.rs does it.
+            // What it is made of, the tests of the module try out.
             ensure!(path("examples/fleet/demo.go").exists(), "examples/fleet has no demo");
         } else if let Some(module) = block.trim().strip_prefix("go get ") {
             // crates/dist/tests/go.rs does it.
