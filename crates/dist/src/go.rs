@@ -1,6 +1,6 @@
 //! The Go module with the library's archives, so that `go get` and a C compiler are all that its users need.
 //!
-//! Each archive is in a module of its own, below bindings/go/iotda/lib, so that a program downloads that of its processor
+//! Each archive is in a module of its own, below bindings/go/iotda/lib, so that a build downloads that of its processor
 //! alone. They are not kept in the repository's branches: a commit that only tags lead to adds them, and what the module
 //! requires. The go command itself makes the modules' files of those tags, as it does for every user.
 
