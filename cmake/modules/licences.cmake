@@ -1,8 +1,11 @@
-# A script that libraries.cmake runs: writes to OUTPUT the licences of the crates that are in the libraries.
+# A script that libraries.cmake runs: writes to OUTPUT the licences of the crates that are in the libraries, or in another PACKAGE.
 
 cmake_minimum_required(VERSION 3.21)
 
-set(select --package libiotda --no-default-features "--features=${FEATURES}" --target "${RUST_TARGET}")
+if(NOT DEFINED PACKAGE)
+  set(PACKAGE libiotda)
+endif()
+set(select --package "${PACKAGE}" --no-default-features "--features=${FEATURES}" --target "${RUST_TARGET}")
 execute_process(COMMAND "${CARGO}" tree --quiet --locked ${select} --edges normal --prefix none --format "{p}|{l}"
   WORKING_DIRECTORY "${SOURCE_DIR}" OUTPUT_VARIABLE crates COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND "${CARGO}" metadata --quiet --locked --format-version 1 --filter-platform "${RUST_TARGET}"
@@ -47,7 +50,7 @@ endforeach()
 if(table STREQUAL "" OR texts STREQUAL "")
   message(FATAL_ERROR "cargo names no crate, or none has a licence text: ${crates}")
 endif()
-file(WRITE "${OUTPUT}.new" "libiotda is licensed under MIT or Apache-2.0, as you like. Its libraries hold these crates, and the Rust standard
+file(WRITE "${OUTPUT}.new" "libiotda is licensed under MIT or Apache-2.0, as you like. It holds these crates, and the Rust standard
 library (MIT OR Apache-2.0):
 
 ${table}

@@ -1,6 +1,7 @@
 //! Running programs: a failure shows the command as one would type it, and what the program wrote.
 
 use anyhow::{Context, Result, bail};
+use std::env;
 use std::process::{Command, Stdio};
 
 /// Runs a program whose output the user sees as it comes.
@@ -20,6 +21,15 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         bail!("this failed ({}): {}\n{}", output.status, line(command), String::from_utf8_lossy(&text));
     }
     String::from_utf8(output.stdout).with_context(|| format!("not text: output of {}", line(command)))
+}
+
+/// Removes what cargo says about this program in the environment: the build scripts of other crates take it for a change.
+pub(crate) fn forget_this_crate(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// Such as "tar -cf a.tar b". What is quoted in it is for a reader, not for a shell.

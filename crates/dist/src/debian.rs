@@ -1,5 +1,5 @@
-//! Debian's packages, by Debian's own tools (dpkg-dev): libiotda1 with the shared library, libiotda-dev with all else. What
-//! is written about them is in crates/dist/debian, as in a Debian source package.
+//! Debian's packages, by Debian's own tools (dpkg-dev): libiotda1 with the shared library, libiotda-dev with all else
+//! of the library, iotda-tools with the command. What is written about them is in crates/dist/debian, as in a Debian source package.
 
 use crate::command::{output, run};
 use crate::project::{Project, VERSION};
@@ -13,19 +13,13 @@ const PACKAGES: [(&str, &str); 2] = [(LIBRARY, "runtime"), ("libiotda-dev", "dev
 
 const LIBRARY: &str = "libiotda1";
 
+/// The package of the command `iotda`.
+const TOOLS: &str = "iotda-tools";
+
 /// Makes the packages of what was built with /usr as its prefix.
 pub(crate) fn make(project: &Project, build: &Path) -> Result<Vec<PathBuf>> {
-    let work = project.work("debian")?;
-    // The tools look for debian/control and debian/changelog where they are run.
+    let work = prepared(project, "debian")?;
     let debian = work.join("debian");
-    fs::create_dir(&debian)?;
-    for file in ["control", "copyright", "libiotda1.symbols", "libiotda1.triggers"] {
-        let text = fs::read_to_string(project.path("crates/dist/debian").join(file))?;
-        write(&debian.join(file), &text.replace("@VERSION@", VERSION))?;
-    }
-    let date =
-        output(Command::new("date").env("LC_ALL", "C").args(["-u", "-R", &format!("--date=@{}", project.epoch)]))?;
-    write(&debian.join("changelog"), &changelog(&fs::read_to_string(debian.join("control"))?, date.trim())?)?;
     let mut files = Vec::new();
     for (package, component) in PACKAGES {
         let root = debian.join(package);
@@ -36,6 +30,31 @@ pub(crate) fn make(project: &Project, build: &Path) -> Result<Vec<PathBuf>> {
         files.push(pack(project, &work, &root, package)?);
     }
     Ok(files)
+}
+
+/// Makes the package of the command `iotda`, which `install` puts below a root. `licences` is where THIRD-PARTY.txt is.
+pub(crate) fn tools(project: &Project, licences: &Path, install: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let work = prepared(project, "debian-tools")?;
+    let root = work.join("debian").join(TOOLS);
+    install(&root)?;
+    documents(project, licences, &root, TOOLS)?;
+    pack(project, &work, &root, TOOLS)
+}
+
+/// A directory to work in, with what is written about the packages.
+fn prepared(project: &Project, name: &str) -> Result<PathBuf> {
+    let work = project.work(name)?;
+    // The tools look for debian/control and debian/changelog where they are run.
+    let debian = work.join("debian");
+    fs::create_dir(&debian)?;
+    for file in ["control", "copyright", "libiotda1.symbols", "libiotda1.triggers"] {
+        let text = fs::read_to_string(project.path("crates/dist/debian").join(file))?;
+        write(&debian.join(file), &text.replace("@VERSION@", VERSION))?;
+    }
+    let date =
+        output(Command::new("date").env("LC_ALL", "C").args(["-u", "-R", &format!("--date=@{}", project.epoch)]))?;
+    write(&debian.join("changelog"), &changelog(&fs::read_to_string(debian.join("control"))?, date.trim())?)?;
+    Ok(work)
 }
 
 /// Debian's changelog has one entry, which refers to libiotda's own.
@@ -89,6 +108,10 @@ fn pack(project: &Project, work: &Path, root: &Path, package: &str) -> Result<Pa
         fs::copy(work.join(format!("debian/{package}.triggers")), about.join("triggers"))?;
         let mut needs = Command::new("dpkg-shlibdeps");
         output(needs.current_dir(work).arg(format!("-T{substitutes}")).arg(&library))?;
+    }
+    if package == TOOLS {
+        let mut needs = Command::new("dpkg-shlibdeps");
+        output(needs.current_dir(work).arg(format!("-T{substitutes}")).arg(root.join("usr/bin/iotda")))?;
     }
     let sums = "find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum >DEBIAN/md5sums";
     output(Command::new("sh").current_dir(root).args(["-euc", sums]))?;

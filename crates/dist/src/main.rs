@@ -12,6 +12,7 @@ mod go_files;
 mod package;
 mod project;
 mod source;
+mod tools;
 
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
@@ -30,6 +31,7 @@ Usage: cargo xtask dist [--out DIR] [--platform NAME ...] [KIND ...]
   go        go-proxy, which GOPROXY=file://... takes: the Go module, with the static library for each platform
             in a module of its own; and go-repository.git, with the tags that publish them. The platforms are
             all that this machine can build for, or those that are named: linux-amd64, linux-arm64, ...
+  tools     Debian's iotda-tools, and a .tar.gz of the same: the command iotda, its manual pages and completions
 
 Without a KIND, all of them. They go to DIR, which is target/dist unless given; a file of the same name is replaced.
 All times in them are that of the last commit, or SOURCE_DATE_EPOCH: the same source gives the same bytes.
@@ -42,6 +44,7 @@ const KINDS: &[Kind] = &[
     ("source", |project, _| source::make(project)),
     ("packages", |project, _| package::make(project)),
     ("go", go::make),
+    ("tools", |project, _| tools::make(project)),
 ];
 
 /// What the command line says beside the kinds.

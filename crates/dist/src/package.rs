@@ -2,11 +2,10 @@
 //! installs it.
 
 use crate::archive;
-use crate::command::{output, run};
+use crate::command::{forget_this_crate, output, run};
 use crate::debian;
 use crate::project::{Project, VERSION};
 use anyhow::{Context, Result};
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,12 +41,7 @@ pub(crate) fn build(project: &Project, name: &str, options: &[&str]) -> Result<P
     configure.arg(format!("-DIOTDA_CARGO_TARGET_DIR={}", project.target("package/cargo").display()));
     output(configure.arg(format!("-DIOTDA_CARGO={}", Project::cargo().display())).args(options))?;
     let mut make = Command::new("cmake");
-    for (name, _) in env::vars_os() {
-        // cargo says this about the program that it runs; the build scripts of other crates take it for a change.
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
-            make.env_remove(name);
-        }
-    }
+    forget_this_crate(&mut make);
     // It is of what is packed. In a build, compilers would take another one for a change.
     run(make.env_remove("SOURCE_DATE_EPOCH").arg("--build").arg(&build))?;
     Ok(build)

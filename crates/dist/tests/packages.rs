@@ -12,11 +12,16 @@ use testkit::{Lock, Tool, VERSION, declared_function, forget_this_crate, is_miss
 
 /// Makes the packages in a directory of their own, and returns them by their names.
 fn packages(name: &str, umask: &str) -> Result<BTreeMap<String, PathBuf>> {
+    hand_out("packages", name, umask)
+}
+
+/// The same for any kind of hand-out.
+fn hand_out(kind: &str, name: &str, umask: &str) -> Result<BTreeMap<String, PathBuf>> {
     // CMake's build directory is that of `cargo xtask dist`, for one at a time.
     let _lock = Lock::take(&target().join("test/dist.lock"))?;
     let out = scratch()?.join(name);
     let mut dist = Command::new("sh");
-    dist.args(["-c", "umask $0 && exec \"$@\"", umask, env!("CARGO_BIN_EXE_dist"), "--out"]).arg(&out).arg("packages");
+    dist.args(["-c", "umask $0 && exec \"$@\"", umask, env!("CARGO_BIN_EXE_dist"), "--out"]).arg(&out).arg(kind);
     forget_this_crate(&mut dist);
     process::output(dist.env("SOURCE_DATE_EPOCH", "1700000000"))?;
     let mut found = BTreeMap::new();
@@ -130,6 +135,43 @@ fn metadata() -> Result<()> {
         };
         let found = unpacked.join("usr").join(&file);
         ensure!(found.symlink_metadata().is_ok(), "the packages lack {file}");
+    }
+    Ok(())
+}
+
+/// The command, by Debian's judge, with what it prints and its pages; the same files twice.
+#[test]
+fn tools() -> Result<()> {
+    if dpkg_is_missing() {
+        return Ok(());
+    }
+    let (one, other) = (hand_out("tools", "one", "022")?, hand_out("tools", "other", "077")?);
+    let deb = format!("iotda-tools_{VERSION}_{}.deb", architecture()?);
+    ensure!(one.len() == 2 && one.contains_key(&deb), "other files: {:?}", one.keys());
+    for (name, path) in &one {
+        ensure!(fs::read(path)? == fs::read(&other[name])?, "two builds of {name} differ");
+    }
+    let root = scratch()?.join("root");
+    process::output(Command::new("dpkg-deb").arg("--extract").arg(&one[&deb]).arg(&root))?;
+    let version = process::output(Command::new(root.join("usr/bin/iotda")).arg("--version"))?;
+    ensure!(version.trim() == format!("iotda {VERSION}"), "it says {version}");
+    let page = process::output(Command::new("gzip").arg("-dc").arg(root.join("usr/share/man/man1/iotda-stream.1.gz")))?;
+    ensure!(page.contains("iotda stream"), "another page: {page}");
+    for file in [
+        "bash-completion/completions/iotda",
+        "zsh/vendor-completions/_iotda",
+        "fish/vendor_completions.d/iotda.fish",
+        "doc/iotda-tools/copyright",
+    ] {
+        ensure!(root.join("usr/share").join(file).exists(), "the package lacks {file}");
+    }
+    let licences = fs::read_to_string(root.join("usr/share/doc/iotda-tools/THIRD-PARTY.txt"))?;
+    ensure!(licences.contains("  clap 4") && licences.contains("  hyper 1"), "it lists other crates");
+    ensure!(field(&one[&deb], "Depends")?.contains("libc6 (>= "), "it depends on no libc6");
+    if !is_missing(Tool::Program("lintian", "lintian")) {
+        let mut lintian = Command::new("lintian");
+        lintian.args(["--allow-root", "--no-cfg", "--fail-on", "error,warning", "--tag-display-limit", "0"]);
+        process::output(lintian.arg(&one[&deb]))?;
     }
     Ok(())
 }

@@ -1,0 +1,87 @@
+//! The command `iotda` with its manual pages and completions: as Debian's iotda-tools, and as a .tar.gz whose files can stay
+//! anywhere. The command makes the pages and the completions itself.
+
+use crate::archive;
+use crate::command::{forget_this_crate, output, run};
+use crate::debian;
+use crate::project::{Project, VERSION};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Each shell, and where its completions are found.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "share/bash-completion/completions/iotda"),
+    ("zsh", "share/zsh/vendor-completions/_iotda"),
+    ("fish", "share/fish/vendor_completions.d/iotda.fish"),
+];
+
+/// Makes both.
+pub(crate) fn make(project: &Project) -> Result<Vec<PathBuf>> {
+    let program = build(project)?;
+    let work = project.work("tools")?;
+    let licences = licences(project, &work)?;
+    let system = target()?.replace("-unknown", "");
+    let name = format!("iotda-tools-{VERSION}-{system}");
+    let prefix = work.join(&name);
+    install(&program, &prefix)?;
+    let documents = prefix.join("share/doc/iotda-tools");
+    fs::create_dir_all(&documents)?;
+    for file in
+        ["LICENSE-MIT", "LICENSE-APACHE", "CHANGELOG.md", "crates/iotda-cli/README.md", "crates/iotda-cli/doctor.md"]
+    {
+        let from = project.path(file);
+        fs::copy(&from, documents.join(from.file_name().context("a file has a name")?))?;
+    }
+    fs::copy(licences.join("THIRD-PARTY.txt"), documents.join("THIRD-PARTY.txt"))?;
+    let packed = project.out(&format!("{name}.tar.gz"));
+    archive::pack(&prefix, &project.epoch, &packed)?;
+    Ok(vec![debian::tools(project, &licences, |root| install(&program, &root.join("usr")))?, packed])
+}
+
+/// Builds the command; returns it.
+fn build(project: &Project) -> Result<PathBuf> {
+    let mut cargo = Command::new(Project::cargo());
+    cargo.current_dir(project.path("")).args(["build", "--locked", "--quiet", "--release", "--package", "iotda-cli"]);
+    forget_this_crate(&mut cargo);
+    run(cargo.arg("--target-dir").arg(project.target("")).env_remove("SOURCE_DATE_EPOCH"))?;
+    Ok(project.target("release/iotda"))
+}
+
+/// The processor and system that rustc builds for.
+fn target() -> Result<String> {
+    let about = output(Command::new("rustc").arg("-vV"))?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(String::from).context("rustc names no host")
+}
+
+/// Writes the licences of the crates that are in the command, into a directory.
+fn licences(project: &Project, work: &Path) -> Result<PathBuf> {
+    let mut cmake = Command::new("cmake");
+    cmake.arg(format!("-DCARGO={}", Project::cargo().display())).arg(format!("-DRUST_TARGET={}", target()?));
+    cmake.arg("-DPACKAGE=iotda-cli").arg("-DFEATURES=").arg(format!("-DSOURCE_DIR={}", project.path("").display()));
+    cmake.arg(format!("-DOUTPUT={}", work.join("THIRD-PARTY.txt").display()));
+    output(cmake.arg("-P").arg(project.path("cmake/modules/licences.cmake")))?;
+    Ok(work.to_owned())
+}
+
+/// Puts the command and what belongs to it below a prefix.
+fn install(program: &Path, prefix: &Path) -> Result<()> {
+    let (bin, man) = (prefix.join("bin"), prefix.join("share/man/man1"));
+    fs::create_dir_all(&bin)?;
+    fs::create_dir_all(&man)?;
+    let installed = bin.join("iotda");
+    fs::copy(program, &installed).with_context(|| format!("cannot copy {}", program.display()))?;
+    run(Command::new("strip").args(["--strip-all", "--remove-section=.comment"]).arg(&installed))?;
+    output(Command::new(&installed).arg("man").arg(&man))?;
+    for page in fs::read_dir(&man)? {
+        run(Command::new("gzip").args(["--force", "--best", "--no-name"]).arg(page?.path()))?;
+    }
+    for (shell, file) in COMPLETIONS {
+        let file = prefix.join(file);
+        fs::create_dir_all(file.parent().context("a file is in a directory")?)?;
+        fs::write(&file, output(Command::new(&installed).args(["completions", shell]))?)?;
+    }
+    Ok(())
+}
