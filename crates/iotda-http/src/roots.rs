@@ -194,6 +194,7 @@ mod tests {
         }
     }
 
+    #[allow(clippy::const_is_empty)] // It depends on the features.
     #[test]
     fn what_is_built_in_is_found_by_its_name_unless_the_user_names_others() {
         for anchor in BUILT_IN.iter().copied().flatten() {

@@ -176,7 +176,7 @@ fn decode_base64(text: &str) -> Vec<u8> {
     };
     let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b'=').map(digit).collect();
     let group = |four: &[u8]| {
-        let bits = four.iter().enumerate().fold(0_u32, |bits, (at, six)| bits | u32::from(*six) << (18 - 6 * at));
+        let bits = four.iter().enumerate().fold(0_u32, |bits, (at, six)| bits | (u32::from(*six) << (18 - 6 * at)));
         bits.to_be_bytes()[1..four.len()].to_vec()
     };
     digits.chunks(4).flat_map(group).collect()

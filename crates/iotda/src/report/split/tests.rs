@@ -81,7 +81,7 @@ fn the_worst_placement_of_unknown_children_among_50() {
 fn the_worst_case_is_that_of_real_plans() {
     let mut most = [0; 11];
     for bits in 0..1 << 10 {
-        let played = unknown((0..10).filter(|child| bits >> child & 1 == 1)).play_alike(10);
+        let played = unknown((0..10).filter(|child| (bits >> child) & 1 == 1)).play_alike(10);
         let most = &mut most[played.found.len()];
         *most = played.requests.len().max(*most);
     }

@@ -191,7 +191,7 @@ impl<P: Paced> Run<P> {
 }
 
 /// A program that always has reports, three times as many as the platform takes.
-fn run<'a>(pace: &'a Pace, counting: Counting, limit: f64) -> Run<Ours<'a>> {
+fn run(pace: &Pace, counting: Counting, limit: f64) -> Run<Ours<'_>> {
     Run::new(Ours::new(pace), Platform::new(counting, limit), limit * 3.0)
 }
 
