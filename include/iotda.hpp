@@ -27,7 +27,7 @@
  *       return fail(sent.message());
  *
  * These headers are all there is: they call the functions of iotda.h, and add no library of their own. What
- * a function does beyond what is said here, and each status that it can return, is told in iotda.h at
+ * a function does beyond what is said here, and each status that it can return, is documented in iotda.h at
  * the function of the same name.
  *
  * - iotda/config.hpp: the settings of a client, and callables for clock, log and tokens.

@@ -106,7 +106,7 @@ int main(int argc, char **argv) {
         return EXIT_FAILURE;
     }
 
-    /* 1. Who we are, and whom we trust. What is wrong here is told by iotda_init; nothing is sent yet. */
+    /* 1. Who we are, and whom we trust. What is wrong here is reported by iotda_init; nothing is sent yet. */
     iotda_config_t *config = iotda_config_new();
     iotda_config_set_endpoint(config, endpoint);
     iotda_config_set_device(config, gateway, secret, strlen(secret));

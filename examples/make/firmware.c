@@ -70,7 +70,7 @@ static void save_token(const char *token, const char *before) {
     }
 }
 
-/* The sensors of this device: how long it runs, its load, and its temperature if it tells one. */
+/* The sensors of this device: how long it runs, its load, and its temperature if it has one. */
 static bool measure(iotda_props_t *props) {
     struct timespec up;
     double load;
@@ -177,7 +177,7 @@ int main(int argc, char **argv) {
     if (iotda_token_export(client, token, sizeof token, NULL, &call) == IOTDA_OK)
         save_token(token, before);
 
-    /* A board without a battery behind its clock: the platform's answer tells how wrong it is. */
+    /* A board without a battery behind its clock: the platform's answer says how wrong it is. */
     int64_t server_s = iotda_server_time_ms(client) / 1000;
     int64_t off_s = server_s == 0 ? 0 : (int64_t)time(NULL) - server_s;
     if (off_s > CLOCK_TOLERANCE_S || off_s < -CLOCK_TOLERANCE_S)

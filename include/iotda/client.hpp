@@ -256,7 +256,7 @@ class Client {
                        : Result<iotda_stats_t>(outcome);
     }
 
-    /** The platform's time, to the second; nothing if no answer told it yet. Never blocks. */
+    /** The platform's time, to the second; nothing if no answer has said it yet. Never blocks. */
     [[nodiscard]] std::optional<SystemTime> server_time() const noexcept {
         const auto ms = iotda_server_time_ms(handle_.get());
         if (ms == 0)

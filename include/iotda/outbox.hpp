@@ -119,7 +119,7 @@ class Outbox {
         return open(client, options.native());
     }
     /**
-     * The same with a callable that is told what became of each entry: its id, the device, a Status and a message, which
+     * The same with a callable that is given what became of each entry: its id, the device, a Status and a message, which
      * are valid during the call alone. See iotda_outbox_settled_t for what it may call; if it throws, the program
      * ends. It is copied or moved to memory of its own.
      */

@@ -19,7 +19,7 @@ import (
 	"sync"
 )
 
-// A watcher has one call after the other cancelled when its context ends. To be told by a context, and then no longer,
+// A watcher has one call after the other cancelled when its context ends. To listen to a context, and to stop listening,
 // costs two allocations and more than a µs. A context that comes again and again is therefore listened to from call to
 // call; not so one that is for a few calls, since its end would use up a handle.
 type watcher struct {

@@ -1,4 +1,4 @@
-// What a client can be told when it is made.
+// The configuration of a client.
 
 package iotda
 
@@ -100,7 +100,7 @@ type Config struct {
 	// line is about; the background for what an [Outbox] does by itself. It must not report through the client that it
 	// logs for, and must not end the goroutine. If it panics, the line is lost and the call goes on.
 	Logger *slog.Logger
-	// Clock tells the time, for a device that gets it elsewhere than from its system. nil: the system's clock.
+	// Clock gives the time, for a device that gets it elsewhere than from its system. nil: the system's clock.
 	//
 	// It is called during the calls, at the same time by several of them. It must not use the client, and must not end
 	// the goroutine. If it panics, the system's clock is taken.

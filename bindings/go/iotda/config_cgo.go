@@ -76,7 +76,7 @@ import (
 	"unsafe"
 )
 
-// build makes the C client. What is wrong with a setting is remembered by the C config and told by iotda_init.
+// build makes the C client. What is wrong with a setting is remembered by the C config and reported by iotda_init.
 func (c *Config) build() (*C.iotda_client_t, error) {
 	if version := C.iotda_abi_version(); version != C.IOTDA_ABI_VERSION {
 		return nil, configError("the libiotda that was found has binary interface %d; this package needs %d",
@@ -104,7 +104,7 @@ func (c *Config) build() (*C.iotda_client_t, error) {
 	return client, nil
 }
 
-// check finds what C could not even be told.
+// check finds what has no form in C.
 func (c *Config) check() error {
 	for _, text := range []struct{ name, value string }{
 		{"Endpoint", c.Endpoint}, {"DeviceID", c.DeviceID},
@@ -266,7 +266,7 @@ func orDefault[T comparable](value, fallback T) T {
 	return value
 }
 
-// milliseconds rounds up, so that what is not zero stays so, and ends at what C can be told: 49 days.
+// milliseconds rounds up, so that what is not zero stays so, and ends at what C can express: 49 days.
 func milliseconds(d time.Duration) C.uint32_t {
 	ms := d / time.Millisecond
 	if d%time.Millisecond > 0 {

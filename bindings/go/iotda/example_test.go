@@ -126,7 +126,7 @@ func ExampleError() {
 	case err == nil:
 		fmt.Println("delivered")
 	case errors.Is(err, context.Canceled):
-		fmt.Println("we are told to stop")
+		fmt.Println("stopping")
 	case errors.Is(err, iotda.ErrRateLimited) && errors.As(err, &failed):
 		fmt.Println("too fast: wait for", failed.RetryAfter)
 	case errors.Is(err, iotda.ErrRejected) && errors.As(err, &failed):

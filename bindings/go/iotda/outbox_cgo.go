@@ -112,7 +112,7 @@ import (
 	"unsafe"
 )
 
-// longest is the most that C can be told as the time of a call: 49 days.
+// longest is the most that C can express as the time of a call: 49 days.
 const longest = math.MaxUint32 * time.Millisecond
 
 // open makes the C outbox.
@@ -147,7 +147,7 @@ func (options *OutboxOptions) open(c *Client) (*outboxHandle, error) {
 	return opened, nil
 }
 
-// check finds what C could not even be told.
+// check finds what has no form in C.
 func (options *OutboxOptions) check() *Error {
 	switch {
 	case options.Directory == "":
@@ -171,7 +171,7 @@ func (options *OutboxOptions) check() *Error {
 	return nil
 }
 
-// seconds rounds up, and ends at what C can be told: 136 years.
+// seconds rounds up, and ends at what C can express: 136 years.
 func seconds(d time.Duration) C.uint32_t {
 	s := d / time.Second
 	if d%time.Second > 0 {

@@ -19,7 +19,7 @@ use super::position::Position;
 /// Between two looks at a file that does not grow.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// As much of a file's beginning tells it from another file that got its number.
+/// As much of a file's beginning distinguishes it from another file that got its number.
 pub const HEAD_BYTES: u64 = 4096;
 
 /// A file, as it is found again after a restart.

@@ -176,7 +176,7 @@ static void properties() {
     CHECK(props.json().c_str() == nullptr && props.json().view().empty());
 }
 
-/* A setter that failed is told by Client::make, until the same is set rightly. */
+/* Client::make reports a setter that failed, until a later call of it succeeds. */
 static void settings() {
     iotda::Config config;
     auto none = iotda::Client::make(config);
