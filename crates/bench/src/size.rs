@@ -167,8 +167,11 @@ fn symbol(line: &str) -> Option<Symbol> {
 }
 
 /// How many functions of the module a program has that is not stripped, such as `iotda::outbox`.
+///
+/// What Rust's library does with a type of the module is none: one function can serve many types, under a name of any.
 pub fn functions_of(module: &str, program: &Path) -> Result<usize> {
-    Ok(symbols(program)?.iter().filter(|symbol| symbol.name.contains(module)).count())
+    let is_of_it = |symbol: &&Symbol| symbol.name.trim_start_matches('<').starts_with(module);
+    Ok(symbols(program)?.iter().filter(is_of_it).count())
 }
 
 fn sections(file: &Path) -> Result<BTreeMap<String, u64>> {
