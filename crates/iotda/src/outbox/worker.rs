@@ -395,7 +395,9 @@ impl Worker {
     fn bury(&self, part: &Part, fate: Fate, refusal: &Refusal, device: &dyn Deliver) {
         let key = self.engine.lock().book.lanes.get(part.lane).key;
         for slot in &part.slots {
-            let Some((header, frame)) = self.engine.read(key, slot) else { continue };
+            // One that cannot be read now waits for its next refusal: a letter without its data is none.
+            let Ok(read) = self.engine.try_read(key, slot) else { return };
+            let Some((header, frame)) = read else { continue };
             let payload = payload(&header, &frame);
             let child = child_of(header.kind, payload);
             let letter = Letter {

@@ -421,3 +421,29 @@ fn entries_that_can_never_be_read_hold_their_device_up_no_longer_than_some_hours
     while stand.worker.step(None) == Step::Did {}
     assert_eq!(stand.values(), ["fourth"]);
 }
+
+/// The entry is read once for the request, and again for the letter: which fails, then, and does not for the next one.
+#[test]
+fn a_dead_letter_has_its_data_even_if_that_cannot_be_read_when_the_refusal_comes() {
+    let storage = Simulated::default();
+    let (spoiling, times) = (storage.clone(), Arc::new(Mutex::new(0)));
+    let refused = Arc::clone(&times);
+    let script = move |_: &str, _: u8, _: &[u8]| {
+        let mut times = refused.lock().unwrap();
+        *times += 1;
+        if *times == 1 {
+            spoiling.files().keys().for_each(|name| spoiling.spoil(name, 0));
+        }
+        refusal()
+    };
+    let stand = Stand::on(storage.clone(), MIB, manner(), Box::new(script), 1);
+    stand.attach("d");
+    stand.message("d", "the data").unwrap();
+    stand.worker.engine.commit(true, None).unwrap();
+    assert_eq!(stand.worker.step(None), Step::Did);
+    assert_eq!((stand.entries(), stand.worker.counters().dead), (1, 0), "no letter, and nothing is settled");
+    storage.restore();
+    while stand.worker.step(None) == Step::Did {}
+    assert_eq!((stand.entries(), stand.worker.counters().dead, *times.lock().unwrap()), (0, 1, 2));
+    assert_eq!(stand.worker.dead().read(0).unwrap().unwrap().payload, b"the data");
+}
