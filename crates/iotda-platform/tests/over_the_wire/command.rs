@@ -138,8 +138,9 @@ fn mistakes_are_said() {
     assert!(fails(&["--device", "a"]).contains("ID=SECRET"));
     assert!(fails(&["--device", "a=@/nowhere/secret"]).contains("/nowhere/secret"));
     assert!(fails(&["--listen", "nowhere"]).contains("--listen nowhere"));
+    // clap takes an escape sequence out where it is built with colours, as for the command `iotda`.
     let hostile = fails(&["--device", "\u{1b}[2J\u{202e}\u{9b}"]);
-    assert!(hostile.contains("\\u{1b}[2J\\u{202e}\\u{9b}"), "{hostile:?}");
+    assert!(hostile.contains("\\u{202e}\\u{9b}"), "{hostile:?}");
     assert!(hostile.chars().all(|it| it == '\n' || !(it.is_control() || it == '\u{202e}')), "{hostile:?}");
     assert!(fails(&["--device", "a b=s"]).contains("is no device ID"));
     assert!(fails(&["--inspect", "0.0.0.0:0"]).contains("loopback"));
