@@ -1,4 +1,6 @@
-//! What the tests of this crate and of `iotda` have in common.
+//! What the tests of this crate and of others have in common: certificates and ports here, answers in [`answers`].
+
+pub mod answers;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 

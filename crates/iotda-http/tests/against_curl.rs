@@ -3,14 +3,11 @@
 //! What curl 7.88 made of each is in the table, and beside it what curl 8.14 reads otherwise; where there is a curl on
 //! this machine, it is asked again. Where this crate reads something else, the table says so and why.
 
+use iotda_http::fixtures::answers::{Outcome, Parts, ours};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::process::{Command, Stdio};
 use std::thread;
-
-use common::{Outcome, Parts, ours};
-
-mod common;
 
 /// What is read otherwise than by curl.
 enum Ours {
