@@ -134,7 +134,7 @@ pub fn table(package: &Package, stripped: &Path) -> Result<String> {
 
 /// The length of the program that is linked with the library of these options; none where it cannot be built.
 fn variant(options: &[&str]) -> Result<Option<u64>> {
-    if options.contains(&OWN_STD) && own_std_is_missing()? {
+    if options.contains(&OWN_STD) && own_std_is_missing() {
         return Ok(None);
     }
     let dir = target().join("bench/variant");

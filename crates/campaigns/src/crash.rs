@@ -1,12 +1,12 @@
 //! Power failures, killed processes and long outages: the outbox's own tests of them, with more states, kills and entries
 //! than a test run has time for.
 
-use crate::Arguments;
-use crate::run::{self, profile};
+use crate::{Arguments, profile};
 use anyhow::Result;
+use devkit::{checkout, process};
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let mut tests = run::cargo("test");
+    let mut tests = checkout::cargo("test");
     tests.args(profile()).args(["--package", "iotda", "--lib", "--"]);
     tests.args(["outbox::tests::crash", "outbox::tests::kill", "of_outage_all_arrive", "poison_costs", "--nocapture"]);
     tests.env("IOTDA_CRASH_STATES", arguments.number("states").unwrap_or(20_000).to_string());
@@ -15,5 +15,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(seed) = arguments.number("seed") {
         tests.env("IOTDA_CRASH_SEED", seed.to_string());
     }
-    run::shown(&mut tests)
+    process::run(&mut tests)
 }

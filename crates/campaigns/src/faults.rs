@@ -2,13 +2,13 @@
 //! instead of one of each kind.
 
 use crate::Arguments;
-use crate::run;
 use anyhow::Result;
+use devkit::{checkout, process};
 
 pub(crate) fn run(_: &Arguments) -> Result<()> {
-    run::shown(run::cargo("test").args(["--locked", "--package", "iotda-capi", "--test", "short_memory"]))?;
-    let mut tests = run::cargo("test");
+    process::run(checkout::cargo("test").args(["--locked", "--package", "iotda-capi", "--test", "short_memory"]))?;
+    let mut tests = checkout::cargo("test");
     tests.args(["--locked", "--package", "libiotda", "--test", "c", "--test", "faults", "--"]);
     tests.args(["allocations", "each_system_call", "--nocapture"]);
-    run::shown(tests.env("IOTDA_FAULTS", "all"))
+    process::run(tests.env("IOTDA_FAULTS", "all"))
 }

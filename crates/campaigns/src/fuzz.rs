@@ -1,8 +1,10 @@
 //! libFuzzer on the targets of the crate `fuzz`: one program for all, built with instructions that count what is reached.
 //! Any rustc can do that; C++ is compiled for libFuzzer itself.
 
-use crate::{Arguments, run};
+use crate::Arguments;
 use anyhow::{Context, Result, bail, ensure};
+use devkit::checkout;
+use devkit::process::{self, Unavailable};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut findings = Vec::new();
     for name in names {
         println!("{name}: {seconds} s");
-        let dir = run::target().join("fuzz").join(name);
+        let dir = checkout::target().join("fuzz").join(name);
         if let Err(error) = one(&program, name, &dir, seconds) {
             findings.push(format!("{error:#}"));
         } else if arguments.has("keep") {
@@ -58,23 +60,23 @@ fn targets() -> Result<Vec<String>> {
 }
 
 fn kept_dir() -> PathBuf {
-    run::root().join("crates/campaigns/fuzz/corpus")
+    checkout::root().join("crates/campaigns/fuzz/corpus")
 }
 
 fn build() -> Result<PathBuf> {
     let compilers = ["c++", "g++", "clang++"];
-    if !compilers.iter().any(|compiler| run::succeeds(Command::new(compiler).arg("--version"))) {
-        bail!(run::Unavailable("libFuzzer takes a C++ compiler: sudo apt-get install g++".to_owned()));
+    if !compilers.iter().any(|compiler| checkout::find(compiler)) {
+        bail!(Unavailable("libFuzzer takes a C++ compiler: sudo apt-get install g++".to_owned()));
     }
-    let host = run::host()?;
-    let mut cargo = run::cargo("build");
-    cargo.current_dir(run::root().join("crates/campaigns/fuzz/libfuzzer"));
+    let host = checkout::host()?;
+    let mut cargo = checkout::cargo("build");
+    cargo.current_dir(checkout::root().join("crates/campaigns/fuzz/libfuzzer"));
     // With a target, what runs during the build is built without. Not locked: the crates of this repository change more often
     // than what its lock file is about.
-    cargo.args(["--release", "--target", &host]).arg("--target-dir").arg(run::target().join("fuzz/build"));
+    cargo.args(["--release", "--target", &host]).arg("--target-dir").arg(checkout::target().join("fuzz/build"));
     cargo.env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\x1f"));
-    run::shown(&mut cargo)?;
-    Ok(run::target().join("fuzz/build").join(host).join("release/libfuzzer"))
+    process::run(&mut cargo)?;
+    Ok(checkout::target().join("fuzz/build").join(host).join("release/libfuzzer"))
 }
 
 /// Runs a target, from the kept inputs and what earlier runs have found.
@@ -92,7 +94,7 @@ fn one(program: &Path, name: &str, dir: &Path, seconds: u64) -> Result<()> {
     let mut libfuzzer = libfuzzer(program, name);
     libfuzzer.arg(format!("-max_total_time={seconds}")).args(["-timeout=60", "-max_len=4096", "-print_final_stats=1"]);
     libfuzzer.arg("-rss_limit_mb=2048").arg(format!("-artifact_prefix={}/", dir.display())).arg(corpus).arg(kept);
-    let result = run::shown(&mut libfuzzer);
+    let result = process::run(&mut libfuzzer);
     if result.is_ok() {
         return Ok(());
     }
@@ -115,7 +117,7 @@ fn keep(program: &Path, name: &str, dir: &Path) -> Result<()> {
     }
     fs::create_dir_all(&merged)?;
     let mut merge = libfuzzer(program, name);
-    run::shown(merge.arg("-merge=1").arg(&merged).arg(dir.join("kept")).arg(dir.join("corpus")))?;
+    process::run(merge.arg("-merge=1").arg(&merged).arg(dir.join("kept")).arg(dir.join("corpus")))?;
     let file = kept_dir().join(format!("{name}.txt"));
     let before = fs::read_to_string(&file)?;
     let mut lines: Vec<String> = before.lines().map(String::from).collect();

@@ -8,11 +8,11 @@ mod crash;
 mod faults;
 mod fuzz;
 mod mutants;
-mod run;
 mod sanitize;
 mod soak;
 
 use anyhow::{Result, bail};
+use devkit::process;
 use lexopt::prelude::*;
 use std::process::ExitCode;
 
@@ -68,12 +68,13 @@ const CAMPAIGNS: &[Campaign] = &[
 fn main() -> ExitCode {
     match command_line(lexopt::Parser::from_env()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            let is_unavailable = error.chain().any(|cause| cause.is::<run::Unavailable>());
-            if is_unavailable { ExitCode::from(run::UNAVAILABLE) } else { ExitCode::FAILURE }
-        }
+        Err(error) => process::failed(&error),
     }
+}
+
+/// cargo's options for the tests of a campaign: optimized, and with checks that a release does not have.
+fn profile() -> [&'static str; 3] {
+    ["--locked", "--profile", "campaign"]
 }
 
 fn command_line(mut parser: lexopt::Parser) -> Result<()> {

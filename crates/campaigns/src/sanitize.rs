@@ -3,9 +3,9 @@
 //! One that is missing is named, with what brings it.
 
 use crate::Arguments;
-use crate::run::{self, Unavailable};
-use anyhow::{Context, Result, bail, ensure};
-use std::path::Path;
+use anyhow::{Result, bail, ensure};
+use devkit::checkout::{self, RUST_SOURCE};
+use devkit::process::{self, Unavailable};
 use std::process::Command;
 
 /// An instrument: its name, what it lacks here (`None`: nothing), and what runs it.
@@ -52,9 +52,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// cargo's tests under a sanitizer of rustc's. Its options are unstable; RUSTC_BOOTSTRAP makes any rustc take them.
 fn sanitized(sanitizer: &str, options: &[&str]) -> Result<Command> {
-    let mut tests = run::cargo("test");
-    tests.args(["--locked", "--target", &run::host()?]).args(options);
-    tests.arg("--target-dir").arg(run::target().join("sanitize").join(sanitizer));
+    let mut tests = checkout::cargo("test");
+    tests.args(["--locked", "--target", &checkout::host()?]).args(options);
+    tests.arg("--target-dir").arg(checkout::target().join("sanitize").join(sanitizer));
     tests.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", format!("-Zsanitizer={sanitizer}"));
     // Without, a panic that a test provokes prints where it was, in symbols that take seconds to read.
     tests.env("RUST_BACKTRACE", "0");
@@ -63,25 +63,23 @@ fn sanitized(sanitizer: &str, options: &[&str]) -> Result<Command> {
 
 /// With the leaks that are found at the end of each program.
 fn address() -> Result<()> {
-    run::shown(&mut sanitized("address", &["--package", "iotda-capi", "--package", "iotda-sys", "--lib", "--tests"])?)
+    process::run(&mut sanitized("address", &["--package", "iotda-capi", "--package", "iotda-sys", "--lib", "--tests"])?)
 }
 
 /// Rust's own library is built with it: its locks would be races otherwise.
 fn thread() -> Result<()> {
     let options = ["-Zbuild-std", "--package", "iotda-capi", "--test", "sequences"];
-    run::shown(&mut sanitized("thread", &options)?)
+    process::run(&mut sanitized("thread", &options)?)
 }
 
 fn lacks_source() -> Result<Option<String>> {
-    let output = Command::new("rustc").args(["--print", "sysroot"]).output().context("cannot start rustc")?;
-    let sysroot = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let is_there = Path::new(&sysroot).join("lib/rustlib/src/rust/library/std/Cargo.toml").exists();
+    let is_there = checkout::rust_has(RUST_SOURCE);
     Ok((!is_there).then(|| "rust-src is not installed: rustup component add rust-src".to_owned()))
 }
 
 fn of_nightly(arguments: &[&str]) -> Command {
     let mut command = Command::new("rustup");
-    command.current_dir(run::root()).args(["run", "nightly", "cargo"]).args(arguments);
+    command.current_dir(checkout::root()).args(["run", "nightly", "cargo"]).args(arguments);
     // What the cargo that started us says of its own toolchain.
     for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH"] {
         command.env_remove(name);
@@ -90,7 +88,7 @@ fn of_nightly(arguments: &[&str]) -> Command {
 }
 
 fn lacks_miri() -> Result<Option<String>> {
-    let is_there = run::succeeds(&mut of_nightly(&["miri", "--version"]));
+    let is_there = process::succeeds(&mut of_nightly(&["miri", "--version"]));
     let advice = "Miri is not installed: rustup toolchain install nightly --component miri,rust-src";
     Ok((!is_there).then(|| advice.to_owned()))
 }
@@ -99,18 +97,21 @@ fn lacks_miri() -> Result<Option<String>> {
 fn miri() -> Result<()> {
     let options = ["miri", "test", "--locked", "--package", "iotda-capi", "--test", "sequences"];
     let mut tests = of_nightly(&options);
-    tests.arg("--target-dir").arg(run::target().join("sanitize/miri")).env("MIRIFLAGS", "-Zmiri-disable-isolation");
-    run::shown(&mut tests)
+    tests
+        .arg("--target-dir")
+        .arg(checkout::target().join("sanitize/miri"))
+        .env("MIRIFLAGS", "-Zmiri-disable-isolation");
+    process::run(&mut tests)
 }
 
 fn lacks_valgrind() -> Result<Option<String>> {
-    let is_there = run::succeeds(Command::new("valgrind").arg("--version"));
+    let is_there = checkout::find("valgrind");
     Ok((!is_there).then(|| "valgrind is not installed (Debian's package valgrind)".to_owned()))
 }
 
 /// The C programs, with the library as it is shipped: `cargo xtask test` runs them as well.
 fn valgrind() -> Result<()> {
-    let mut tests = run::cargo("test");
+    let mut tests = checkout::cargo("test");
     tests.args(["--locked", "--package", "libiotda", "--test", "c", "under_valgrind"]);
-    run::shown(&mut tests)
+    process::run(&mut tests)
 }

@@ -1,7 +1,7 @@
 //! Archives that are the same bytes for the same files, whoever makes them, where and when.
 
-use crate::command::run;
 use anyhow::{Context, Result, ensure};
+use devkit::process::run;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;

@@ -1,9 +1,9 @@
 //! Debian's packages, by Debian's own tools (dpkg-dev): libiotda1 with the shared library, libiotda-dev with all else
 //! of the library, iotda-tools with the command. What is written about them is in crates/dist/debian, as in a Debian source package.
 
-use crate::command::{output, run};
 use crate::project::{Project, VERSION};
 use anyhow::{Context, Result};
+use devkit::process::{output, run};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -5,11 +5,11 @@
 //! requires. The go command itself makes the modules' files of those tags, as it does for every user.
 
 use crate::Options;
-use crate::command::output;
 use crate::go_archives;
 use crate::go_files;
 use crate::project::{Project, VERSION};
 use anyhow::{Context, Result};
+use devkit::process::output;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};

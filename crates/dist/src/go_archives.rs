@@ -1,10 +1,10 @@
 //! The static libraries for the Go module: one for each processor and C library, built by CMake with the toolchain files
 //! of the repository, as far as this machine has what they take.
 
-use crate::command::output;
 use crate::package;
 use crate::project::Project;
 use anyhow::{Context, Result, bail, ensure};
+use devkit::process::output;
 use std::env;
 use std::fs;
 use std::path::PathBuf;

@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 
 mod archive;
-mod command;
 mod debian;
 mod go;
 mod go_archives;
@@ -15,6 +14,7 @@ mod source;
 mod tools;
 
 use anyhow::{Result, bail};
+use devkit::process;
 use lexopt::prelude::*;
 use project::Project;
 use std::path::PathBuf;
@@ -57,10 +57,7 @@ struct Options {
 fn main() -> ExitCode {
     match command_line() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => process::failed(&error),
     }
 }
 

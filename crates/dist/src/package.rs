@@ -2,10 +2,11 @@
 //! installs it.
 
 use crate::archive;
-use crate::command::{forget_this_crate, output, run};
 use crate::debian;
 use crate::project::{Project, VERSION};
 use anyhow::{Context, Result};
+use devkit::checkout::{self, forget_this_crate, generator};
+use devkit::process::{output, run};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,15 +40,10 @@ pub(crate) fn build(project: &Project, name: &str, options: &[&str]) -> Result<P
     let mut configure = Command::new("cmake");
     configure.arg("-S").arg(project.path("cmake")).arg("-B").arg(&build).args(["-G", generator()]);
     configure.arg(format!("-DIOTDA_CARGO_TARGET_DIR={}", project.target("package/cargo").display()));
-    output(configure.arg(format!("-DIOTDA_CARGO={}", Project::cargo().display())).args(options))?;
+    output(configure.arg(format!("-DIOTDA_CARGO={}", checkout::cargo_program().display())).args(options))?;
     let mut make = Command::new("cmake");
     forget_this_crate(&mut make);
     // It is of what is packed. In a build, compilers would take another one for a change.
     run(make.env_remove("SOURCE_DATE_EPOCH").arg("--build").arg(&build))?;
     Ok(build)
-}
-
-/// CMake's name for the build tool that is there.
-fn generator() -> &'static str {
-    if output(Command::new("ninja").arg("--version")).is_ok() { "Ninja" } else { "Unix Makefiles" }
 }

@@ -1,7 +1,7 @@
 //! Where things are, and when they were made: the repository, the target directory, the version, the time of the commit.
 
-use crate::command;
 use anyhow::{Context, Result, ensure};
+use devkit::{checkout, process};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,16 +21,11 @@ pub(crate) struct Project {
 
 impl Project {
     pub(crate) fn find(out: Option<PathBuf>) -> Result<Self> {
-        // crates/dist of the repository.
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("no repository above")?;
-        // This program is in the target directory, which need not be in the repository.
-        let program = env::current_exe()?;
-        let target = program.ancestors().find(|dir| dir.join("CACHEDIR.TAG").exists());
-        let target = target.map_or_else(|| root.join("target"), Path::to_owned);
+        let (root, target) = (checkout::root(), checkout::target());
         let out = std::path::absolute(out.unwrap_or_else(|| target.join("dist")))?;
         fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-        let epoch = epoch(root)?;
-        Ok(Self { root: root.to_owned(), target, out, epoch })
+        let epoch = epoch(&root)?;
+        Ok(Self { root, target, out, epoch })
     }
 
     /// A path in the repository.
@@ -73,15 +68,10 @@ impl Project {
         git(&self.root, arguments)
     }
 
-    /// The cargo that runs this, or that in the path.
-    pub(crate) fn cargo() -> PathBuf {
-        env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).into()
-    }
-
     /// The files of the repository as they are in the working tree.
     pub(crate) fn files(&self) -> Result<Vec<String>> {
         self.warn_of_changes()?;
-        let listed = command::output(&mut self.git(&["ls-files", "-z"]))?;
+        let listed = process::output(&mut self.git(&["ls-files", "-z"]))?;
         let files: Vec<String> = listed.split_terminator('\0').map(String::from).collect();
         ensure!(!files.is_empty(), "git knows no file in {}", self.root.display());
         Ok(files)
@@ -89,7 +79,7 @@ impl Project {
 
     /// Says that the files are not those of the commit, whose time and place in the history they get.
     pub(crate) fn warn_of_changes(&self) -> Result<()> {
-        let changed = command::output(&mut self.git(&["status", "--porcelain", "--untracked-files=no"]))?;
+        let changed = process::output(&mut self.git(&["status", "--porcelain", "--untracked-files=no"]))?;
         if let Some(first) = changed.lines().next() {
             let count = changed.lines().count();
             eprintln!("warning: commit first, to release this: {count} files are changed, such as {}", &first[3..]);
@@ -107,7 +97,7 @@ fn git(root: &Path, arguments: &[&str]) -> Command {
 fn epoch(root: &Path) -> Result<String> {
     let given = env::var("SOURCE_DATE_EPOCH").unwrap_or_default();
     let epoch = if given.is_empty() {
-        let commit = command::output(&mut git(root, &["log", "-1", "--format=%ct"]));
+        let commit = process::output(&mut git(root, &["log", "-1", "--format=%ct"]));
         commit.context("set SOURCE_DATE_EPOCH: no commit has a time to give what is made here")?
     } else {
         given

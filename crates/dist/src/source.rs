@@ -3,9 +3,10 @@
 //! are empty.
 
 use crate::archive;
-use crate::command::output;
 use crate::project::{Project, VERSION};
 use anyhow::{Context, Result, ensure};
+use devkit::checkout;
+use devkit::process::output;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -92,7 +93,7 @@ fn needed(root: &Path) -> Result<BTreeSet<String>> {
 
 /// cargo, at work in the copy. The environment may name the repository's own directories.
 fn cargo(root: &Path) -> Command {
-    let mut cargo = Command::new(Project::cargo());
+    let mut cargo = Command::new(checkout::cargo_program());
     cargo.current_dir(root).env_remove("CARGO_TARGET_DIR");
     cargo
 }

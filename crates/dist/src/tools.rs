@@ -2,10 +2,11 @@
 //! anywhere. The command makes the pages and the completions itself.
 
 use crate::archive;
-use crate::command::{forget_this_crate, output, run};
 use crate::debian;
 use crate::project::{Project, VERSION};
 use anyhow::{Context, Result};
+use devkit::checkout;
+use devkit::process::{output, run};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,7 +23,7 @@ pub(crate) fn make(project: &Project) -> Result<Vec<PathBuf>> {
     let program = build(project)?;
     let work = project.work("tools")?;
     let licences = licences(project, &work)?;
-    let system = target()?.replace("-unknown", "");
+    let system = checkout::host()?.replace("-unknown", "");
     let name = format!("iotda-tools-{VERSION}-{system}");
     let prefix = work.join(&name);
     install(&program, &prefix)?;
@@ -42,24 +43,18 @@ pub(crate) fn make(project: &Project) -> Result<Vec<PathBuf>> {
 
 /// Builds the command; returns it.
 fn build(project: &Project) -> Result<PathBuf> {
-    let mut cargo = Command::new(Project::cargo());
-    cargo.current_dir(project.path("")).args(["build", "--locked", "--quiet", "--release", "--package", "iotda-cli"]);
-    forget_this_crate(&mut cargo);
+    let mut cargo = checkout::cargo("build");
+    cargo.args(["--locked", "--quiet", "--release", "--package", "iotda-cli"]);
     run(cargo.arg("--target-dir").arg(project.target("")).env_remove("SOURCE_DATE_EPOCH"))?;
     Ok(project.target("release/iotda"))
-}
-
-/// The processor and system that rustc builds for.
-fn target() -> Result<String> {
-    let about = output(Command::new("rustc").arg("-vV"))?;
-    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(String::from).context("rustc names no host")
 }
 
 /// Writes the licences of the crates that are in the command, into a directory.
 fn licences(project: &Project, work: &Path) -> Result<PathBuf> {
     let mut cmake = Command::new("cmake");
-    cmake.arg(format!("-DCARGO={}", Project::cargo().display())).arg(format!("-DRUST_TARGET={}", target()?));
+    cmake
+        .arg(format!("-DCARGO={}", checkout::cargo_program().display()))
+        .arg(format!("-DRUST_TARGET={}", checkout::host()?));
     cmake.arg("-DPACKAGE=iotda-cli").arg("-DFEATURES=").arg(format!("-DSOURCE_DIR={}", project.path("").display()));
     cmake.arg(format!("-DOUTPUT={}", work.join("THIRD-PARTY.txt").display()));
     output(cmake.arg("-P").arg(project.path("cmake/modules/licences.cmake")))?;

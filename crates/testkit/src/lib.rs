@@ -14,7 +14,8 @@ mod project;
 mod stand;
 mod tools;
 
+pub use devkit::checkout::{cargo, find, forget_this_crate, target};
 pub use package::{OWN_STD, PANIC_HOOK, Package, VERSION, cpp_headers, declared_function};
-pub use project::{Lock, cargo, copy_files, forget_this_crate, path, platform_program, read, scratch, target};
+pub use project::{Lock, copy_files, path, platform_program, read, scratch};
 pub use stand::{GATEWAY, SECOND, SECRET, Stand, bodies, children, of_call, report_path};
-pub use tools::{Tool, find, is_missing, own_std_is_missing, skip};
+pub use tools::{Tool, is_missing, own_std_is_missing, skip};

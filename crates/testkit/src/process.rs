@@ -1,6 +1,7 @@
 //! Starting programs, waiting for them, and making sure that none is left behind.
 
 use anyhow::{Context, Result, bail};
+pub use devkit::process::line;
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -116,17 +117,6 @@ fn collect(index: usize, mut stream: impl Read + Send + 'static, outputs: mpsc::
         // Nobody listens any more once the limit has passed.
         let _ = outputs.send((index, read));
     });
-}
-
-/// A command as one would type it.
-pub fn line(command: &Command) -> String {
-    let mut words = vec![command.get_program().to_string_lossy().into_owned()];
-    for argument in command.get_args() {
-        let argument = argument.to_string_lossy();
-        let plain = !argument.is_empty() && !argument.contains(|c: char| c.is_whitespace() || "'\"$".contains(c));
-        words.push(if plain { argument.into_owned() } else { format!("'{argument}'") });
-    }
-    words.join(" ")
 }
 
 #[cfg(test)]

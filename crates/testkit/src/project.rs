@@ -1,7 +1,8 @@
-//! Where things are: the repository, the target directory, a directory for each test; and cargo.
+//! Files of the repository, a directory for each test, a lock for all processes, and the stand-in as a program.
 
 use crate::process;
 use anyhow::{Context, Result, ensure};
+use devkit::checkout::{cargo, root, target};
 use std::cell::OnceCell;
 use std::env;
 use std::fs;
@@ -12,21 +13,12 @@ use std::thread;
 
 /// A path in the repository.
 pub fn path(relative: &str) -> PathBuf {
-    // crates/testkit of the repository.
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("."));
-    root.join(relative)
+    root().join(relative)
 }
 
 /// A text file of the repository.
 pub fn read(relative: &str) -> Result<String> {
     fs::read_to_string(path(relative)).with_context(|| format!("cannot read {relative}"))
-}
-
-/// The target directory, which need not be in the repository: the running test is in it.
-pub fn target() -> PathBuf {
-    let program = env::current_exe().unwrap_or_default();
-    let found = program.ancestors().find(|dir| dir.join("CACHEDIR.TAG").exists());
-    found.map_or_else(|| path("target"), PathBuf::from)
 }
 
 thread_local! {
@@ -74,14 +66,6 @@ pub fn copy_files(from: &str, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The cargo that runs the test, at work in the repository.
-pub fn cargo(subcommand: &str) -> Command {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(path("")).arg(subcommand);
-    forget_this_crate(&mut cargo);
-    cargo
-}
-
 /// The stand-in platform as a program, for tests that are not written in Rust. `cargo xtask test` has built it already.
 pub fn platform_program() -> Result<PathBuf> {
     if let Some(program) = env::var_os("IOTDA_PLATFORM") {
@@ -89,17 +73,6 @@ pub fn platform_program() -> Result<PathBuf> {
     }
     process::output(cargo("build").args(["--locked", "--quiet", "--package", "iotda-platform"]))?;
     Ok(target().join("debug/iotda-platform"))
-}
-
-/// Removes what cargo says about the running test in the environment: build scripts would take it for a change of the
-/// crates that `command` is to build, and build them once more.
-pub fn forget_this_crate(command: &mut Command) {
-    for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_")) {
-            command.env_remove(name);
-        }
-    }
-    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
 }
 
 /// A lock that is held by a file of the file system, for all processes of this machine. It ends with this value, or

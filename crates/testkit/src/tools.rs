@@ -3,10 +3,8 @@
 
 use crate::process;
 use anyhow::Result;
-use std::env;
-use std::fs;
+use devkit::checkout::{RUST_SOURCE, find, rust_has};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -39,13 +37,12 @@ pub fn is_missing(tool: Tool) -> bool {
 }
 
 /// Whether the source of Rust's own library is missing. If so, says that the running test is skipped.
-pub fn own_std_is_missing() -> Result<bool> {
-    let sysroot = process::output(Command::new("rustc").args(["--print", "sysroot"]))?;
-    let is_missing = !Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/std/Cargo.toml").exists();
+pub fn own_std_is_missing() -> bool {
+    let is_missing = !rust_has(RUST_SOURCE);
     if is_missing {
         skip("rust-src is not installed (rustup component add rust-src, or Debian's package of that name)");
     }
-    Ok(is_missing)
+    is_missing
 }
 
 /// Says that the running test is skipped, or a part of it, and why. `cargo xtask test` counts these lines.
@@ -53,14 +50,6 @@ pub fn skip(reason: &str) {
     let thread = thread::current();
     // Not by a macro of std, whose output the test runner shows of failures alone. If it cannot be shown, nobody listens.
     let _ = writeln!(io::stderr(), "skipped: {}: {reason}", thread.name().unwrap_or("main"));
-}
-
-/// Whether the path leads to a program of this name.
-pub fn find(program: &str) -> bool {
-    let executable =
-        |path: &Path| fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|dir| executable(&dir.join(program)))
 }
 
 /// valgrind, to be given a program: an invalid access, an uninitialized value or a leak makes it fail.

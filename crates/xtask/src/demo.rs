@@ -2,8 +2,9 @@
 //! runs that against the stand-in platform, and shows what the platform received.
 
 use crate::project::Project;
-use crate::{package, process, tools};
+use crate::{package, tools};
 use anyhow::{Context, Result, bail, ensure};
+use devkit::{checkout, process};
 use serde_json::Value;
 use std::fs;
 use std::io::{self, BufRead, BufReader, IsTerminal};
@@ -21,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// `stays`: go on reporting until there is a line of input, or its end; so it does where a terminal is attached.
 pub(crate) fn run(project: &Project, stays: bool) -> Result<()> {
-    tools::ensure(project, tools::FOR_PACKAGE)?;
+    tools::ensure(tools::FOR_PACKAGE)?;
     let dir = project.empty_dir("demo")?;
 
     println!("Building and installing the package ...");
@@ -32,12 +33,12 @@ pub(crate) fn run(project: &Project, stays: bool) -> Result<()> {
     let build = dir.join("build");
     let mut configure = Command::new("cmake");
     configure.arg("-S").arg(project.path("examples/c")).arg("-B").arg(&build);
-    configure.args(["-G", tools::generator(), "-DCMAKE_BUILD_TYPE=Release"]);
+    configure.args(["-G", checkout::generator(), "-DCMAKE_BUILD_TYPE=Release"]);
     process::output(configure.arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display())))?;
     process::output(Command::new("cmake").arg("--build").arg(&build))?;
 
     println!("Building the stand-in platform ...");
-    process::run(project.cargo("build").args(["--locked", "--quiet", "--package", "iotda-platform"]))?;
+    process::run(checkout::cargo("build").args(["--locked", "--quiet", "--package", "iotda-platform"]))?;
     let record = dir.join("record.jsonl");
     let platform = Platform::start(project, &dir.join("ca.pem"), &record)?;
     println!("Running host_monitor, which reports to {} ...", platform.endpoint);

@@ -5,13 +5,13 @@
 
 mod demo;
 mod package;
-mod process;
 mod project;
 mod runner;
 mod test;
 mod tools;
 
 use anyhow::{Context, Result, bail};
+use devkit::{checkout, process};
 use lexopt::prelude::*;
 use project::Project;
 use std::ffi::OsString;
@@ -88,9 +88,9 @@ const COMMANDS: &[Command] = &[
     ("test", &["list"], true, |project, arguments| {
         if arguments.has("list") { done(test::list(project)) } else { test::run(project, &arguments.names) }
     }),
-    ("bench", &["write", "budgets"], false, |project, arguments| done(bench(project, arguments))),
+    ("bench", &["write", "budgets"], false, |_, arguments| done(bench(arguments))),
     ("package", &[], false, |project, arguments| done(package(project, arguments))),
-    ("dist", &[], true, |project, arguments| done(dist(project, &arguments.names))),
+    ("dist", &[], true, |_, arguments| done(dist(&arguments.names))),
     ("cross", &[], true, |project, arguments| {
         let targets: Vec<&str> = arguments.names.iter().map(String::as_str).collect();
         // Unless given, those that need nothing but Debian.
@@ -98,28 +98,19 @@ const COMMANDS: &[Command] = &[
         done(targets.iter().try_for_each(|target| in_root(project, "cross.sh", &[target])))
     }),
     ("debian", &[], false, |project, _| {
-        dist(project, &["packages".to_owned()])?;
+        dist(&["packages".to_owned()])?;
         done(in_root(project, "debian.sh", &[]))
     }),
-    ("header", &["check"], false, |project, arguments| {
-        done(kept(project, "header", "is_up_to_date", !arguments.has("check")))
-    }),
-    ("abi", &["write"], false, |project, arguments| {
-        tools::ensure(project, tools::FOR_ABI)?;
+    ("header", &["check"], false, |_, arguments| done(kept("header", "is_up_to_date", !arguments.has("check")))),
+    ("abi", &["write"], false, |_, arguments| {
+        tools::ensure(tools::FOR_ABI)?;
         let write = arguments.has("write");
-        done(kept(project, "abi", if write { "header_is_as_promised" } else { "as_promised" }, write))
+        done(kept("abi", if write { "header_is_as_promised" } else { "as_promised" }, write))
     }),
 ];
 
 fn main() -> ExitCode {
-    match command_line() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            let is_unavailable = error.chain().any(|cause| cause.is::<tools::Unavailable>());
-            if is_unavailable { ExitCode::from(process::UNAVAILABLE) } else { ExitCode::FAILURE }
-        }
-    }
+    command_line().unwrap_or_else(|error| process::failed(&error))
 }
 
 fn command_line() -> Result<ExitCode> {
@@ -137,7 +128,7 @@ fn command_line() -> Result<ExitCode> {
     let command = COMMANDS.iter().find(|(other, ..)| *other == name);
     let Some((_, flags, takes_names, run)) = command else {
         if is_campaign(&name) {
-            return done(campaign(&Project::find()?, &name, parser.raw_args()?));
+            return done(campaign(&name, parser.raw_args()?));
         }
         bail!("there is no command `{name}`; see cargo xtask help");
     };
@@ -156,7 +147,7 @@ fn command_line() -> Result<ExitCode> {
             other => return Err(other.unexpected().into()),
         }
     }
-    run(&Project::find()?, &arguments)
+    run(&Project::find(), &arguments)
 }
 
 fn done(result: Result<()>) -> Result<ExitCode> {
@@ -181,44 +172,44 @@ fn is_campaign(name: &str) -> bool {
 }
 
 /// Passes a campaign's command line on.
-fn campaign(project: &Project, name: &str, rest: impl Iterator<Item = OsString>) -> Result<()> {
-    let mut run = project.cargo("run");
+fn campaign(name: &str, rest: impl Iterator<Item = OsString>) -> Result<()> {
+    let mut run = checkout::cargo("run");
     process::run(run.args(["--locked", "--quiet", "--package", "campaigns", "--", name]).args(rest))
 }
 
-fn dist(project: &Project, arguments: &[String]) -> Result<()> {
-    tools::ensure(project, tools::FOR_DIST)?;
-    process::run(project.cargo("run").args(["--locked", "--quiet", "--package", "dist", "--"]).args(arguments))
+fn dist(arguments: &[String]) -> Result<()> {
+    tools::ensure(tools::FOR_DIST)?;
+    process::run(checkout::cargo("run").args(["--locked", "--quiet", "--package", "dist", "--"]).args(arguments))
 }
 
-fn bench(project: &Project, arguments: &Arguments) -> Result<()> {
-    tools::ensure(project, tools::FOR_BUDGETS)?;
+fn bench(arguments: &Arguments) -> Result<()> {
+    tools::ensure(tools::FOR_BUDGETS)?;
     if !arguments.has("budgets") {
-        tools::ensure(project, tools::FOR_BENCH)?;
+        tools::ensure(tools::FOR_BENCH)?;
         for tools in [tools::FOR_BENCH_PEERS, tools::FOR_BUILD_STD] {
-            if let Err(error) = tools::ensure(project, tools) {
+            if let Err(error) = tools::ensure(tools) {
                 println!("Without a part of the comparison: {error:#}");
             }
         }
     }
-    let mut run = project.cargo("run");
+    let mut run = checkout::cargo("run");
     run.args(["--locked", "--quiet", "--package", "bench", "--"]).args(&arguments.flags);
     process::run(&mut run)
 }
 
 /// Runs a script that works in a Debian 13 root.
 fn in_root(project: &Project, script: &str, arguments: &[&str]) -> Result<()> {
-    let tools = tools::ensure(project, tools::FOR_ROOT);
-    tools.map_err(|error| tools::Unavailable::because("no Debian 13 root can be made here", &error))?;
+    let tools = tools::ensure(tools::FOR_ROOT);
+    tools.map_err(|error| tools::because("no Debian 13 root can be made here", &error))?;
     let mut command = std::process::Command::new(project.path("crates/xtask/roots").join(script));
-    command.args(arguments).env("TARGET_DIR", project.target()).env("CARGO", Project::cargo_program());
-    project::forget_this_crate(&mut command);
+    command.args(arguments).env("TARGET_DIR", project.target()).env("CARGO", checkout::cargo_program());
+    checkout::forget_this_crate(&mut command);
     process::run(&mut command)
 }
 
 /// A file that is made of others and kept: a test of crates/libiotda compares it, or writes it.
-fn kept(project: &Project, test: &str, name: &str, write: bool) -> Result<()> {
-    let mut tests = project.cargo("test");
+fn kept(test: &str, name: &str, write: bool) -> Result<()> {
+    let mut tests = checkout::cargo("test");
     tests.args(["--locked", "--quiet", "--package", "libiotda", "--test", test, "--", name]);
     if write {
         tests.env("IOTDA_WRITE", "1");
@@ -245,7 +236,7 @@ mod tests {
     fn the_documentation_names_commands_that_there_are() {
         let mut count = 0;
         for document in ["README.md", "CONTRIBUTING.md"] {
-            let text = std::fs::read_to_string(Project::find().unwrap().path(document)).unwrap();
+            let text = std::fs::read_to_string(Project::find().path(document)).unwrap();
             for rest in text.split("cargo xtask ").skip(1) {
                 let name = rest.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default();
                 let is_command = COMMANDS.iter().any(|(other, ..)| *other == name) || is_campaign(name);

@@ -1,9 +1,11 @@
 //! The library as a package. CMake makes it, by cmake/CMakeLists.txt, as for anyone who builds libiotda from source; this
 //! module runs it, in build directories below target/package, which share what cargo has built.
 
-use crate::project::{Project, forget_this_crate};
-use crate::{process, tools};
+use crate::project::Project;
+use crate::tools;
 use anyhow::{Context, Result};
+use devkit::checkout::{self, forget_this_crate};
+use devkit::process;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,17 +19,17 @@ pub(crate) fn install(project: &Project, prefix: &Path, options: &[String]) -> R
 
 /// Builds the library, and returns CMake's build directory. Equal options have the same one.
 pub(crate) fn build(project: &Project, options: &[String]) -> Result<PathBuf> {
-    tools::ensure(project, tools::FOR_PACKAGE)?;
+    tools::ensure(tools::FOR_PACKAGE)?;
     let build = project.target().join("package").join(directory_name(options));
     fs::create_dir_all(&build).with_context(|| format!("cannot create {}", build.display()))?;
     let mut configure = Command::new("cmake");
     configure.arg("-S").arg(project.path("cmake")).arg("-B").arg(&build);
-    configure.args(["-G", tools::generator(), "--no-warn-unused-cli"]);
+    configure.args(["-G", checkout::generator(), "--no-warn-unused-cli"]);
     // With a Rust library of its own, nothing is shared, and the two can be built at the same time.
     let has_own_std = options.iter().any(|option| option.contains("IOTDA_BUILD_STD=ON"));
     let cargo = project.target().join(if has_own_std { "package/cargo-own-std" } else { "package/cargo" });
     configure.arg(format!("-DIOTDA_CARGO_TARGET_DIR={}", cargo.display()));
-    configure.arg(format!("-DIOTDA_CARGO={}", Project::cargo_program().display()));
+    configure.arg(format!("-DIOTDA_CARGO={}", checkout::cargo_program().display()));
     process::output(configure.args(options))?;
     let mut make = Command::new("cmake");
     forget_this_crate(&mut make);

@@ -1,9 +1,8 @@
 //! Runs steps side by side, as many as there are cores: each is a few commands whose output goes to a log. Says what has
 //! begun and ended, and never nothing for more than ten seconds.
 
-use crate::process;
-use crate::tools::Unavailable;
 use anyhow::{Context, Result, bail};
+use devkit::process::{self, Unavailable};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{IsTerminal, Write as _};

@@ -3,11 +3,11 @@
 //!
 //!     cargo test -p libiotda --test c reports
 
-use crate::process;
 use crate::project::Project;
 use crate::runner::{self, Step};
-use crate::tools::{self, FOR_BUILD_STD, FOR_TEST, Unavailable};
+use crate::tools::{self, FOR_BUILD_STD, FOR_TEST};
 use anyhow::{Context, Result, bail, ensure};
+use devkit::{checkout, process};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::env;
@@ -25,7 +25,7 @@ const PANIC_HOOK: &str = "-DIOTDA_CARGO_FEATURES=panic-hook-for-tests";
 pub(crate) fn run(project: &Project, names: &[String]) -> Result<ExitCode> {
     let test = Test::new(project)?;
     let steps = selected(test.steps()?, names)?;
-    tools::ensure(project, FOR_TEST)?;
+    tools::ensure(FOR_TEST)?;
     let begin = std::time::Instant::now();
     let summary = runner::run(steps, &test.logs)?;
     println!("\nIt took {:.0} s.", begin.elapsed().as_secs_f32());
@@ -130,7 +130,7 @@ impl<'a> Test<'a> {
     }
 
     fn format(&self) -> Result<Vec<Command>> {
-        let mut rust = self.project.cargo("fmt");
+        let mut rust = checkout::cargo("fmt");
         rust.args(["--all", "--check"]);
         // include/iotda.h is left out: it is generated.
         let mut files = self.project.git("ls-files");
@@ -146,20 +146,20 @@ impl<'a> Test<'a> {
     }
 
     fn clippy(&self) -> Command {
-        let mut clippy = self.project.cargo("clippy");
+        let mut clippy = checkout::cargo("clippy");
         clippy.args(["--locked", "--workspace", "--all-targets", "--features", "iotda/ureq", "--", "-D", "warnings"]);
         clippy
     }
 
     fn documentation(&self) -> Command {
-        let mut doc = self.project.cargo("doc");
+        let mut doc = checkout::cargo("doc");
         doc.args(["--locked", "--workspace", "--no-deps", "--document-private-items"]);
         doc.env("RUSTDOCFLAGS", "-D warnings");
         doc
     }
 
     fn documentation_tests(&self) -> Command {
-        let mut test = self.project.cargo("test");
+        let mut test = checkout::cargo("test");
         test.args(["--locked", "--workspace", "--doc"]);
         test
     }
@@ -187,14 +187,14 @@ impl<'a> Test<'a> {
 
     /// Where Rust's source is missing, the tests of it are skipped, as this is.
     fn own_std(&self) -> Result<Vec<Command>> {
-        let tools = tools::ensure(self.project, FOR_BUILD_STD);
-        tools.map_err(|error| Unavailable::because("a Rust library of its own", &error))?;
+        let tools = tools::ensure(FOR_BUILD_STD);
+        tools.map_err(|error| tools::because("a Rust library of its own", &error))?;
         Ok(vec![self.package(&["-DIOTDA_BUILD_STD=ON", PANIC_HOOK])])
     }
 
     /// Sets what the tests find in their environment.
     fn about(&self, command: &mut Command) {
-        command.env("CARGO", Project::cargo_program()).env("RUST_LIB_BACKTRACE", "0");
+        command.env("CARGO", checkout::cargo_program()).env("RUST_LIB_BACKTRACE", "0");
         command.env("IOTDA_XTASK", &self.xtask).env("IOTDA_TEST_RUN", &self.run);
         command.env("IOTDA_BROWSER_REQUIRED", "1"); // `tools` has seen to it.
         command.env("IOTDA_PLATFORM", self.project.target().join("debug/iotda-platform"));
@@ -202,7 +202,7 @@ impl<'a> Test<'a> {
 
     /// Builds test programs, and has cargo say where they are, in a file of this name.
     fn build(&self, options: &[&str], name: &str) -> Command {
-        let mut cargo = self.project.cargo("test");
+        let mut cargo = checkout::cargo("test");
         cargo.args(["--locked", "--no-run", "--message-format", "json-render-diagnostics"]).args(options);
         let mut shell = Command::new("sh");
         shell.args(["-c", "\"$@\" >\"$0\""]).arg(self.programs_file(name)).arg(cargo.get_program());

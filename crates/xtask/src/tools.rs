@@ -1,13 +1,10 @@
 //! The tools that the commands run. What is missing is installed where that can be done without asking (parts of the
 //! Rust toolchain with rustup, all else as root with apt-get), and named with the command that installs it elsewhere.
 
-use crate::process;
-use crate::project::Project;
 use anyhow::{Context, Result, anyhow, bail};
+use devkit::checkout::{self, find};
+use devkit::process::{self, Unavailable};
 use std::env;
-use std::fmt;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -17,30 +14,12 @@ use std::process::Command;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tool(&'static str, &'static str);
 
-/// Why something cannot be had on this machine, in one line: a reason to leave a test out.
-#[derive(Debug)]
-pub(crate) struct Unavailable(String);
-
-impl Unavailable {
-    pub(crate) fn new(reason: &str) -> Self {
-        Self(reason.to_owned())
-    }
-
-    /// What was to be had, and of what failed the last line that it wrote.
-    pub(crate) fn because(what: &str, error: &anyhow::Error) -> anyhow::Error {
-        let text = format!("{error:#}");
-        let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
-        anyhow!(Self(format!("{what}: {last}")))
-    }
+/// Why something cannot be had on this machine: what was to be had, and of what failed the last line that it wrote.
+pub(crate) fn because(what: &str, error: &anyhow::Error) -> anyhow::Error {
+    let text = format!("{error:#}");
+    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+    anyhow!(Unavailable(format!("{what}: {last}")))
 }
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unavailable {}
 
 const BINUTILS: Tool = Tool("strip", "binutils");
 const CMAKE: Tool = Tool("cmake", "cmake");
@@ -97,15 +76,14 @@ impl Tool {
         if self.1 == "rust-clippy" { "clippy" } else { self.1 }
     }
 
-    fn is_there(&self, project: &Project) -> bool {
+    fn is_there(&self) -> bool {
         match self.0.split_once(':') {
             Some(("pkg-config", name)) => {
                 find("pkg-config") && process::succeeds(Command::new("pkg-config").args(["--exists", name]))
             }
             // rustup puts stand-ins in the path for what is not installed: only running them shows it.
-            Some(("cargo", name)) => process::succeeds(project.cargo(name).arg("--version")),
-            Some((_, file)) => process::output(Command::new("rustc").args(["--print", "sysroot"]))
-                .is_ok_and(|sysroot| Path::new(sysroot.trim()).join(file).exists()),
+            Some(("cargo", name)) => process::succeeds(checkout::cargo(name).arg("--version")),
+            Some((_, file)) => checkout::rust_has(file),
             None if self.0.starts_with('/') => Path::new(self.0).exists(),
             None => self.0.split('|').any(find),
         }
@@ -113,8 +91,8 @@ impl Tool {
 }
 
 /// Makes sure that every tool is there.
-pub(crate) fn ensure(project: &Project, tools: &[Tool]) -> Result<()> {
-    let missing = missing(project, tools);
+pub(crate) fn ensure(tools: &[Tool]) -> Result<()> {
+    let missing = missing(tools);
     if missing.is_empty() {
         return Ok(());
     }
@@ -127,7 +105,7 @@ pub(crate) fn ensure(project: &Project, tools: &[Tool]) -> Result<()> {
     }
     add_to_rust(&components)?;
     install(&packages)?;
-    let still = self::missing(project, tools);
+    let still = self::missing(tools);
     if still.is_empty() { Ok(()) } else { bail!("{}", request(&[], &still)) }
 }
 
@@ -175,24 +153,11 @@ fn install(packages: &[Tool]) -> Result<()> {
     apt(&[&["install", "--yes", "--no-install-recommends"], names.as_slice()].concat()).map(drop)
 }
 
-fn missing(project: &Project, tools: &[Tool]) -> Vec<Tool> {
-    tools.iter().filter(|tool| !tool.is_there(project)).copied().collect()
+fn missing(tools: &[Tool]) -> Vec<Tool> {
+    tools.iter().filter(|tool| !tool.is_there()).copied().collect()
 }
 
-/// CMake's name for the build tool that is there.
-pub(crate) fn generator() -> &'static str {
-    if find("ninja") { "Ninja" } else { "Unix Makefiles" }
-}
-
-/// Whether the path leads to a program of this name.
-pub(crate) fn find(program: &str) -> bool {
-    let executable =
-        |path: &Path| fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|dir| executable(&dir.join(program)))
-}
-
-pub(crate) fn is_root() -> Result<bool> {
+fn is_root() -> Result<bool> {
     Ok(process::output(Command::new("id").arg("-u"))?.trim() == "0")
 }
 
@@ -212,17 +177,16 @@ mod tests {
 
     #[test]
     fn tools_are_found() {
-        let project = Project::find().unwrap();
         let there = [Tool("no-such-program|sh", ""), Tool("/etc/passwd", ""), Tool("cargo:fmt", "")];
-        assert_eq!(missing(&project, &there), []);
+        assert_eq!(missing(&there), []);
         let missing_ones =
             [Tool("no-such-program", ""), Tool("/no/such", ""), Tool("rust:no/such", ""), Tool("cargo:no", "")];
-        assert_eq!(missing(&project, &missing_ones), missing_ones);
+        assert_eq!(missing(&missing_ones), missing_ones);
     }
 
     #[test]
     fn a_failure_becomes_a_reason_in_one_line() {
-        let error = Unavailable::because("rust-src", &anyhow!("this failed: rustup\nmany\nlines\nno network\n"));
+        let error = because("rust-src", &anyhow!("this failed: rustup\nmany\nlines\nno network\n"));
         let reason = error.downcast_ref::<Unavailable>().map(ToString::to_string);
         assert_eq!(reason.as_deref(), Some("rust-src: no network"));
     }
