@@ -69,6 +69,27 @@ macro_rules! output {
     };
 }
 
+/// `write_if_wanted!(length, value)`: writes a result for which the caller may give no place, by NULL.
+macro_rules! write_if_wanted {
+    ($argument:ident, $value:expr) => {
+        let value = $value;
+        if let Some(place) = std::ptr::NonNull::new($argument) {
+            // SAFETY: not NULL, and the promise "outputs".
+            unsafe { place.write(value) };
+        }
+    };
+}
+
+/// `sized!(stats: iotda_stats_t, FIRST_VERSION)`: the caller's struct, to be written, which begins with its size.
+macro_rules! sized {
+    ($argument:ident: $type:ident, $first_version:expr) => {
+        // SAFETY: the promise "structs".
+        unsafe {
+            $crate::arguments::sized::<$type>($argument, $first_version, stringify!($argument), stringify!($type))
+        }
+    };
+}
+
 /// A terminated UTF-8 text; `field` names it in the message.
 ///
 /// # Safety
@@ -176,6 +197,28 @@ pub(crate) unsafe fn wrong_size<T>(pointer: *const T, first_version: usize) -> O
     // SAFETY: not NULL, and the promise "structs".
     let size = unsafe { pointer.cast::<usize>().read() };
     (size != 0 && size < first_version).then_some(size)
+}
+
+/// A struct of the caller's that is written, and begins with its size.
+///
+/// # Safety
+///
+/// The promise "structs", for `'a`.
+pub(crate) unsafe fn sized<'a, T>(
+    pointer: *mut T,
+    first_version: usize,
+    name: &str,
+    type_name: &str,
+) -> Outcome<&'a mut T> {
+    // SAFETY: the promise "structs".
+    if let Some(size) = unsafe { wrong_size(pointer, first_version) } {
+        return Err(Stop::Argument(format!(
+            "set {name}.struct_size to sizeof({type_name}): it is {size}, less than any version's"
+        )));
+    }
+    // SAFETY: the promise "structs".
+    unsafe { pointer.as_mut() }
+        .ok_or_else(|| Stop::Argument(format!("pass the address of an {type_name} as {name}: it is NULL")))
 }
 
 /// Room for a result.

@@ -1,7 +1,6 @@
 //! Reports of a gateway for its child devices.
 
 use std::ffi::c_char;
-use std::ptr::NonNull;
 
 use crate::arguments::array;
 use crate::call::iotda_call_t;
@@ -75,18 +74,13 @@ pub unsafe extern "C" fn iotda_gateway_batch_json(
     child_count: *mut usize,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    if let Some(count) = NonNull::new(child_count) {
-        // Before anything can fail.
-        // SAFETY: the promise "outputs".
-        unsafe { count.write(0) };
-    }
+    // Before anything can fail.
+    write_if_wanted!(child_count, 0);
     on_client!(client, call, |client, options| {
         let json = text_of_length!(json, len)?;
         let mut statuses = None;
         let accept = |count: usize| {
-            if let Ok(output) = output!(child_count) {
-                output.write(count);
-            }
+            write_if_wanted!(child_count, count);
             if !child_status.is_null() && capacity < count {
                 return Err(iotda::Error::invalid_argument(format!(
                     "make room for {count} statuses at child_status: the body has as many children, capacity is {capacity}"

@@ -46,12 +46,17 @@ pub struct iotda_call_t {
 /// The size of the struct's first version.
 const FIRST_VERSION: usize = size_of::<iotda_call_t>();
 
-/// `guarded!(call, |options| …)`: the body of a function that takes a call struct.
+/// `guarded!(call, { … })`: the body of a function that takes a call struct, and uses nothing of it but its outcome.
 macro_rules! guarded {
-    ($call:ident, $body:expr) => {
+    ($call:ident, $body:expr) => {{
+        let run = |options: $crate::outcome::Outcome<iotda::CallOptions>| -> $crate::outcome::Outcome<iotda::Delivery> {
+            $crate::panic::panic_if_asked();
+            options?;
+            $body
+        };
         // SAFETY: the promises "structs" and "handles".
-        unsafe { $crate::call::guarded($call, $body) }
-    };
+        unsafe { $crate::call::guarded($call, run) }
+    }};
 }
 
 /// Runs `body`, catches a panic, and writes the outcome into `call`. That `call` itself is refused is for `body` to
@@ -199,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_never_told_as_unknown() {
+    fn a_wait_is_never_reported_as_unknown() {
         assert_eq!(milliseconds(Duration::from_micros(10)), 1);
         assert_eq!(milliseconds(Duration::from_secs(2)), 2000);
         assert_eq!(milliseconds(Duration::MAX), u32::MAX);

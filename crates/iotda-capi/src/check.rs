@@ -3,14 +3,12 @@
 
 use std::ffi::{c_char, c_void};
 
-use iotda::{CallOptions, Client, Delivery};
+use iotda::{Client, Delivery};
 
 use crate::arguments::array;
 use crate::batch::ChildStatuses;
 use crate::call::iotda_call_t;
 use crate::child::{Converted, iotda_child_t};
-use crate::outcome::Outcome;
-use crate::panic::panic_if_asked;
 use crate::service::{self, iotda_service_t};
 use crate::status::iotda_status_t;
 
@@ -25,14 +23,12 @@ pub unsafe extern "C" fn iotda_check_props(
     count: usize,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    let check = |options: Outcome<CallOptions>| {
-        started(options)?;
+    guarded!(call, {
         // SAFETY: the promises "arrays" and "texts".
         let converted = unsafe { service::given(services, count) }?;
         Client::check_properties(&converted)?;
         Ok(Delivery::default())
-    };
-    guarded!(call, check)
+    })
 }
 
 /// As iotda_check_props, for what iotda_report_props_json takes.
@@ -42,13 +38,11 @@ pub unsafe extern "C" fn iotda_check_props_json(
     len: usize,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    let check = |options: Outcome<CallOptions>| {
-        started(options)?;
+    guarded!(call, {
         let json = text_of_length!(json, len)?;
         Client::check_properties_json(json)?;
         Ok(Delivery::default())
-    };
-    guarded!(call, check)
+    })
 }
 
 /// As iotda_check_props, for what iotda_report_message takes.
@@ -58,13 +52,11 @@ pub unsafe extern "C" fn iotda_check_message(
     len: usize,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    let check = |options: Outcome<CallOptions>| {
-        started(options)?;
+    guarded!(call, {
         let data = bytes!(data, len)?;
         Client::check_message(data)?;
         Ok(Delivery::default())
-    };
-    guarded!(call, check)
+    })
 }
 
 /// As iotda_check_props, for what iotda_gateway_batch takes. child_status is NULL or has room for count statuses: IOTDA_OK
@@ -77,8 +69,7 @@ pub unsafe extern "C" fn iotda_check_batch(
     child_status: *mut iotda_status_t,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    let check = |options: Outcome<CallOptions>| {
-        started(options)?;
+    guarded!(call, {
         // SAFETY: the promise "arrays".
         let given = unsafe { array(children, count, || "children".to_owned()) }?;
         // SAFETY: the promise "outputs", for as many statuses as children.
@@ -90,12 +81,5 @@ pub unsafe extern "C" fn iotda_check_batch(
         let report = Client::check_checked_batch(&children);
         statuses.write(&report.children);
         Ok(report.result?)
-    };
-    guarded!(call, check)
-}
-
-/// The call struct can be used.
-fn started(options: Outcome<CallOptions>) -> Outcome {
-    panic_if_asked();
-    options.map(drop)
+    })
 }

@@ -1,8 +1,8 @@
 //! `iotda_client_t`: one device and its connections.
 
 use std::ffi::{c_char, c_void};
+use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use iotda::{CallOptions, Client, Delivery, Level, Log};
 
@@ -12,7 +12,7 @@ use crate::config::iotda_config_t;
 use crate::handle::{Handle, Sealed};
 use crate::log::ProgramLog;
 use crate::outcome::{Outcome, Stop};
-use crate::panic::{self, panic_if_asked};
+use crate::panic::{self, Poison};
 use crate::status::iotda_status_t;
 use crate::token::saved_token;
 
@@ -24,8 +24,7 @@ pub struct iotda_client_t {
     client: Client,
     /// What is refused here, before the core sees it, is logged as what the core refuses.
     log: Option<Arc<ProgramLog>>,
-    /// A call met a fault of the library: what it left behind cannot be trusted.
-    poisoned: AtomicBool,
+    poison: Poison,
     /// The process that made it.
     process: u32,
 }
@@ -47,7 +46,7 @@ impl iotda_client_t {
     }
 
     fn handle(client: Client, log: Option<Arc<ProgramLog>>) -> Outcome<*mut Self> {
-        let client = iotda_client_t { client, log, poisoned: AtomicBool::new(false), process: std::process::id() };
+        let client = iotda_client_t { client, log, poison: Poison::default(), process: std::process::id() };
         Sealed::handle(client).ok_or_else(|| Stop::NoMemory("free some memory: there is none for a client".to_owned()))
     }
 
@@ -58,17 +57,6 @@ impl iotda_client_t {
                 log.log(Level::Error, &format!("device \"{}\": {}", self.client.device_id(), stop.message()));
             }
         })
-    }
-}
-
-/// Marks its handle as poisoned when it is dropped by a panic.
-pub(crate) struct Poison<'a>(pub(crate) &'a AtomicBool);
-
-impl Drop for Poison<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.store(true, Ordering::Release);
-        }
     }
 }
 
@@ -95,11 +83,7 @@ pub(crate) unsafe fn on_client(
     let run = |options: Outcome<CallOptions>| {
         // SAFETY: the promise "handles".
         let client = unsafe { handle(client, "client") }?;
-        if client.poisoned.load(Ordering::Acquire) {
-            return Err(Stop::Poisoned);
-        }
-        let _poison = Poison(&client.poisoned);
-        panic_if_asked();
+        let _entered = client.poison.enter()?;
         client.noting(|| body(client, options?))
     };
     // SAFETY: `call` is as the caller promises.
@@ -117,16 +101,13 @@ pub unsafe extern "C" fn iotda_init(
     client: *mut *mut iotda_client_t,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    let run = |options: Outcome<CallOptions>| {
-        panic_if_asked();
-        options?;
+    guarded!(call, {
         let config = handle!(config)?;
         let client = output!(client)?;
         config.check()?;
         client.write(iotda_client_t::handle(Client::new(&config.core)?, config.log.clone())?);
         Ok(Delivery::default())
-    };
-    guarded!(call, run)
+    })
 }
 
 /// Makes a client for another device and writes it to *device. It shares connections, TLS sessions and
@@ -143,14 +124,8 @@ pub unsafe extern "C" fn iotda_open_device(
     device: *mut *mut iotda_client_t,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    on_client!(client, call, |client, _| {
-        let device_id = text!(device_id)?;
-        let secret = bytes!(secret, secret_len)?;
-        let device = output!(device)?;
-        let opened = client.core().open_device(device_id, secret)?;
-        device.write(iotda_client_t::handle(opened, client.log.clone())?);
-        Ok(Delivery::default())
-    })
+    // SAFETY: the caller's promises; there is no token.
+    unsafe { iotda_open_device_with_token(client, device_id, secret, secret_len, ptr::null(), device, call) }
 }
 
 /// As iotda_open_device, with an access token of the device that iotda_token_export wrote, or that

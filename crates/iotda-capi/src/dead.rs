@@ -5,7 +5,6 @@ use std::ptr;
 
 use iotda::{DeadLetter, EntryKind};
 
-use crate::arguments::wrong_size;
 use crate::call::{fill, iotda_call_t};
 use crate::outbox::{iotda_outbox_t, status_on};
 use crate::outcome::Stop;
@@ -63,16 +62,7 @@ pub unsafe extern "C" fn iotda_outbox_dead_read(
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
     on_outbox!(outbox, call, |outbox, _| {
-        // SAFETY: the promise "structs".
-        let wrong_size = unsafe { wrong_size(dead, FIRST_VERSION) };
-        // SAFETY: the promise "structs".
-        let dead = unsafe { dead.as_mut() }
-            .ok_or_else(|| Stop::Argument("pass the address of an iotda_dead_t as dead: it is NULL".into()))?;
-        if let Some(size) = wrong_size {
-            return Err(Stop::Argument(format!(
-                "set dead.struct_size to sizeof(iotda_dead_t): it is {size}, less than any version's"
-            )));
-        }
+        let dead = sized!(dead: iotda_dead_t, FIRST_VERSION)?;
         if out.is_null() && size > 0 {
             return Err(Stop::Argument(format!(
                 "pass room for the body as out, or 0 as size: it is NULL, size {size}"
@@ -80,10 +70,7 @@ pub unsafe extern "C" fn iotda_outbox_dead_read(
         }
         let letter = outbox.dead_read(cursor)?;
         let body = letter.as_ref().map_or(&[][..], |letter| &letter.body);
-        if !length.is_null() {
-            // SAFETY: not NULL, and the promise "outputs".
-            unsafe { length.write(body.len()) };
-        }
+        write_if_wanted!(length, body.len());
         let fits = body.len() <= size;
         if fits && !body.is_empty() {
             // SAFETY: the promise "outputs": room for `size` bytes, which are as many or more; the body is ours.

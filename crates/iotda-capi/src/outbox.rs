@@ -1,18 +1,17 @@
 //! `iotda_outbox_t`: reports that are kept on disk until the platform has taken them.
 
 use std::ffi::{c_char, c_void};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use iotda::{CallOptions, Delivery, Outbox};
 
 use crate::arguments::{array, handle};
 use crate::call::{self, iotda_call_t};
 use crate::child::{Converted, iotda_child_t};
-use crate::client::{Poison, iotda_client_t};
+use crate::client::iotda_client_t;
 use crate::handle::{Handle, Sealed};
 use crate::outbox_options::{Given, iotda_outbox_options_t};
 use crate::outcome::{Outcome, Stop, status_of};
-use crate::panic::{self, contained, panic_if_asked};
+use crate::panic::{self, Poison, contained};
 use crate::service::{self, iotda_service_t};
 use crate::status::{IOTDA_OK, iotda_status_t};
 
@@ -30,8 +29,7 @@ use crate::status::{IOTDA_OK, iotda_status_t};
 /// directory locked.
 pub struct iotda_outbox_t {
     outbox: Outbox,
-    /// A call met a fault of the library: what it left behind cannot be trusted.
-    poisoned: AtomicBool,
+    poison: Poison,
 }
 
 impl Handle for iotda_outbox_t {
@@ -48,6 +46,19 @@ macro_rules! on_outbox {
         // SAFETY: the promises "handles" and "structs".
         unsafe { $crate::outbox::on_outbox($outbox, $call, &mut body) }
     }};
+}
+
+/// `put!(outbox, device, id, call, |outbox, device, options| …)`: the body of a function that puts, through the client
+/// `device`, what its arguments become; the number that it returns is written to `id`.
+macro_rules! put {
+    ($outbox:ident, $device:ident, $id:ident, $call:ident, |$handle:ident, $core:ident, $options:ident| $body:expr) => {
+        on_outbox!($outbox, $call, |$handle, $options| {
+            let $core = handle!($device)?.core();
+            let first: u64 = $body?;
+            write_if_wanted!($id, first);
+            Ok(())
+        })
+    };
 }
 
 /// Runs `body` on an outbox that is there and has met no fault. Not generic: one copy of it does for all functions.
@@ -78,11 +89,7 @@ pub(crate) unsafe fn on_outbox(
 unsafe fn with(outbox: *const iotda_outbox_t, body: &mut dyn FnMut(&Outbox) -> Outcome<()>) -> Outcome<()> {
     // SAFETY: the promise "handles".
     let outbox = unsafe { handle(outbox, "outbox") }?;
-    if outbox.poisoned.load(Ordering::Acquire) {
-        return Err(Stop::Poisoned);
-    }
-    let _poison = Poison(&outbox.poisoned);
-    panic_if_asked();
+    let _entered = outbox.poison.enter()?;
     body(&outbox.outbox)
 }
 
@@ -97,18 +104,6 @@ pub(crate) unsafe fn status_on(
 ) -> iotda_status_t {
     // SAFETY: the promise "handles".
     status_of(|| unsafe { with(outbox, body) })
-}
-
-/// Writes the id that a put returned, if the caller wants it.
-///
-/// # Safety
-///
-/// The promise "outputs".
-unsafe fn write_id(id: *mut u64, value: u64) {
-    if !id.is_null() {
-        // SAFETY: not NULL, and the promise "outputs".
-        unsafe { id.write(value) };
-    }
 }
 
 /// Opens an outbox in a directory, attaches the client to it, and writes it to *outbox. What an earlier process put
@@ -131,7 +126,7 @@ pub unsafe extern "C" fn iotda_outbox_open(
         let place = output!(outbox)?;
         // SAFETY: the promises "texts" and "callbacks".
         let options = unsafe { given.check() }?;
-        let opened = iotda_outbox_t { outbox: client.core().open_outbox(options)?, poisoned: AtomicBool::new(false) };
+        let opened = iotda_outbox_t { outbox: client.core().open_outbox(options)?, poison: Poison::default() };
         let none = || Stop::NoMemory("free some memory: there is none for an outbox".to_owned());
         place.write(Sealed::handle(opened).ok_or_else(none)?);
         Ok(Delivery::default())
@@ -172,14 +167,10 @@ pub unsafe extern "C" fn iotda_outbox_put_props(
     id: *mut u64,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    on_outbox!(outbox, call, |outbox, options| {
-        let device = handle!(device)?;
+    put!(outbox, device, id, call, |outbox, device, options| {
         // SAFETY: the promises "arrays" and "texts".
         let converted = unsafe { service::given(services, count) }?;
-        let first = outbox.put_properties(device.core(), &converted, options)?;
-        // SAFETY: the promise "outputs".
-        unsafe { write_id(id, first) };
-        Ok(())
+        outbox.put_properties(device, &converted, options)
     })
 }
 
@@ -195,13 +186,9 @@ pub unsafe extern "C" fn iotda_outbox_put_props_json(
     id: *mut u64,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    on_outbox!(outbox, call, |outbox, options| {
-        let device = handle!(device)?;
+    put!(outbox, device, id, call, |outbox, device, options| {
         let json = text_of_length!(json, len)?;
-        let first = outbox.put_properties_json(device.core(), json, options)?;
-        // SAFETY: the promise "outputs".
-        unsafe { write_id(id, first) };
-        Ok(())
+        outbox.put_properties_json(device, json, options)
     })
 }
 
@@ -217,13 +204,9 @@ pub unsafe extern "C" fn iotda_outbox_put_message(
     id: *mut u64,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    on_outbox!(outbox, call, |outbox, options| {
-        let device = handle!(device)?;
+    put!(outbox, device, id, call, |outbox, device, options| {
         let data = bytes!(data, len)?;
-        let first = outbox.put_message(device.core(), data, options)?;
-        // SAFETY: the promise "outputs".
-        unsafe { write_id(id, first) };
-        Ok(())
+        outbox.put_message(device, data, options)
     })
 }
 
@@ -241,18 +224,14 @@ pub unsafe extern "C" fn iotda_outbox_put_batch(
     first_id: *mut u64,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    on_outbox!(outbox, call, |outbox, options| {
-        let gateway = handle!(gateway)?;
+    put!(outbox, gateway, first_id, call, |outbox, gateway, options| {
         // SAFETY: the promise "arrays".
         let given = unsafe { array(children, count, || "children".to_owned()) }?;
         // SAFETY: the promises "arrays" and "texts".
         let converted = unsafe { Converted::new(given) }?;
         let children: Result<Vec<_>, _> = converted.children()?.into_iter().collect();
         let children = children.map_err(|error| Stop::Core(*error))?;
-        let first = outbox.put_batch(gateway.core(), &children, options)?;
-        // SAFETY: the promise "outputs".
-        unsafe { write_id(first_id, first) };
-        Ok(())
+        outbox.put_batch(gateway, &children, options)
     })
 }
 
@@ -269,13 +248,9 @@ pub unsafe extern "C" fn iotda_outbox_put_batch_json(
     first_id: *mut u64,
     call: *mut iotda_call_t,
 ) -> iotda_status_t {
-    on_outbox!(outbox, call, |outbox, options| {
-        let gateway = handle!(gateway)?;
+    put!(outbox, gateway, first_id, call, |outbox, gateway, options| {
         let json = text_of_length!(json, len)?;
-        let first = outbox.put_batch_json(gateway.core(), json, options)?;
-        // SAFETY: the promise "outputs".
-        unsafe { write_id(first_id, first) };
-        Ok(())
+        outbox.put_batch_json(gateway, json, options)
     })
 }
 
@@ -349,8 +324,7 @@ pub unsafe extern "C" fn iotda_outbox_discard(
     on_outbox!(outbox, call, |outbox, _| {
         let device_id = text!(device_id)?;
         let discarded = outbox.discard(device_id)?;
-        // SAFETY: the promise "outputs".
-        unsafe { write_id(count, discarded) };
+        write_if_wanted!(count, discarded);
         Ok(())
     })
 }

@@ -134,7 +134,7 @@ impl Given {
         options.run_thread = in_thread;
         let settled = given.settled;
         // Without a function the data lives as long: it is destroyed with the outbox.
-        let tell = move |entry: &Settled<'_>| {
+        let report = move |entry: &Settled<'_>| {
             if let Some(settled) = settled {
                 let status = entry.outcome.map_or_else(number, |()| IOTDA_OK);
                 let [device_id, message] = [entry.device_id, entry.message].map(terminated);
@@ -142,7 +142,7 @@ impl Given {
                 unsafe { settled(user_data.pointer(), entry.id, device_id.as_ptr(), status, message.as_ptr()) };
             }
         };
-        options.settled = Some(Box::new(tell));
+        options.settled = Some(Box::new(report));
         Ok(options)
     }
 }

@@ -2,10 +2,8 @@
 
 use std::ffi::c_char;
 
-use crate::arguments::wrong_size;
 use crate::call::fill;
 use crate::outbox::{iotda_outbox_t, status_on};
-use crate::outcome::Stop;
 use crate::status::iotda_status_t;
 
 /// What an outbox holds, and what it has done since it was opened.
@@ -67,16 +65,7 @@ pub unsafe extern "C" fn iotda_outbox_stats(
     stats: *mut iotda_outbox_stats_t,
 ) -> iotda_status_t {
     let mut read = |outbox: &iotda::Outbox| {
-        // SAFETY: the promise "structs".
-        let wrong_size = unsafe { wrong_size(stats, FIRST_VERSION) };
-        // SAFETY: the promise "structs".
-        let stats = unsafe { stats.as_mut() }
-            .ok_or_else(|| Stop::Argument("pass the address of an iotda_outbox_stats_t as stats: it is NULL".into()))?;
-        if let Some(size) = wrong_size {
-            return Err(Stop::Argument(format!(
-                "set stats.struct_size to sizeof(iotda_outbox_stats_t): it is {size}, less than any version's"
-            )));
-        }
+        let stats = sized!(stats: iotda_outbox_stats_t, FIRST_VERSION)?;
         let now = outbox.stats()?;
         *stats = iotda_outbox_stats_t {
             struct_size: stats.struct_size,

@@ -13,10 +13,12 @@ use std::fmt::{self, Write};
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use iotda_sys::cancellation::Deferred;
 
 use crate::handle::{Handle, Sealed};
+use crate::outcome::{Outcome, Stop};
 
 thread_local! {
     /// Where the panic hook writes what a panic of this thread says: in the frame of the innermost [`caught`]; NULL
@@ -86,7 +88,7 @@ pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, Fault> {
 
 /// Runs what has no way to report a failure.
 pub(crate) fn contained(body: impl FnOnce()) {
-    // What could not be released is lost; nobody can be told, and there is nothing to be done about it.
+    // What could not be released is lost; there is no way to report it.
     let _ = caught(body);
 }
 
@@ -121,6 +123,33 @@ pub(crate) unsafe fn free<T: Handle>(pointer: *mut T) {
         panic_if_asked();
         drop(object);
     });
+}
+
+/// Whether a call on a handle met a fault of the library: what it left behind cannot be trusted.
+#[derive(Default)]
+pub(crate) struct Poison(AtomicBool);
+
+impl Poison {
+    /// Begins a call on the handle; a panic before the result is dropped poisons it.
+    pub(crate) fn enter(&self) -> Outcome<Entered<'_>> {
+        if self.0.load(Ordering::Acquire) {
+            return Err(Stop::Poisoned);
+        }
+        let entered = Entered(self);
+        panic_if_asked();
+        Ok(entered)
+    }
+}
+
+/// A call on a handle that runs.
+pub(crate) struct Entered<'a>(&'a Poison);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.0.store(true, Ordering::Release);
+        }
+    }
 }
 
 /// Where the tests make a call panic; nothing in a shipped library.

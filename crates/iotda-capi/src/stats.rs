@@ -1,8 +1,7 @@
 //! `iotda_stats_t`: what a client has counted; and the platform's time, which it has seen.
 
-use crate::arguments::wrong_size;
 use crate::client::iotda_client_t;
-use crate::outcome::{Outcome, Stop, status_of};
+use crate::outcome::status_of;
 use crate::panic::panic_if_asked;
 use crate::status::iotda_status_t;
 
@@ -43,36 +42,22 @@ pub unsafe extern "C" fn iotda_stats(client: *const iotda_client_t, stats: *mut 
     status_of(|| {
         panic_if_asked();
         let client = handle!(client)?;
-        // SAFETY: the promise "structs".
-        let wrong_size = unsafe { wrong_size(stats, FIRST_VERSION) };
-        // SAFETY: the promise "structs".
-        let stats = unsafe { stats.as_mut() };
-        client.noting(|| read(client.core(), stats, wrong_size))
+        let stats = client.noting(|| sized!(stats: iotda_stats_t, FIRST_VERSION))?;
+        let now = client.core().stats();
+        *stats = iotda_stats_t {
+            struct_size: stats.struct_size,
+            requests: now.requests,
+            authentications: now.authentications,
+            retries: now.retries,
+            body_bytes_sent: now.body_bytes_sent,
+            bytes_sent: now.bytes_sent,
+            bytes_received: now.bytes_received,
+            handshakes_full: now.handshakes_full,
+            handshakes_resumed: now.handshakes_resumed,
+            pacing_waits: now.pacing_waits,
+        };
+        Ok(())
     })
-}
-
-fn read(client: &iotda::Client, stats: Option<&mut iotda_stats_t>, wrong_size: Option<usize>) -> Outcome {
-    let stats =
-        stats.ok_or_else(|| Stop::Argument("pass the address of an iotda_stats_t as stats: it is NULL".into()))?;
-    if let Some(size) = wrong_size {
-        return Err(Stop::Argument(format!(
-            "set stats.struct_size to sizeof(iotda_stats_t): it is {size}, less than any version's"
-        )));
-    }
-    let now = client.stats();
-    *stats = iotda_stats_t {
-        struct_size: stats.struct_size,
-        requests: now.requests,
-        authentications: now.authentications,
-        retries: now.retries,
-        body_bytes_sent: now.body_bytes_sent,
-        bytes_sent: now.bytes_sent,
-        bytes_received: now.bytes_received,
-        handshakes_full: now.handshakes_full,
-        handshakes_resumed: now.handshakes_resumed,
-        pacing_waits: now.pacing_waits,
-    };
-    Ok(())
 }
 
 /// The platform's time in milliseconds since 1970-01-01T00:00:00Z, from its last answer and the time that has

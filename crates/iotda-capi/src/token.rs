@@ -112,9 +112,7 @@ pub unsafe extern "C" fn iotda_token_export(
         }
         let token = client.core().export_token().map(Zeroizing::new);
         let text = token.as_ref().map_or(&b""[..], |token| token.as_bytes());
-        if let Ok(length) = output!(length) {
-            length.write(text.len());
-        }
+        write_if_wanted!(length, text.len());
         if size <= text.len() {
             let needed = text.len() + 1;
             return Err(Stop::Argument(format!(
