@@ -1,24 +1,18 @@
-//! Figures for the design's budgets, on demand: they depend on the machine, and nothing is asserted about time.
-//! `cargo test --release -p iotda --lib outbox::tests::budgets -- --ignored --nocapture`
-//!
-//! With the environment variable `IOTDA_BLOCK_STAT` naming a file such as `/sys/block/loop0/stat`, of a device on which
-//! `TMPDIR` is, the bytes that reach the device are counted as well.
+//! What an outbox may cost in reads, bytes written and syncs: counted, so that it is the same on every machine. What a put
+//! costs in instructions is held by `crates/bench/budgets.toml`.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::super::book::Entry;
-use super::super::directory::Directory;
-use super::super::directory::tests::Scratch;
 use super::super::engine::{Engine, Keeping};
-use super::super::frame::{LaneKey, Stamp, kind};
+use super::super::frame::{LaneKey, Stamp, frame_bytes, kind};
 use super::super::space::Sizes;
-use super::super::storage::Storage;
 use super::scripted::still;
+use super::simulated::Simulated;
 
-fn open(scratch: &Scratch, sync_at_put: bool) -> Engine {
+fn open(storage: &Simulated, sync_at_put: bool) -> Engine {
     let keeping = Keeping { sizes: Sizes::of(32 << 20), sync_at_put, pad: false };
-    Engine::open(Arc::new(Directory::open(&scratch.0).unwrap()), keeping, None, still()).unwrap().0
+    Engine::open(Arc::new(storage.clone()), keeping, None, still()).unwrap().0
 }
 
 fn put(engine: &Engine, payload: &[u8]) {
@@ -27,60 +21,44 @@ fn put(engine: &Engine, payload: &[u8]) {
 }
 
 #[test]
-#[ignore = "prints figures of this machine"]
-fn opening_sixteen_mebibytes_of_entries() {
-    let scratch = Scratch::new("budget-open");
-    let engine = open(&scratch, false);
-    let mut count = 0_u32;
-    while engine.lock().book.waiting < 16 << 20 {
-        let mut payload = [7; 140];
-        payload[0] = (count % 100) as u8;
-        put(&engine, &payload);
+fn opening_reads_every_file_once() {
+    let storage = Simulated::default();
+    let engine = open(&storage, false);
+    let mut count = 0;
+    while engine.lock().book.waiting < 2 << 20 {
+        put(&engine, &[(count % 100) as u8; 140]);
         count += 1;
     }
     engine.commit(true, None).unwrap();
-    drop(engine);
-    let start = Instant::now();
-    for (name, _) in Directory::open(&scratch.0).unwrap().list().unwrap() {
-        std::fs::read(scratch.0.join(name)).unwrap();
-    }
-    let read = start.elapsed();
-    let start = Instant::now();
-    let engine = open(&scratch, false);
-    println!("{count} entries opened in {:?}, read in {read:?}", start.elapsed());
-    assert_eq!(engine.lock().book.waiting_entries, u64::from(count));
-}
-
-/// Bytes that were written to the device; none if nobody says which.
-fn on_device() -> Option<u64> {
-    let stat = std::fs::read_to_string(std::env::var_os("IOTDA_BLOCK_STAT")?).ok()?;
-    // The seventh number, in units of 512 bytes: Documentation/block/stat.rst of Linux.
-    Some(stat.split_whitespace().nth(6)?.parse::<u64>().ok()? * 512)
+    let after_a_kill = Simulated::with(storage.files());
+    let (files, bytes) = (after_a_kill.files().len(), after_a_kill.bytes() as u64);
+    let engine = open(&after_a_kill, false);
+    assert_eq!(engine.lock().book.waiting_entries, count);
+    assert!(bytes > 2 << 20 && files > 8);
+    assert_eq!((after_a_kill.reads(), after_a_kill.read_calls()), (bytes, files));
 }
 
 #[test]
-#[ignore = "prints figures of this machine"]
-fn bytes_and_time_for_each_entry() {
-    for (sync_at_put, together) in [(true, 1), (false, 10), (false, 1000)] {
-        let scratch = Scratch::new("budget-put");
-        let engine = open(&scratch, sync_at_put);
+fn bytes_written_and_syncs_for_each_entry() {
+    const ENTRIES: u64 = 2_000;
+    const PAYLOAD: usize = 150;
+    for (sync_at_put, together) in [(true, 1), (false, 10), (false, 1_000)] {
+        let storage = Simulated::default();
+        let engine = open(&storage, sync_at_put);
         let before = engine.lock().counts;
-        let device_before = on_device();
-        let start = Instant::now();
-        for count in 1..=2_000 {
-            put(&engine, &[7; 150]);
+        for count in 1..=ENTRIES {
+            put(&engine, &[7; PAYLOAD]);
             if !sync_at_put && count % together == 0 {
                 engine.commit(true, None).unwrap();
             }
         }
         let after = engine.lock().counts;
-        println!(
-            "{together} in a commit: {} bytes handed to the file system, {:?} to the device, and {:.2} syncs for an entry, \
-             {:?}",
-            (after.bytes_written - before.bytes_written) / 2_000,
-            on_device().zip(device_before).map(|(after, before)| (after - before) / 2_000),
-            (after.syncs - before.syncs) as f64 / 2_000.0,
-            start.elapsed() / 2_000
-        );
+        let frames = ENTRIES * frame_bytes(PAYLOAD) as u64;
+        // Beside the frames: two segments that are filled with zeros first, and in each what a segment begins with.
+        let beside = after.bytes_written - before.bytes_written - frames;
+        assert!(beside < 2 * (256 << 10) + 1_024, "{together} together: {beside} bytes beside the frames");
+        // Beside one for each commit: the two segments' names, and the end of the first one.
+        let syncs = after.syncs - before.syncs;
+        assert!(syncs <= ENTRIES / together + 3, "{together} together: {syncs} syncs");
     }
 }
