@@ -150,7 +150,7 @@ pub(crate) fn check(source: &dyn Source) -> BatchReport {
     BatchReport { children, result: first.map_or(Ok(Delivery::default()), Err) }
 }
 
-fn no_children() -> Error {
+pub(crate) fn no_children() -> Error {
     Error::invalid("children is empty: a batch holds at least one child device")
 }
 

@@ -104,7 +104,8 @@ fn verdict(error: &Error, wait: Duration) -> Verdict {
     }
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+/// Far below what overflows when times are added.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
 }
 

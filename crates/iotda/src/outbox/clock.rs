@@ -191,7 +191,7 @@ mod tests {
         assert!(!stamp.trusted);
         assert_eq!(boots.event_time_ms(&stamp, &now(1, 60_000, 60_000, None)), 5_000, "nothing is known yet");
         assert_eq!(boots.event_time_ms(&stamp, &now(1, 65_000, T, None)), T - 60_000, "the clock was set");
-        assert_eq!(boots.event_time_ms(&stamp, &now(1, 65_000, 65_000, Some(T))), T - 60_000, "the platform tells");
+        assert_eq!(boots.event_time_ms(&stamp, &now(1, 65_000, 65_000, Some(T))), T - 60_000, "the platform's clock");
     }
 
     #[test]

@@ -20,7 +20,6 @@ use std::sync::Arc;
 
 use super::frame::{Header, append, kind, u64_at};
 use super::segment::{self, Item};
-use super::sorted::Sorted;
 use super::storage::{Storage, Stored, write_all};
 
 /// One letter, to be kept.
@@ -82,12 +81,7 @@ fn parse_name(name: &str) -> Option<(u64, u32)> {
 impl Dead {
     /// Finds the letters. Files that cannot be read count as empty, and stay.
     pub(crate) fn open(storage: Arc<dyn Storage>, most: u64) -> io::Result<Self> {
-        let mut names = Sorted::default();
-        for (name, length) in storage.list()? {
-            if let Some(number_and_salt) = parse_name(&name) {
-                names.insert(number_and_salt, (name, length));
-            }
-        }
+        let names = segment::in_order(&*storage, parse_name)?;
         let mut dead = Dead { storage, most, halves: Vec::new(), next: 1, forgotten: 0, dropped: 0 };
         for ((number, salt), (name, length)) in names {
             let Ok(file) = dead.storage.open(&name) else { continue };
@@ -190,7 +184,7 @@ impl Dead {
             self.remove_older()?;
             self.dropped += unread;
         }
-        let salt = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), number) as u32;
+        let salt = segment::new_salt(number);
         let name = format!("dead-{}", segment::name(number, salt));
         let file = self.storage.create(&name)?;
         let half = Half { name, salt, file, length: 0, last: number.saturating_sub(1), letters: 0, closed: false };

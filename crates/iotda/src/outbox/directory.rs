@@ -115,15 +115,7 @@ impl Directory {
 
 impl Storage for Directory {
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(&self.path)? {
-            let entry = entry?;
-            let about = entry.metadata()?;
-            if let (Ok(name), true) = (entry.file_name().into_string(), about.is_file()) {
-                files.push((name, about.len()));
-            }
-        }
-        Ok(files)
+        files(&self.path)
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn Stored>> {
@@ -148,6 +140,19 @@ impl Storage for Directory {
     fn zeros_reserve(&self) -> bool {
         self.zeros_reserve
     }
+}
+
+/// Names and lengths of the files in a directory.
+pub(crate) fn files(path: &Path) -> io::Result<Vec<(String, u64)>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        if let (Ok(name), true) = (entry.file_name().into_string(), about.is_file()) {
+            files.push((name, about.len()));
+        }
+    }
+    Ok(files)
 }
 
 /// None of the numbers of the standard streams.

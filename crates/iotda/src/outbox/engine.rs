@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use super::book::{Book, Entry, LOST, Room, Source};
 use super::clock::{Clocks, Now};
-use super::frame::{HEADER, Header, LaneKey, Stamp, kind};
+use super::frame::{Header, LaneKey, Stamp, kind};
 use super::lanes::Slot;
-use super::log::{Frames, Log, Outcome, read_entry};
+use super::log::{Frames, Log, Outcome, is_bound, read_entry};
 use super::repair::{Recovered, Unusable, recover};
 use super::segment;
 use super::space::{Pressure, Reclaim, Sizes};
@@ -33,17 +33,17 @@ pub(crate) struct Failure {
     pub(crate) text: String,
 }
 
-impl Failure {
-    fn new(error: &io::Error) -> Self {
-        let bound = error.kind() == io::ErrorKind::QuotaExceeded && error.raw_os_error().is_none();
-        Failure { kind: error.kind(), bound, text: error.to_string() }
+impl From<&io::Error> for Failure {
+    fn from(error: &io::Error) -> Self {
+        Failure { kind: error.kind(), bound: is_bound(error), text: error.to_string() }
     }
 }
 
 /// Why a put failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotPut {
-    TooLarge,
+    /// An entry may take so many bytes at most.
+    TooLarge(u64),
     /// There is no space, and none to be had without dropping entries.
     Full,
     Storage(Failure),
@@ -130,7 +130,7 @@ impl Engine {
     pub(crate) fn put(&self, entries: &[Entry<'_>], stamp: Stamp, deadline: Option<Instant>) -> Result<u64, NotPut> {
         let lengths = || entries.iter().map(|entry| entry.payload.len());
         if lengths().any(|length| super::frame::frame_bytes(length) as u64 > self.keeping.sizes.entry) {
-            return Err(NotPut::TooLarge);
+            return Err(NotPut::TooLarge(self.keeping.sizes.entry));
         }
         let mut state = self.lock();
         // Each segment is copied once at most for one put.
@@ -211,7 +211,7 @@ impl Engine {
         let mut state = self.lock();
         state.book.finish(&commit, &outcome, &log);
         state.note(&outcome, sync, &*self.clocks);
-        let failure = outcome.error.as_ref().map(Failure::new);
+        let failure = outcome.error.as_ref().map(Failure::from);
         let (number, overhead, room) = (state.book.next_number(), state.book.space.overhead, state.book.space.unused());
         drop(state);
         let result = failure.map_or(Ok(()), Err);
@@ -246,8 +246,7 @@ impl Engine {
                 let bytes = state.book.space.segments.get(&place).map_or(0, |segment| segment.bytes);
                 let (file, salt) = (Arc::clone(&file.file), file.salt);
                 drop(state);
-                let (bytes, unreadable) =
-                    segment::read(&*file, bytes).map_err(|error| NotPut::Storage(Failure::new(&error)))?;
+                let (bytes, unreadable) = segment::read(&*file, bytes)?;
                 state = self.lock();
                 if unreadable {
                     // It may be readable at another time.
@@ -269,10 +268,10 @@ impl Engine {
         // A segment in which nothing waits may go without a further record: the newest one began with one.
         let nothing_copied = commit.entries.iter().all(|frames| frames.bytes.is_empty());
         if let Some(error) = outcome.error.as_ref().filter(|_| !(outcome.refused && nothing_copied)) {
-            return Err(NotPut::from(Failure::new(error)));
+            return Err(NotPut::from(Failure::from(error)));
         }
         drop(state);
-        log.sync_names().map_err(|error| NotPut::Storage(Failure::new(&error)))?;
+        log.sync_names()?;
         for place in places {
             let mut state = self.lock();
             let Some(file) = state.book.forget_segment(place) else { continue };
@@ -412,7 +411,7 @@ impl State {
                 if self.failure.is_none() {
                     self.failing_since_ms = clocks.wall_ms();
                 }
-                self.failure = Some(Failure::new(error));
+                self.failure = Some(Failure::from(error));
             }
             None if sync => self.failure = None,
             None => {}
@@ -439,16 +438,8 @@ impl From<Failure> for NotPut {
     }
 }
 
-impl From<Unusable> for Failure {
-    fn from(unusable: Unusable) -> Self {
-        match unusable {
-            Unusable::Io(error) => Failure::new(&error),
-            Unusable::Newer => Failure { kind: io::ErrorKind::Unsupported, bound: false, text: String::new() },
-        }
+impl From<io::Error> for NotPut {
+    fn from(error: io::Error) -> Self {
+        NotPut::from(Failure::from(&error))
     }
-}
-
-/// The payload of a frame that [`Engine::read`] gave.
-pub(crate) fn payload<'a>(header: &Header, frame: &'a [u8]) -> &'a [u8] {
-    frame.get(HEADER..HEADER + header.length as usize).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use iotda_http::{CancelToken, Clock};
 
-use super::attached::{Attached, child_payload, hash, payload_of, properties_payload};
+use super::attached::{Attached, child_payload, hash, milliseconds, payload_of, properties_payload};
 use super::book::Entry;
 use super::clock::Clocks;
 use super::directory::Directory;
@@ -16,14 +16,14 @@ use super::inspect::letter;
 use super::notices;
 use super::opened::{Opened, Options, Refused};
 use super::options::{DeadLetter, MAX_BYTES, OutboxOptions, OutboxStats, WhenFull};
-use super::refusals::{error, shown, unfit_error};
+use super::refusals::{shown, unfit_error};
 use super::running::Threads;
 use super::sorted::Sorted;
 use super::space::UNSYNCED_MAX;
 use super::storage::Storage;
 use super::worker::Manner;
 use crate::client::{Client, check_size};
-use crate::delivery::batch::written_id;
+use crate::delivery::batch::{no_children, written_id};
 use crate::delivery::call::{Call, CallOptions};
 use crate::delivery::deliver::Target;
 use crate::delivery::retry;
@@ -43,7 +43,7 @@ const CHILDREN_MAX: usize = 10_000;
 /// [`outbox`](crate::outbox) for what is guaranteed. Made by [`Client::open_outbox`](crate::Client::open_outbox).
 ///
 /// All functions can be called from many threads at once. In a child process made by `fork` every one fails with
-/// [`ErrorKind::Forked`]; dropping it there gives the directory back and touches nothing else.
+/// [`ErrorKind::Forked`]; dropping it there releases the directory and touches nothing else.
 ///
 /// Dropping it closes it, as [`close`](Self::close) does.
 pub struct Outbox {
@@ -100,7 +100,7 @@ impl Outbox {
             linger_ms: milliseconds(options.linger),
             max_age_ms: options.max_age.map(milliseconds),
             drop_oldest: options.when_full == WhenFull::DropOldest,
-            tells_deliveries: options.settled.is_some(),
+            reports_deliveries: options.settled.is_some(),
         };
         let inner = Options {
             max_bytes,
@@ -117,7 +117,7 @@ impl Outbox {
         let boot = iotda_sys::boot::id();
         let opened = Opened::open(storage, Some(abandon), inner, clocks, boot, retry::random_fraction);
         let outbox = Outbox {
-            opened: opened.map_err(|refused| error(refused, max_bytes / 4))?,
+            opened: opened?,
             session: Arc::clone(session),
             devices: Arc::default(),
             most: max_bytes / 4,
@@ -157,7 +157,7 @@ impl Outbox {
         devices.hashes.insert(address(device), hash);
         drop(devices);
         let deliver = Attached::new(Arc::clone(session), Arc::clone(device), CancelToken::new());
-        self.opened.attach(hash, Arc::new(deliver)).map_err(|refused| self.error(refused))?;
+        self.opened.attach(hash, Arc::new(deliver))?;
         Ok(hash)
     }
 
@@ -167,11 +167,7 @@ impl Outbox {
 
     /// Before any lock: nobody can say who held one when the process was forked.
     fn check(&self, from_callback: bool) -> Result<()> {
-        self.opened.check(from_callback).map_err(|refused| self.error(refused))
-    }
-
-    fn error(&self, refused: Refused) -> Error {
-        error(refused, self.most)
+        Ok(self.opened.check(from_callback)?)
     }
 
     fn start(&self, session: &Session, options: CallOptions, from_callback: bool) -> Result<Call> {
@@ -206,18 +202,9 @@ impl Outbox {
             let (session, device) = device.parts();
             let call = self.start(session, options, true)?;
             validate::check_properties(json)?;
-            self.checked_properties((session, device), json, &call)
+            check_size(Target::Properties, json.as_bytes())?;
+            self.properties((session, device), &fitting(properties_payload(json, self.now_ms()))?, &call)
         })
-    }
-
-    fn checked_properties(
-        &self,
-        (session, device): (&Arc<Session>, &Arc<Device>),
-        body: &str,
-        call: &Call,
-    ) -> Result<u64> {
-        check_size(Target::Properties, body.as_bytes())?;
-        self.properties((session, device), &fitting(properties_payload(body, self.now_ms()))?, call)
     }
 
     fn properties(&self, (session, device): (&Arc<Session>, &Arc<Device>), payload: &[u8], call: &Call) -> Result<u64> {
@@ -299,9 +286,9 @@ impl Outbox {
     fn put(&self, entries: &[Entry<'_>], call: &Call) -> Result<u64> {
         let bytes: u64 = entries.iter().map(|entry| frame_bytes(entry.payload.len()) as u64).sum();
         if bytes > self.most {
-            return Err(self.error(Refused::TooLarge));
+            return Err(Refused::TooLarge(self.most).into());
         }
-        let first = self.opened.put(entries, call.deadline).map_err(|refused| self.error(refused))?;
+        let first = self.opened.put(entries, call.deadline)?;
         if bytes > UNSYNCED_MAX && !self.sync_at_put {
             // More than may wait in memory. If it cannot be written now it is kept there: that is what the put says, and
             // the next one reports the failure.
@@ -320,7 +307,7 @@ impl Outbox {
     /// [`ErrorKind::Forked`].
     pub fn sync(&self, options: CallOptions) -> Result<()> {
         let call = self.start(&self.session, options, false)?;
-        self.opened.sync(call.deadline).map_err(|refused| self.error(refused))
+        Ok(self.opened.sync(call.deadline)?)
     }
 
     /// Delivers what is due, within the call's time, in this thread: for programs that start no threads
@@ -330,7 +317,7 @@ impl Outbox {
     /// [`ErrorKind::Cancelled`] (looked at between requests), [`ErrorKind::Forked`].
     pub fn pump(&self, options: CallOptions) -> Result<Option<Duration>> {
         let call = self.start(&self.session, options, false)?;
-        let due = self.opened.pump(call.deadline, call.cancel.as_ref()).map_err(|refused| self.error(refused))?;
+        let due = self.opened.pump(call.deadline, call.cancel.as_ref())?;
         Ok(due.map(Duration::from_millis))
     }
 
@@ -340,7 +327,7 @@ impl Outbox {
     /// on waiting in the outbox. [`ErrorKind::Cancelled`], [`ErrorKind::Forked`].
     pub fn flush(&self, options: CallOptions) -> Result<()> {
         let call = self.start(&self.session, options, false)?;
-        self.opened.flush(call.deadline, call.cancel.as_ref()).map_err(|refused| self.error(refused))
+        Ok(self.opened.flush(call.deadline, call.cancel.as_ref())?)
     }
 
     /// The network is back: what waits for a pause is tried within a second, instead of up to five minutes later.
@@ -356,27 +343,26 @@ impl Outbox {
     /// Blocks for as long as the storage does. [`ErrorKind::Storage`], [`ErrorKind::Forked`].
     pub fn discard(&self, device_id: &str) -> Result<u64> {
         self.check(false)?;
-        self.opened.discard(hash(device_id)).map_err(|refused| self.error(refused))
+        Ok(self.opened.discard(hash(device_id))?)
     }
 
     /// The first dead letter after the number `cursor` (0: the first of all); `None`: there is none.
     ///
     /// Reads from disk. [`ErrorKind::Storage`], [`ErrorKind::Forked`].
     pub fn dead_read(&self, cursor: u64) -> Result<Option<DeadLetter>> {
-        let kept = self.opened.dead_read(cursor).map_err(|refused| self.error(refused))?;
-        Ok(kept.map(letter))
+        Ok(self.opened.dead_read(cursor)?.map(letter))
     }
 
     /// Dead letters up to this number are not needed any more.
     ///
     /// Writes to disk. [`ErrorKind::Storage`], [`ErrorKind::Forked`].
     pub fn dead_forget(&self, up_to_number: u64) -> Result<()> {
-        self.opened.dead_forget(up_to_number).map_err(|refused| self.error(refused))
+        Ok(self.opened.dead_forget(up_to_number)?)
     }
 
     /// What it holds, and what it has done. Never blocks on the network.
     pub fn stats(&self) -> Result<OutboxStats> {
-        let stats = self.opened.stats().map_err(|refused| self.error(refused))?;
+        let stats = self.opened.stats()?;
         let counters = stats.counters;
         Ok(OutboxStats {
             waiting: stats.waiting,
@@ -406,8 +392,7 @@ impl Outbox {
     ///
     /// Blocks for as long as the storage does. [`ErrorKind::Storage`]: what was put since the last sync may be lost.
     pub fn close(mut self) -> Result<()> {
-        let most = self.most;
-        self.opened.end().map_err(|refused| error(refused, most))
+        Ok(self.opened.end()?)
     }
 }
 
@@ -430,10 +415,6 @@ fn address(device: &Arc<Device>) -> usize {
     Arc::as_ptr(device) as usize
 }
 
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
-}
-
 /// A payload that the platform takes once its times are in it.
 fn fitting(payload: Option<Vec<u8>>) -> Result<Vec<u8>> {
     payload.filter(|payload| payload.len() < BODY_LIMIT - 256).ok_or_else(|| {
@@ -446,7 +427,7 @@ fn fitting(payload: Option<Vec<u8>>) -> Result<Vec<u8>> {
 
 fn check_count(children: usize) -> Result<()> {
     match children {
-        0 => Err(Error::invalid("children is empty: a batch holds at least one child device")),
+        0 => Err(no_children()),
         1..=CHILDREN_MAX => Ok(()),
         _ => Err(Error::new(
             ErrorKind::TooLarge,

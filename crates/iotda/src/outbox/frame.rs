@@ -155,6 +155,11 @@ impl Header {
         frame_bytes(self.length as usize)
     }
 
+    /// The payload of this header's frame; `None` if the frame is cut off.
+    pub(crate) fn payload<'a>(&self, frame: &'a [u8]) -> Option<&'a [u8]> {
+        frame.get(HEADER..HEADER + self.length as usize)
+    }
+
     /// The header's bytes; its own sum is zero until [`seal`] sets it.
     pub(crate) fn encode(&self) -> [u8; HEADER] {
         let mut out = [0; HEADER];

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use super::attached::hash;
 use super::coalesce::{self, Builder};
 use super::dead::{Dead, Kept};
-use super::frame::{HEADER, LaneKey, frame_bytes, kind};
+use super::directory;
+use super::frame::{LaneKey, frame_bytes, kind};
 use super::log::read_entry;
 use super::options::{DeadLetter, EntryKind};
 use super::refusals::shown;
@@ -100,7 +101,7 @@ pub fn inspect(directory: &Path, known: &[&str], mut each: impl FnMut(WaitingEnt
             found.waiting_bytes += bytes;
             let time_ms = header.stamp.wall_ms;
             found.oldest_ms = Some(found.oldest_ms.map_or(time_ms, |oldest| oldest.min(time_ms)));
-            let payload = frame.get(HEADER..HEADER + header.length as usize).unwrap_or_default();
+            let payload = header.payload(&frame).unwrap_or_default();
             each(entry(slot.number, header.kind, key, time_ms, payload, &known));
         }
     }
@@ -191,15 +192,7 @@ impl ReadOnly {
 
 impl Storage for ReadOnly {
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(&self.0)? {
-            let entry = entry?;
-            let about = entry.metadata()?;
-            if let (Ok(name), true) = (entry.file_name().into_string(), about.is_file()) {
-                files.push((name, about.len()));
-            }
-        }
-        Ok(files)
+        directory::files(&self.0)
     }
 
     fn create(&self, _: &str) -> io::Result<Arc<dyn Stored>> {

@@ -2,7 +2,6 @@
 //!
 //! What is written, and what it means that it was, is decided by [`super::book`].
 
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 
@@ -156,8 +155,7 @@ impl Log {
     pub(crate) fn write(&mut self, commit: &Commit) -> Outcome {
         let mut outcome = Outcome::default();
         if let Err(error) = self.try_write(commit, &mut outcome) {
-            // The kernel's own error of that kind (EDQUOT) has a number.
-            outcome.refused = error.kind() == io::ErrorKind::QuotaExceeded && error.raw_os_error().is_none();
+            outcome.refused = is_bound(&error);
             outcome.error = Some(error);
             outcome.placed.clear();
             if !outcome.refused {
@@ -346,7 +344,7 @@ impl Log {
 
     /// Makes a segment file, filled with zeros where that reserves its space.
     fn create(&mut self, number: u64, size: u64, outcome: &mut Outcome) -> io::Result<Open> {
-        let salt = RandomState::new().hash_one(number) as u32;
+        let salt = segment::new_salt(number);
         let name = segment::name(number, salt);
         let file = self.storage.create(&name)?;
         self.names_changed = true;
@@ -372,6 +370,12 @@ impl Log {
     }
 }
 
+/// Whether an error says that the room of a commit is used up, which is no fault of the files.
+pub(crate) fn is_bound(error: &io::Error) -> bool {
+    // The kernel's own error of that kind (EDQUOT) has a number.
+    error.kind() == io::ErrorKind::QuotaExceeded && error.raw_os_error().is_none()
+}
+
 fn all_lanes(number: u64, settled: &[u8]) -> Header {
     Header { flags: frame::FLAG_ALL, ..Header::new(kind::SETTLED, number, settled) }
 }
@@ -388,7 +392,6 @@ pub(crate) fn read_entry(
     let read = super::storage::read_full(file, &mut frame, at)?;
     frame.truncate(read);
     let Some(header) = frame::read_header(&frame, salt, at) else { return Ok(None) };
-    let payload = frame.get(HEADER..HEADER + header.length as usize);
-    let good = payload.is_some_and(|payload| super::crc32c::sum(payload) == header.payload_sum);
+    let good = header.payload(&frame).is_some_and(|payload| super::crc32c::sum(payload) == header.payload_sum);
     Ok((good && (header.lane, header.number) == wanted).then_some((header, frame)))
 }

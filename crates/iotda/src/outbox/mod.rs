@@ -24,7 +24,7 @@
 //! | a put fails | this process does not deliver the entry; after a crash it may be delivered |
 //! | a sync fails after a put returned | the entries stay in memory and are written again, to a new file; until that succeeds every put fails with [`ErrorKind::Storage`](crate::ErrorKind::Storage) |
 //! | delivered | the platform answered 2xx, with nothing or with whole JSON without an `error_code`. It may still discard what does not fit the product model. A page of a proxy's under 200 is an outage |
-//! | duplicates | at least once. After a kill at most the requests under way are repeated; after a power cut also those answered in the last second, or `sync_within` if that is longer. They may arrive after newer values: the event time tells |
+//! | duplicates | at least once. After a kill at most the requests under way are repeated; after a power cut also those answered in the last second, or `sync_within` if that is longer. They may arrive after newer values: the event time says which is newer |
 //! | order | first in, first out for each pair of sending device and device reported for, over all kinds; between pairs, and between the outbox and [`Client`](crate::Client)'s reports, none |
 //! | event time | a service without one has the time of the put. Where this machine's clock was off by more than a minute, the time that is sent is counted from the platform's clock, for entries of the same start of the machine. Messages carry no time |
 //! | refused data | an entry that the platform refuses by `IOTDA.000006`, `IOTDA.021103` or `IOTDA.021105` is searched for by halves and becomes a dead letter ([`Outbox::dead_read`]); the others go on. No other answer makes one. After eight refused in a row with none delivered between, the pair waits for 15 minutes |

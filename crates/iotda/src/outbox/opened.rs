@@ -32,7 +32,7 @@ const CANCEL_LATENCY: Duration = Duration::from_millis(50);
 
 /// How an outbox is opened.
 pub(crate) struct Options {
-    /// All files together; 16 MiB if it is 0, at least 256 KiB.
+    /// All files together; at least 256 KiB.
     pub(crate) max_bytes: u64,
     /// 0: on the device when a put returns.
     pub(crate) sync_ms: u64,
@@ -48,7 +48,8 @@ pub(crate) struct Options {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     InvalidArgument(&'static str),
-    TooLarge,
+    /// A put may take so many bytes at most.
+    TooLarge(u64),
     Full,
     Storage(Failure),
     Timeout,
@@ -93,10 +94,25 @@ pub(crate) struct Opened {
 impl From<NotPut> for Refused {
     fn from(not_put: NotPut) -> Self {
         match not_put {
-            NotPut::TooLarge => Refused::TooLarge,
+            NotPut::TooLarge(most) => Refused::TooLarge(most),
             NotPut::Full => Refused::Full,
             NotPut::Storage(failure) => Refused::Storage(failure),
             NotPut::Timeout => Refused::Timeout,
+        }
+    }
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Refused::Storage(Failure::from(&error))
+    }
+}
+
+impl From<Unusable> for Refused {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Newer => Refused::Newer,
+            Unusable::Io(error) => error.into(),
         }
     }
 }
@@ -111,21 +127,13 @@ impl Opened {
         boot: Option<[u8; 16]>,
         random: fn() -> f64,
     ) -> Result<Self, Refused> {
-        let max_bytes = if options.max_bytes == 0 { 16 << 20 } else { options.max_bytes };
-        if max_bytes < MAX_BYTES_LEAST {
+        if options.max_bytes < MAX_BYTES_LEAST {
             return Err(Refused::InvalidArgument("max_bytes is below 262144 (256 KiB)"));
         }
-        let sizes = Sizes::of(max_bytes);
+        let sizes = Sizes::of(options.max_bytes);
         let keeping = Keeping { sizes, sync_at_put: options.sync_ms == 0, pad: options.pad_commits };
-        let engine =
-            Engine::open(Arc::clone(&storage), keeping, boot, Arc::clone(&clocks)).map_err(
-                |unusable| match unusable {
-                    Unusable::Newer => Refused::Newer,
-                    io => Refused::Storage(Failure::from(io)),
-                },
-            )?;
-        let dead =
-            Dead::open(storage, sizes.dead).map_err(|error| Refused::Storage(Failure::from(Unusable::Io(error))))?;
+        let engine = Engine::open(Arc::clone(&storage), keeping, boot, Arc::clone(&clocks))?;
+        let dead = Dead::open(storage, sizes.dead)?;
         let observer = options.observer.map(guarded);
         let worker = Worker::new(engine, dead, Arc::clone(&clocks), options.manner, observer, random);
         let shared = Arc::new(Shared {
@@ -139,9 +147,7 @@ impl Opened {
             fork: ForkMark::new(),
         });
         let mut outbox = Opened { shared, threads: Vec::new(), abandon };
-        outbox
-            .start(options.workers, options.threads.run)
-            .map_err(|error| Refused::Storage(Failure::from(Unusable::Io(error))))?;
+        outbox.start(options.workers, options.threads.run)?;
         Ok(outbox)
     }
 
@@ -270,13 +276,13 @@ impl Opened {
     /// The first dead letter after `cursor`.
     pub(crate) fn dead_read(&self, cursor: u64) -> Result<Option<Kept>, Refused> {
         self.check(true)?;
-        self.shared.worker.dead().read(cursor).map_err(|error| Refused::Storage(Failure::from(Unusable::Io(error))))
+        Ok(self.shared.worker.dead().read(cursor)?)
     }
 
     /// Dead letters up to this number are not needed any more.
     pub(crate) fn dead_forget(&self, up_to: u64) -> Result<(), Refused> {
         self.check(true)?;
-        self.shared.worker.dead().forget(up_to).map_err(|error| Refused::Storage(Failure::from(Unusable::Io(error))))
+        Ok(self.shared.worker.dead().forget(up_to)?)
     }
 
     /// Bytes of frames that wait to be written.

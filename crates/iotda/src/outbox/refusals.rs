@@ -38,29 +38,33 @@ fn why(text: &str) -> &str {
     (0..=end).rev().find_map(|end| text.get(..end)).unwrap_or_default()
 }
 
-pub(crate) fn error(refused: Refused, most: u64) -> Error {
-    match refused {
-        Refused::InvalidArgument(message) => Error::invalid(message),
-        Refused::TooLarge => Error::new(
-            ErrorKind::TooLarge,
-            format!("put less at a time, or raise max_bytes: a put may take a quarter of it, {most} bytes"),
-        ),
-        Refused::Full => Error::new(
-            ErrorKind::Full,
-            "wait until something is delivered, raise max_bytes, or let it drop the oldest: the outbox is full",
-        ),
-        Refused::Storage(failure) => storage(&failure),
-        Refused::Timeout => Error::new(ErrorKind::Timeout, "allow more time: the call's was over; what waits is kept"),
-        Refused::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled; what waits is kept"),
-        Refused::Forked => Error::new(
-            ErrorKind::Forked,
-            "open another outbox in the child process, and close this one: it was opened before a fork, in the parent",
-        ),
-        Refused::Broken(fault) => broken(&fault),
-        Refused::Newer => Error::new(
-            ErrorKind::Storage,
-            "use a newer version of this library: the outbox's files were written by one, and are left as they are",
-        ),
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::InvalidArgument(message) => Error::invalid(message),
+            Refused::TooLarge(most) => Error::new(
+                ErrorKind::TooLarge,
+                format!("put less at a time, or raise max_bytes: a put may take a quarter of it, {most} bytes"),
+            ),
+            Refused::Full => Error::new(
+                ErrorKind::Full,
+                "wait until something is delivered, raise max_bytes, or let it drop the oldest: the outbox is full",
+            ),
+            Refused::Storage(failure) => storage(&failure),
+            Refused::Timeout => {
+                Error::new(ErrorKind::Timeout, "allow more time: the call's was over; what waits is kept")
+            }
+            Refused::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled; what waits is kept"),
+            Refused::Forked => Error::new(
+                ErrorKind::Forked,
+                "open another outbox in the child process, and close this one: it was opened before a fork, in the parent",
+            ),
+            Refused::Broken(fault) => broken(&fault),
+            Refused::Newer => Error::new(
+                ErrorKind::Storage,
+                "use a newer version of this library: the outbox's files were written by one, and are left as they are",
+            ),
+        }
     }
 }
 

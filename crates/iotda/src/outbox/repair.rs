@@ -54,6 +54,12 @@ pub(crate) enum Unusable {
     Io(io::Error),
 }
 
+impl From<io::Error> for Unusable {
+    fn from(error: io::Error) -> Self {
+        Unusable::Io(error)
+    }
+}
+
 /// Whether a file that cannot be opened never will be: it is gone, or the device or the file system has a fault. Not so
 /// where the process has too many files open, or may not read it.
 fn is_damage(error: &io::Error) -> bool {
@@ -63,12 +69,7 @@ fn is_damage(error: &io::Error) -> bool {
 
 /// Reads all segments. Nothing is changed if they are a newer version's.
 pub(crate) fn recover(storage: &dyn Storage) -> Result<Recovered, Unusable> {
-    let mut names = Sorted::default();
-    for (name, length) in storage.list().map_err(Unusable::Io)? {
-        if let Some(number_and_salt) = segment::parse_name(&name) {
-            names.insert(number_and_salt, (name, length));
-        }
-    }
+    let names = segment::in_order(storage, segment::parse_name)?;
     let mut found = Recovered::default();
     let mut entries: Vec<(LaneKey, Slot)> = Vec::new();
     let mut highest = 0;
@@ -81,7 +82,7 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Recovered, Unusable> {
                 found.damaged += 1;
                 continue;
             }
-            Err(error) => return Err(Unusable::Io(error)),
+            Err(error) => return Err(error.into()),
         };
         let mut segment = Found {
             place: place as u32,

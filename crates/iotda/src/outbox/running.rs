@@ -91,8 +91,8 @@ impl Shared {
 
     /// A thread met a fault of the library: calls say so from now on.
     pub(crate) fn broke(&self, fault: String) {
-        if let Some(tell) = &self.fault {
-            tell(&fault);
+        if let Some(report) = &self.fault {
+            report(&fault);
         }
         let _ = self.broken.set(fault);
         self.worker.engine.notify();

@@ -1,10 +1,12 @@
 //! One segment file: its name, its bytes with unreadable pages left out, and the frames in them.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 
 use super::crc32c;
 use super::frame::{ALIGNMENT, HEADER, Header, read_header, u64_at};
-use super::storage::{Stored, read_full};
+use super::sorted::Sorted;
+use super::storage::{Storage, Stored, read_full};
 
 /// What a device reads and writes at once; lengths of files are counted in these.
 pub(crate) const PAGE: u64 = 4096;
@@ -15,6 +17,25 @@ const ZEROS: [u8; 256] = [0; 256];
 /// The name of a segment: the first number that it may hold, and its salt.
 pub(crate) fn name(number: u64, salt: u32) -> String {
     format!("{number:016x}-{salt:08x}.seg")
+}
+
+/// What makes the frames of a new file its own.
+pub(crate) fn new_salt(number: u64) -> u32 {
+    RandomState::new().hash_one(number) as u32
+}
+
+/// The files whose names `parse` knows, with their lengths, in the order of their numbers.
+pub(crate) fn in_order(
+    storage: &dyn Storage,
+    parse: fn(&str) -> Option<(u64, u32)>,
+) -> io::Result<Sorted<(u64, u32), (String, u64)>> {
+    let mut names = Sorted::default();
+    for (name, length) in storage.list()? {
+        if let Some(number_and_salt) = parse(&name) {
+            names.insert(number_and_salt, (name, length));
+        }
+    }
+    Ok(names)
 }
 
 /// Number and salt from the name of a segment.
@@ -107,7 +128,7 @@ impl<'a> Iterator for Items<'a> {
             }
             self.at += header.frame_bytes();
             self.end = self.at;
-            let payload = &rest[HEADER..HEADER + header.length as usize];
+            let payload = header.payload(rest).unwrap_or_default();
             if crc32c::sum(payload) == header.payload_sum {
                 return Some(Item::Frame { at, header, payload });
             }

@@ -11,7 +11,7 @@ use super::book::Entry;
 use super::clock::{Clocks, Now};
 use super::coalesce::{Builder, TIME, decode};
 use super::dead::{Dead, Letter};
-use super::engine::{Engine, NotPut, State, payload};
+use super::engine::{Engine, NotPut, State};
 use super::frame::{Header, LaneKey, kind};
 use super::platform::{Deliver, Refusal, TooMuch, Verdict};
 use super::sorted::Sorted;
@@ -44,7 +44,7 @@ pub(crate) struct Manner {
     pub(crate) max_age_ms: Option<u64>,
     pub(crate) drop_oldest: bool,
     /// The observer is called for what is delivered, too.
-    pub(crate) tells_deliveries: bool,
+    pub(crate) reports_deliveries: bool,
 }
 
 /// What a step came to.
@@ -152,17 +152,14 @@ impl Worker {
 
     /// Settles what is too old at the heads of all lanes, those of devices that are not attached included.
     fn sweep(&self, now_ms: u64) {
-        let (devices, due): (Vec<_>, bool) = {
+        let devices: Vec<_> = {
             let mut work = self.work();
-            let due = self.manner.max_age_ms.is_some() && now_ms >= work.next_sweep;
-            if due {
-                work.next_sweep = now_ms + SWEEP_MS;
+            if self.manner.max_age_ms.is_none() || now_ms < work.next_sweep {
+                return;
             }
-            (if due { work.devices.values().cloned().collect() } else { Vec::new() }, due)
+            work.next_sweep = now_ms + SWEEP_MS;
+            work.devices.values().cloned().collect()
         };
-        if !due {
-            return;
-        }
         let now = self.now(devices.iter().find_map(|device| device.platform_ms()));
         let lanes: Vec<(u32, LaneKey)> = {
             let state = self.engine.lock();
@@ -227,16 +224,12 @@ impl Worker {
 
     /// Settles all that waits for a device, as sender or as the one reported for; returns how many entries.
     pub(crate) fn discard(&self, device: u64) -> u64 {
-        let mut count = 0;
-        let lanes: Vec<(u32, LaneKey)> = {
+        let lanes: Vec<u32> = {
             let state = self.engine.lock();
-            let of_it = state.book.lanes.iter().map(|(index, lane)| (index, lane.key));
-            of_it.filter(|(_, key)| key.sender == device || key.reported == device).collect()
+            let of_it = |key: LaneKey| key.sender == device || key.reported == device;
+            state.book.lanes.iter().filter(|(_, lane)| of_it(lane.key)).map(|(index, _)| index).collect()
         };
-        for (lane, _) in lanes {
-            count += self.give_up(lane, u64::MAX, Fate::Discarded);
-        }
-        count
+        lanes.into_iter().map(|lane| self.give_up(lane, u64::MAX, Fate::Discarded)).sum()
     }
 
     /// Sends one request, if one is due.
@@ -313,7 +306,7 @@ impl Worker {
                 let Some((header, frame)) = read else { continue };
                 let real = self.engine.lock().book.boots.event_time_ms(&header.stamp, now);
                 let time: Option<[u8; TIME]> = (real != header.stamp.wall_ms).then(|| calendar::event_time(real));
-                if !builder.add(slot.kind(), payload(&header, &frame), time.as_ref()) {
+                if !builder.add(slot.kind(), header.payload(&frame).unwrap_or_default(), time.as_ref()) {
                     if !slots.is_empty() {
                         sent.push(Part { lane: part.lane, slots });
                     } else if sent.is_empty() {
@@ -398,7 +391,7 @@ impl Worker {
             // One that cannot be read now waits for its next refusal: a letter without its data is none.
             let Ok(read) = self.engine.try_read(key, slot) else { return };
             let Some((header, frame)) = read else { continue };
-            let payload = payload(&header, &frame);
+            let payload = header.payload(&frame).unwrap_or_default();
             let child = child_of(header.kind, payload);
             let letter = Letter {
                 id: slot.number,
@@ -419,7 +412,7 @@ impl Worker {
     }
 
     fn settle_all(&self, sent: &[Part], fate: Fate, message: &str, sender: Option<&str>) {
-        self.tell(sent, fate, message, sender);
+        self.report(sent, fate, message, sender);
         let mut state = self.engine.lock();
         let mut count = 0;
         for part in sent {
@@ -435,9 +428,9 @@ impl Worker {
     }
 
     /// Calls the observer for each entry, with no lock held.
-    fn tell(&self, parts: &[Part], fate: Fate, message: &str, sender: Option<&str>) {
+    fn report(&self, parts: &[Part], fate: Fate, message: &str, sender: Option<&str>) {
         let Some(observer) = &self.observer else { return };
-        if fate == Fate::Delivered && !self.manner.tells_deliveries {
+        if fate == Fate::Delivered && !self.manner.reports_deliveries {
             return;
         }
         for part in parts {
@@ -449,7 +442,7 @@ impl Worker {
                 let child = (slot.kind() == kind::CHILD)
                     .then(|| self.engine.read(key, slot))
                     .flatten()
-                    .and_then(|(header, frame)| child_of(header.kind, payload(&header, &frame)));
+                    .and_then(|(header, frame)| child_of(header.kind, header.payload(&frame).unwrap_or_default()));
                 observer(slot.number, child.as_deref().or(known.as_deref()).unwrap_or(""), fate, message);
             }
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::super::book::Entry;
-use super::super::engine::{Engine, Keeping, payload};
+use super::super::engine::{Engine, Keeping};
 use super::super::frame::{LaneKey, Stamp, kind};
 use super::super::space::{Pressure, Sizes};
 use super::scripted::still;
@@ -134,7 +134,7 @@ fn answer(engine: &Engine, storage: &Simulated, history: &mut History, random: &
     let Some(last) = slots.last().map(|slot| slot.number) else { return };
     for slot in &slots {
         let (header, frame) = engine.read(lane, slot).expect("nothing is damaged in this life");
-        assert_eq!(payload(&header, &frame), history.payloads[&slot.number], "entry {}", slot.number);
+        assert_eq!(header.payload(&frame).unwrap(), history.payloads[&slot.number], "entry {}", slot.number);
     }
     let at = storage.change_count();
     let mut state = engine.lock();
@@ -157,7 +157,7 @@ fn waiting(engine: &Engine) -> BTreeMap<u64, (LaneKey, Vec<u8>)> {
     }
     let read = |(key, slot)| {
         let (header, frame) = engine.read(key, &slot).expect("recovery has read it");
-        (slot.number, (key, payload(&header, &frame).to_vec()))
+        (slot.number, (key, header.payload(&frame).unwrap().to_vec()))
     };
     slots.into_iter().map(read).collect()
 }

@@ -270,7 +270,7 @@ fn a_full_outbox_refuses_or_drops_the_oldest() {
     let put = (0..10_000).take_while(|number| stand.message("d", &format!("{number:0100}")).is_ok()).count();
     assert!(put * 160 > 170 * 1024, "a single device may use all: {put}");
     assert_eq!(stand.message("d", &"x".repeat(100)), Err(NotPut::Full));
-    assert_eq!(stand.message("d", &"x".repeat(70_000)), Err(NotPut::TooLarge));
+    assert_eq!(stand.message("d", &"x".repeat(70_000)), Err(NotPut::TooLarge(65_536)));
     assert!(stand.storage.bytes() <= 256 * 1024);
     stand.attach("d");
     stand.run(HOUR, 1);

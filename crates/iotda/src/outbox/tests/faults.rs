@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::book::Entry;
-use super::super::engine::{Engine, Keeping, NotPut, payload};
+use super::super::engine::{Engine, Keeping, NotPut};
 use super::super::frame::{LaneKey, Stamp, kind};
 use super::super::space::{Pressure, Sizes};
 use super::scripted::still;
@@ -42,7 +42,7 @@ fn waiting(engine: &Engine) -> BTreeMap<u64, Vec<u8>> {
     };
     let read = |slot| {
         let (header, frame) = engine.read(LANE, slot).expect("nothing is damaged");
-        (slot.number, payload(&header, &frame).to_vec())
+        (slot.number, header.payload(&frame).unwrap().to_vec())
     };
     slots.iter().map(read).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::super::engine::{Engine, Keeping, payload};
+use super::super::engine::{Engine, Keeping};
 use super::super::frame::{FLAG_ALL, Header, LaneKey, Stamp, append, kind};
 use super::super::repair::{Unusable, recover};
 use super::super::segment;
@@ -106,7 +106,7 @@ proptest! {
         };
         for (key, slot) in lanes {
             let (header, frame) = engine.read(key, &slot).unwrap();
-            let known = [&b"settled"[..], b"message", &[123, 125, 0, 0]].contains(&payload(&header, &frame));
+            let known = [&b"settled"[..], b"message", &[123, 125, 0, 0]].contains(&header.payload(&frame).unwrap());
             prop_assert!(known);
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::super::book::Entry;
 use super::super::directory::Directory;
 use super::super::directory::tests::Scratch;
-use super::super::engine::{Engine, Keeping, payload};
+use super::super::engine::{Engine, Keeping};
 use super::super::frame::{LaneKey, Stamp, kind};
 use super::super::space::Sizes;
 use super::scripted::still;
@@ -40,7 +40,7 @@ fn child_of_the_kill_test() {
             let first = *state.book.lanes.get(lane).queue.first().unwrap();
             drop(state);
             let (header, frame) = engine.read(LANE, &first).unwrap();
-            let delivered = String::from_utf8(payload(&header, &frame).to_vec()).unwrap();
+            let delivered = String::from_utf8(header.payload(&frame).unwrap().to_vec()).unwrap();
             writeln!(out, "delivered {delivered}").unwrap();
             state = engine.lock();
             state.book.settle(lane, first.number);
@@ -91,7 +91,7 @@ fn a_killed_process_loses_nothing_and_repeats_only_what_was_in_flight() {
         let waiting: HashSet<String> = slots
             .iter()
             .map(|slot| engine.read(LANE, slot).expect("nothing is damaged"))
-            .map(|(header, frame)| String::from_utf8(payload(&header, &frame).to_vec()).unwrap())
+            .map(|(header, frame)| String::from_utf8(header.payload(&frame).unwrap().to_vec()).unwrap())
             .collect();
         let missing: Vec<_> =
             acknowledged.iter().filter(|text| !waiting.contains(*text) && !delivered.contains(*text)).collect();

@@ -92,7 +92,7 @@ pub(crate) struct Stand {
 type Fates = Arc<Mutex<HashMap<u64, super::super::worker::Fate>>>;
 
 pub(crate) fn manner() -> Manner {
-    Manner { coalesce_bytes: 16_384, linger_ms: 0, max_age_ms: None, drop_oldest: false, tells_deliveries: true }
+    Manner { coalesce_bytes: 16_384, linger_ms: 0, max_age_ms: None, drop_oldest: false, reports_deliveries: true }
 }
 
 pub(crate) fn accept(_: &str, _: u8, _: &[u8]) -> Verdict {
@@ -127,9 +127,9 @@ impl Stand {
             platform_ms: Mutex::new(None),
         });
         let fates = Fates::default();
-        let told = Arc::clone(&fates);
+        let seen = Arc::clone(&fates);
         let observer = Box::new(move |number, _: &str, fate, _: &str| {
-            assert_eq!(told.lock().unwrap().insert(number, fate), None, "each entry has one fate");
+            assert_eq!(seen.lock().unwrap().insert(number, fate), None, "each entry has one fate");
         });
         let worker = Worker::new(engine, dead, clocks.clone(), manner, Some(observer), || 0.5);
         Stand { worker, clocks, platform, storage, fates }

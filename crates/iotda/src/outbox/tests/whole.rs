@@ -324,8 +324,8 @@ fn less_than_256_kib_is_refused() {
 fn a_fault_of_the_library_in_a_thread_is_told_once_and_ends_in_errors_and_not_in_silence() {
     for in_delivery in [true, false] {
         let setting = Setting::new();
-        let told: Arc<Mutex<Vec<String>>> = Arc::default();
-        let noted = Arc::clone(&told);
+        let reported: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = Arc::clone(&reported);
         let fault = Box::new(move |fault: &str| noted.lock().unwrap().push(fault.to_owned()));
         let outbox = setting.open_with(1_000, 1, None, Threads { run: catching_panics, fault: Some(fault) });
         put(&outbox, "x").unwrap();
@@ -340,7 +340,7 @@ fn a_fault_of_the_library_in_a_thread_is_told_once_and_ends_in_errors_and_not_in
         let Refused::Broken(text) = &broken else { panic!("{broken:?}") };
         assert!(text.starts_with("a fault of"), "{text}");
         assert_eq!(put(&outbox, "y"), Err(broken.clone()));
-        assert_eq!(*told.lock().unwrap(), std::slice::from_ref(text));
+        assert_eq!(*reported.lock().unwrap(), std::slice::from_ref(text));
         let closed = close(outbox);
         if in_delivery {
             closed.unwrap();
