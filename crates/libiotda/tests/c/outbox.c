@@ -159,6 +159,26 @@ static void put_each_kind(iotda_client_t *client) {
     iotda_outbox_close(outbox);
 }
 
+/* With a place for the count, and without one. */
+static void discard_what_waits(iotda_client_t *client) {
+    iotda_outbox_options_t options = by_hand();
+    iotda_outbox_t *outbox = NULL;
+    iotda_call_t call = IOTDA_CALL_INIT;
+    CHECK_STATUS(IOTDA_OK, iotda_outbox_open(client, &options, &outbox, &call));
+    const char *own = setting("IOTDA_DEVICE_ID");
+    uint64_t counted = 0, *const counts[] = {&counted, NULL};
+    for (size_t i = 0; i < 2; i++) {
+        for (int put = 0; put < 3; put++)
+            CHECK_STATUS(IOTDA_OK,
+                         iotda_outbox_put_message(outbox, client, "given up", 8, NULL, &call));
+        CHECK(stats_of(outbox).waiting == 3);
+        CHECK_STATUS(IOTDA_OK, iotda_outbox_discard(outbox, own, counts[i], &call));
+        CHECK(stats_of(outbox).waiting == 0);
+    }
+    CHECK(counted == 3 && stats_of(outbox).discarded == 6);
+    iotda_outbox_close(outbox);
+}
+
 /* How many descriptors of this process are of the directory or of files in it. */
 static int open_below(const char *path) {
     DIR *descriptors = opendir("/proc/self/fd");
@@ -315,6 +335,7 @@ int main(void) {
     iotda_client_t *client = client_from_environment();
     deliver_what_the_killed_one_left(client);
     put_each_kind(client);
+    discard_what_waits(client);
     refuse_what_is_wrong(client);
     fork_and_go_on(client, LINGERS);
     fork_and_go_on(client, EXECUTES);
