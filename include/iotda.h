@@ -177,15 +177,15 @@ typedef struct iotda_config iotda_config_t;
  * Reports that outlive outages, restarts and power cuts: what is put here is kept on disk until the platform has taken
  * it. Made by iotda_outbox_open, freed by iotda_outbox_close.
  *
- * Each pair of sending device and device reported for gets its entries at least once and in order, several in a
- * request; between pairs, and between an outbox and the iotda_report_ functions, there is no order. Data that the
- * platform refuses by a code of its own is found and becomes a dead letter, and the rest goes on; nothing else than
- * such a code makes one. A service without an event time gets the time of the put, corrected if the clock was wrong.
+ * For each pair of sending device and device reported for, entries are delivered at least once and in order, several
+ * in a request; between pairs, and between an outbox and the iotda_report_ functions, there is no order. Data that the
+ * platform refuses by an error code of its own is found and becomes a dead letter, and the rest goes on; only such a code
+ * makes one. A service without an event time gets the time of the put, corrected if the clock was wrong.
  *
  * Any number of threads may use an outbox at the same time; only iotda_outbox_close must come after all other calls on
- * it have returned. In a child process after fork every function returns IOTDA_E_FORKED; iotda_outbox_close gives the
- * directory back there and touches nothing else. A child that neither calls it nor another program (exec) keeps the
- * directory locked.
+ * it have returned. In a child process after fork every function returns IOTDA_E_FORKED; iotda_outbox_close
+ * releases the directory there and touches nothing else. A child that neither calls it nor executes another program
+ * (exec) keeps the directory locked.
  */
 typedef struct iotda_outbox iotda_outbox_t;
 
@@ -250,7 +250,7 @@ typedef struct iotda_transport {
      */
     bool is_secure;
     /**
-     * Opens a connection to host and port within timeout_ms; returns what stands for it, or NULL.
+     * Opens a connection to host and port within timeout_ms; returns the connection, or NULL.
      *
      * cancel_fd is a descriptor that becomes readable (POLLIN) when the call is cancelled, and stays so; -1: the call
      * cannot be cancelled. Poll it beside your own, and return NULL once it is readable. It is the library's: do not
@@ -407,7 +407,7 @@ typedef struct iotda_outbox_options {
     uint32_t sync_ms;
     /** Entries are sent together in requests of up to so many bytes; 0: 16,384; 1: each by itself. */
     uint32_t coalesce_bytes;
-    /** How many milliseconds a first entry waits for company; 0: none. */
+    /** How many milliseconds a first entry waits for others to be sent with it; 0: none. */
     uint32_t linger_ms;
     /** How many requests may be under way at the same time, of different devices, up to 64; 0: 1. */
     uint32_t requests_at_once;
@@ -1418,14 +1418,14 @@ iotda_status_t iotda_outbox_discard(iotda_outbox_t *outbox,
  * Closes an outbox: ends requests that are under way, ends the threads, and syncs; it delivers nothing. What was not
  * delivered is delivered when the directory is opened again. NULL is fine. No other call on it may be running.
  *
- * Blocks for as long as the storage does. A process that ends without it is a crash: what was put since the last sync
+ * Blocks for as long as the storage does. A process that ends without it counts as a crash: what was put since the last sync
  * may be lost. iotda_outbox_sync says whether it is on disk, which this cannot.
  */
 void iotda_outbox_close(iotda_outbox_t *outbox);
 
 /**
  * Reads the first dead letter after the number cursor (0: the first of all) into *dead, and its request body, as the
- * put functions for JSON and messages take it, into the size bytes at out, without an end. *length, unless length is
+ * put functions for JSON and messages take it, into the size bytes at out, not terminated. *length, unless length is
  * NULL, becomes the length of the body. If there is no further letter, dead->number is 0.
  *
  * If the body does not fit, *dead and *length are written all the same, and the call returns IOTDA_E_TOO_LARGE.
@@ -1442,7 +1442,7 @@ iotda_status_t iotda_outbox_dead_read(iotda_outbox_t *outbox,
                                       iotda_call_t *call);
 
 /**
- * Dead letters up to this number are not needed any more.
+ * Forgets the dead letters up to this number: iotda_outbox_dead_read does not return them any more.
  *
  * Any thread. Writes to disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
  */

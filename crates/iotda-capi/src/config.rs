@@ -48,7 +48,7 @@ impl iotda_config_t {
 }
 
 /// `setter!(config.set(Proxy), "iotda_config_set_x", |core| …)`: the body of a setter, which changes the core's config.
-/// `add` stands for a setter that leaves what was set before.
+/// `add` is for a setter that leaves what was set before.
 macro_rules! setter {
     ($config:ident.$change:ident($setting:ident), $name:literal, |$core:ident| $set:expr) => {{
         let set = |config: &mut $crate::config::iotda_config_t| -> $crate::outcome::Outcome {

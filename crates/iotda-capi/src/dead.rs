@@ -44,7 +44,7 @@ pub struct iotda_dead_t {
 const FIRST_VERSION: usize = size_of::<iotda_dead_t>();
 
 /// Reads the first dead letter after the number cursor (0: the first of all) into *dead, and its request body, as the
-/// put functions for JSON and messages take it, into the size bytes at out, without an end. *length, unless length is
+/// put functions for JSON and messages take it, into the size bytes at out, not terminated. *length, unless length is
 /// NULL, becomes the length of the body. If there is no further letter, dead->number is 0.
 ///
 /// If the body does not fit, *dead and *length are written all the same, and the call returns IOTDA_E_TOO_LARGE.
@@ -112,7 +112,7 @@ fn write(dead: &mut iotda_dead_t, letter: Option<&DeadLetter>) {
     fill(&mut dead.platform_code, &[&letter.platform_code]);
 }
 
-/// Dead letters up to this number are not needed any more.
+/// Forgets the dead letters up to this number: iotda_outbox_dead_read does not return them any more.
 ///
 /// Any thread. Writes to disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]

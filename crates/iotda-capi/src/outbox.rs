@@ -18,15 +18,15 @@ use crate::status::{IOTDA_OK, iotda_status_t};
 /// Reports that outlive outages, restarts and power cuts: what is put here is kept on disk until the platform has taken
 /// it. Made by iotda_outbox_open, freed by iotda_outbox_close.
 ///
-/// Each pair of sending device and device reported for gets its entries at least once and in order, several in a
-/// request; between pairs, and between an outbox and the iotda_report_ functions, there is no order. Data that the
-/// platform refuses by a code of its own is found and becomes a dead letter, and the rest goes on; nothing else than
-/// such a code makes one. A service without an event time gets the time of the put, corrected if the clock was wrong.
+/// For each pair of sending device and device reported for, entries are delivered at least once and in order, several
+/// in a request; between pairs, and between an outbox and the iotda_report_ functions, there is no order. Data that the
+/// platform refuses by an error code of its own is found and becomes a dead letter, and the rest goes on; only such a code
+/// makes one. A service without an event time gets the time of the put, corrected if the clock was wrong.
 ///
 /// Any number of threads may use an outbox at the same time; only iotda_outbox_close must come after all other calls on
-/// it have returned. In a child process after fork every function returns IOTDA_E_FORKED; iotda_outbox_close gives the
-/// directory back there and touches nothing else. A child that neither calls it nor another program (exec) keeps the
-/// directory locked.
+/// it have returned. In a child process after fork every function returns IOTDA_E_FORKED; iotda_outbox_close
+/// releases the directory there and touches nothing else. A child that neither calls it nor executes another program
+/// (exec) keeps the directory locked.
 pub struct iotda_outbox_t {
     outbox: Outbox,
     poison: Poison,
@@ -332,7 +332,7 @@ pub unsafe extern "C" fn iotda_outbox_discard(
 /// Closes an outbox: ends requests that are under way, ends the threads, and syncs; it delivers nothing. What was not
 /// delivered is delivered when the directory is opened again. NULL is fine. No other call on it may be running.
 ///
-/// Blocks for as long as the storage does. A process that ends without it is a crash: what was put since the last sync
+/// Blocks for as long as the storage does. A process that ends without it counts as a crash: what was put since the last sync
 /// may be lost. iotda_outbox_sync says whether it is on disk, which this cannot.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_close(outbox: *mut iotda_outbox_t) {

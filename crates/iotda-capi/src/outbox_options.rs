@@ -55,7 +55,7 @@ pub struct iotda_outbox_options_t {
     pub sync_ms: u32,
     /// Entries are sent together in requests of up to so many bytes; 0: 16,384; 1: each by itself.
     pub coalesce_bytes: u32,
-    /// How many milliseconds a first entry waits for company; 0: none.
+    /// How many milliseconds a first entry waits for others to be sent with it; 0: none.
     pub linger_ms: u32,
     /// How many requests may be under way at the same time, of different devices, up to 64; 0: 1.
     pub requests_at_once: u32,

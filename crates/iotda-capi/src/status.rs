@@ -84,7 +84,7 @@ pub const IOTDA_E_FULL: iotda_status_t = 63;
 /// The entry became older than the outbox was asked to keep it. Given to an outbox's callback; no function returns it.
 pub const IOTDA_E_EXPIRED: iotda_status_t = 64;
 
-/// A status, the kind of the core's errors that it stands for, and what is said of it.
+/// A status, the kind of the core's errors that has it, and what is said of it.
 struct Row {
     status: iotda_status_t,
     kind: Option<ErrorKind>,

@@ -34,7 +34,7 @@ pub struct iotda_transport_t {
     /// Whether the connections are encrypted, and the server's certificate and name verified, by the transport
     /// itself. false: the library does it, by TLS on top.
     pub is_secure: bool,
-    /// Opens a connection to host and port within timeout_ms; returns what stands for it, or NULL.
+    /// Opens a connection to host and port within timeout_ms; returns the connection, or NULL.
     ///
     /// cancel_fd is a descriptor that becomes readable (POLLIN) when the call is cancelled, and stays so; -1: the call
     /// cannot be cancelled. Poll it beside your own, and return NULL once it is readable. It is the library's: do not

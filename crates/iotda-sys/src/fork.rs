@@ -1,4 +1,4 @@
-//! A mark that tells a child made by `fork` from the process that made the mark.
+//! A mark that distinguishes a child made by `fork` from the process that made the mark.
 //!
 //! A client that is used on both sides of a `fork` would write two interleaved TLS streams into one
 //! socket. Asking `getpid` before every report would cost a system call each; a page that the kernel
@@ -56,7 +56,7 @@ impl Drop for ForkMark {
     fn drop(&mut self) {
         if let Mark::Page { page, length } = self.mark {
             // SAFETY: the pointer and length are those that mmap gave; nothing refers to the page after
-            // the mark. A failure would leak one page; there is nobody to tell.
+            // the mark. A failure would leak one page; there is no way to report it.
             unsafe { libc::munmap(page.as_ptr().cast(), length) };
         }
     }
@@ -66,7 +66,7 @@ impl Drop for ForkMark {
 fn wiped_page() -> Option<Mark> {
     // SAFETY: sysconf only reads a constant of the system.
     let length = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
-    // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no memory of ours.
+    // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no memory that is in use.
     let address = unsafe {
         libc::mmap(
             std::ptr::null_mut(),

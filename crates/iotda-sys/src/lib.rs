@@ -8,7 +8,7 @@
 //! - [`mod@file`]: a lock on a directory, and what a file system does with zeros.
 //! - [`kept`]: files that a child made by `fork` can close all at once.
 //! - [`boot`]: the time since the machine started, and which start it was.
-//! - [`fork`]: a mark that tells, without a system call, that this process is a child made by `fork`.
+//! - [`fork`]: a mark that shows, without a system call, whether this process is a child made by `fork`.
 //!
 //! This crate and the C boundary are the only ones with `unsafe`; what the calls are used for is the
 //! business of the `iotda` crate.

@@ -1,4 +1,4 @@
-//! What a client is told before it starts. Every setter checks its value and keeps the old one if the
+//! The settings of a client. Every setter checks its value and keeps the old one if the
 //! new one is wrong; nothing here touches the network.
 
 use std::fmt;

@@ -162,7 +162,7 @@ pub(crate) struct Answered {
     /// How long to wait before the next attempt, where it is known.
     pub(crate) retry_after: Option<Duration>,
     pub(crate) refusal: Refusal,
-    /// How many children the platform takes at a time, where its refusal told.
+    /// How many children the platform takes at a time, where its refusal said so.
     pub(crate) children_limit: Option<usize>,
     /// How many units (started 4 KB) a second the platform takes, where its refusal said.
     pub(crate) rate_limit: Option<f64>,

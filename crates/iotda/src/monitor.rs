@@ -82,12 +82,12 @@ impl Monitor {
         }
     }
 
-    /// Remembers the time that the platform told.
+    /// Remembers the time of the platform's clock, from an answer.
     pub(crate) fn server_told(&self, server_unix_ms: i64, monotonic_ms: i64) {
         self.server_time_offset_ms.store(server_unix_ms - monotonic_ms, Ordering::Relaxed);
     }
 
-    /// The platform's time now, if it ever told it.
+    /// The platform's time now, if an answer ever had it.
     pub(crate) fn server_time_ms(&self, monotonic_ms: i64) -> Option<i64> {
         match self.server_time_offset_ms.load(Ordering::Relaxed) {
             0 => None,

@@ -133,7 +133,7 @@ fn at_exit(_: &Stand, requests: &[RequestRecord]) -> Result<()> {
     Ok(())
 }
 
-/// What the killed process was told is kept arrives once and in order, then what was put of each kind.
+/// What was acknowledged to the killed process arrives once and in order, then what was put of each kind.
 fn outbox(_: &Stand, requests: &[RequestRecord]) -> Result<()> {
     let messages = bodies(&of_call(requests, GATEWAY, "messages/up"));
     let (last, entries) = messages.split_last().context("no message")?;

@@ -28,7 +28,7 @@ pub(crate) struct SavedToken {
 /// platform's authority, the expiry in Unix milliseconds, the checksum of these three and the token, and the token.
 const SAVED_FORM: &str = "iotda-token-3";
 
-/// Stands for an expiry that is not known.
+/// Written where the expiry is not known.
 const UNKNOWN: &str = "-";
 
 impl SavedToken {
@@ -222,7 +222,7 @@ mod tests {
         let issue = Issue { asked: Duration::ZERO, unix_ms: i64::MAX - 1, lifetime: None, jitter: 0.0 };
         cell.set(Token::issued(token.into(), issue));
         let owner = Owner { device_id: &device_id, ..OWNER };
-        // The longest expiry has 19 digits, and `-` stands for it here.
+        // The longest expiry has 19 digits; here it is `-`.
         assert!(save(&cell, owner, Duration::ZERO).unwrap().len() + 19 < 512);
     }
 }

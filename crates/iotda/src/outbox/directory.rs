@@ -230,7 +230,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_file_for_people_is_written_anew_if_damaged_and_tells_versions_apart() {
+    fn the_file_for_people_is_written_anew_if_damaged_and_distinguishes_versions() {
         let scratch = Scratch::new("about");
         drop(Directory::open(&scratch.0).unwrap());
         let path = scratch.0.join("outbox");

@@ -60,7 +60,7 @@ pub struct OutboxOptions {
     pub sync_within: Duration,
     /// Entries are sent together in requests of up to so many bytes. 1: each by itself. Default: 16,384.
     pub coalesce_bytes: usize,
-    /// How long a first entry waits for company. Default: zero.
+    /// How long a first entry waits for others to be sent with it. Default: zero.
     pub linger: Duration,
     /// How many requests may be under way at the same time, of different devices; 1 (the default) to 64.
     pub requests_at_once: usize,

@@ -114,10 +114,10 @@ static void properties(iotda_client_t *client) {
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         iotda_service_t services[2] = {good, wrong[i]};
-        iotda_call_t told = IOTDA_CALL_INIT;
-        REFUSED(iotda_report_props(client, services, 2, &told));
-        CHECK(strstr(told.message, "services[1]") != NULL);
-        CHECK(told.attempts == 0);
+        iotda_call_t outcome = IOTDA_CALL_INIT;
+        REFUSED(iotda_report_props(client, services, 2, &outcome));
+        CHECK(strstr(outcome.message, "services[1]") != NULL);
+        CHECK(outcome.attempts == 0);
     }
 
     static const char *const bodies[] = {"", "{", "[]", "{}", "{\"services\":[]}", not_utf8};
@@ -162,16 +162,16 @@ static void batch(iotda_client_t *client) {
     /* What becomes of the others beside one that is wrong is in batch.c. */
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         iotda_child_t children[2] = {{"a b", &service, 1}, wrong[i]};
-        iotda_call_t told = IOTDA_CALL_INIT;
+        iotda_call_t outcome = IOTDA_CALL_INIT;
         iotda_status_t child_status[3] = {IOTDA_OK, IOTDA_OK, 99};
-        REFUSED(iotda_gateway_batch(client, children, 2, child_status, &told));
+        REFUSED(iotda_gateway_batch(client, children, 2, child_status, &outcome));
         CHECK(child_status[0] == IOTDA_E_INVALID_ARGUMENT &&
               child_status[1] == IOTDA_E_INVALID_ARGUMENT);
         CHECK(child_status[2] == 99); /* of no child */
-        CHECK(strstr(told.message, "children[0].device_id") != NULL);
-        REFUSED(iotda_gateway_batch(client, &wrong[i], 1, child_status, &told));
-        CHECK(strstr(told.message, "children[0]") != NULL);
-        CHECK(told.attempts == 0 && !told.may_have_arrived);
+        CHECK(strstr(outcome.message, "children[0].device_id") != NULL);
+        REFUSED(iotda_gateway_batch(client, &wrong[i], 1, child_status, &outcome));
+        CHECK(strstr(outcome.message, "children[0]") != NULL);
+        CHECK(outcome.attempts == 0 && !outcome.may_have_arrived);
     }
 
     iotda_status_t statuses[2] = {99, 99};
@@ -266,11 +266,11 @@ static void checks(iotda_client_t *client) {
 /* A call struct that is zeroed, or of an older or a newer header, or is none. */
 static void call_struct(iotda_client_t *client) {
     REFUSED(iotda_auth(NULL, NULL));
-    iotda_call_t told = IOTDA_CALL_INIT;
-    REFUSED(iotda_auth(NULL, &told));
-    CHECK(strstr(told.message, "as client: it is NULL") != NULL);
-    told = IOTDA_CALL_INIT;
-    CHECK(told.struct_size == sizeof told && told.message[0] == '\0');
+    iotda_call_t outcome = IOTDA_CALL_INIT;
+    REFUSED(iotda_auth(NULL, &outcome));
+    CHECK(strstr(outcome.message, "as client: it is NULL") != NULL);
+    outcome = IOTDA_CALL_INIT;
+    CHECK(outcome.struct_size == sizeof outcome && outcome.message[0] == '\0');
 
     static iotda_call_t zeroed;
     REFUSED(iotda_report_message(client, NULL, 1, &zeroed));
@@ -278,14 +278,14 @@ static void call_struct(iotda_client_t *client) {
     CHECK(zeroed.struct_size == 0);
 
     /* No header had a smaller one: the number is wrong, and that is said. */
-    const size_t wrong[] = {1, sizeof(void *), sizeof told - 1};
+    const size_t wrong[] = {1, sizeof(void *), sizeof outcome - 1};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        told = IOTDA_CALL_INIT;
-        told.struct_size = wrong[i];
-        told.http_status = 99;
-        REFUSED(iotda_report_message(client, "x", 1, &told));
-        CHECK(strstr(told.message, "IOTDA_CALL_INIT") != NULL);
-        CHECK(told.struct_size == wrong[i] && told.http_status == 0);
+        outcome = IOTDA_CALL_INIT;
+        outcome.struct_size = wrong[i];
+        outcome.http_status = 99;
+        REFUSED(iotda_report_message(client, "x", 1, &outcome));
+        CHECK(strstr(outcome.message, "IOTDA_CALL_INIT") != NULL);
+        CHECK(outcome.struct_size == wrong[i] && outcome.http_status == 0);
     }
 
     /* Newer by a field: what it does not know, the library leaves alone. */

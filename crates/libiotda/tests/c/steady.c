@@ -1,5 +1,5 @@
 /*
- * One report, then as many more as the argument says, on one client. The marks on standard output tell
+ * One report, then as many more as the argument says, on one client. The marks on standard output show
  * a tracer where the steady part begins and ends, and after it ten seconds in which the client is idle.
  */
 #define _POSIX_C_SOURCE 200809L

@@ -37,7 +37,7 @@ pub(crate) fn string_length(text: &str) -> usize {
     length
 }
 
-/// The letter that stands for a byte behind a backslash; the bytes without one take `\u00` and two digits.
+/// The letter behind a backslash by which a byte is written; the bytes without one take `\u00` and two digits.
 fn letter(byte: u8) -> Option<u8> {
     match byte {
         b'"' | b'\\' => Some(byte),
