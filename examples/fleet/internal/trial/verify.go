@@ -23,6 +23,8 @@ type Verdict struct {
 	Duplicates, DuplicateRequests int
 	// Overlaps are requests of an epoch that were accepted after one of a later epoch of the same device.
 	Overlaps int
+	// FirstOverlap describes the first of them; empty if there is none.
+	FirstOverlap string
 	// Unknown requests could not be traced to an epoch, since two workers have sent the same.
 	Unknown int
 	// Requests are those that were accepted; Refused those that were refused, but for bad reports.
@@ -36,8 +38,8 @@ type Verdict struct {
 
 func (v Verdict) String() string {
 	return fmt.Sprintf("%d published, %d arrived in %d requests: %d missing, %d inverted, %d overlaps, %d duplicates (in %d requests), "+
-		"%d dead letters of %d bad reports", v.Published, v.Arrived, v.Requests, v.Missing, v.Inverted, v.Overlaps,
-		v.Duplicates, v.DuplicateRequests, v.DeadLetters, v.Bad)
+		"%d dead letters of %d bad reports%s", v.Published, v.Arrived, v.Requests, v.Missing, v.Inverted, v.Overlaps,
+		v.Duplicates, v.DuplicateRequests, v.DeadLetters, v.Bad, v.FirstOverlap)
 }
 
 // Err is an error if anything is missing, inverted, or sent by two workers at a time, or if there is another number of dead
@@ -108,7 +110,10 @@ func (f *Field) Verify(ctx context.Context) (v Verdict, err error) {
 		case !known:
 			v.Unknown++
 		case number < epoch[request.Device]:
-			v.Overlaps++
+			if v.Overlaps++; v.Overlaps == 1 {
+				v.FirstOverlap = fmt.Sprintf("; the first overlap: %s, reports %v of epoch %d after one of epoch %d, over connection %d of %q; sent by %+v",
+					request.Device, numbers, number, epoch[request.Device], request.Connection, owners[request.Connection], traced)
+			}
 		default:
 			epoch[request.Device] = number
 		}
@@ -124,15 +129,16 @@ func (f *Field) Verify(ctx context.Context) (v Verdict, err error) {
 	return v, nil
 }
 
-// epochOf is the epoch of a request: of the worker whose connection it came over, or, if that is not known, the lowest one
-// that fits.
+// epochOf is the epoch of a request: of the worker whose connection it came over, or of any if that is not known. Of several it
+// is the lowest that is not over, `least` or later; if all are over, the latest, which the caller counts as an overlap.
 func epochOf(traced []worker.Traced, owner string, least uint64) (epoch uint64, known bool) {
 	for _, each := range traced {
 		if owner != "" && each.Owner != owner {
 			continue
 		}
 		// The same worker may have sent it in several epochs.
-		if !known || epoch < least && each.Epoch > epoch {
+		fits, fitted := each.Epoch >= least, known && epoch >= least
+		if !known || fits && (!fitted || each.Epoch < epoch) || !fits && !fitted && each.Epoch > epoch {
 			epoch, known = each.Epoch, true
 		}
 	}
