@@ -203,18 +203,25 @@ fn a_permanent_failure_is_shared_by_all() {
     }
 }
 
+/// The token that a thread gets that waits for a flight until `bring` has run.
+fn waited_for(cell: &TokenCell, bring: impl FnOnce()) -> Arc<Token> {
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| held(cell, Duration::ZERO));
+        while cell.waiting.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        bring();
+        waiter.join().unwrap()
+    })
+}
+
 #[test]
 fn waiters_get_the_token_that_the_flight_brings() {
     let cell = TokenCell::default();
     let first = flight(&cell, Duration::ZERO);
-    thread::scope(|scope| {
-        let waiter = scope.spawn(|| held(&cell, Duration::ZERO));
-        while cell.waiting.load(Ordering::SeqCst) == 0 {
-            thread::yield_now();
-        }
-        let token = first.end(Ok(token(Duration::ZERO, HOUR))).unwrap();
-        assert!(Arc::ptr_eq(&waiter.join().unwrap(), &token));
-    });
+    let mut token_of_flight = None;
+    let awaited = waited_for(&cell, || token_of_flight = first.end(Ok(token(Duration::ZERO, HOUR))).ok());
+    assert!(Arc::ptr_eq(&awaited, &token_of_flight.unwrap()));
 }
 
 #[test]
@@ -234,17 +241,10 @@ fn debug_shows_no_token() {
 fn a_token_from_elsewhere_serves_those_who_wait_for_a_flight() {
     let cell = TokenCell::default();
     let first = flight(&cell, Duration::ZERO);
-    thread::scope(|scope| {
-        let waiter = scope.spawn(|| held(&cell, Duration::ZERO));
-        while cell.waiting.load(Ordering::SeqCst) == 0 {
-            thread::yield_now();
-        }
-        cell.set(token(Duration::ZERO, HOUR));
-        let imported = waiter.join().unwrap();
-        // So does it the one who authenticates, if that fails; a token that is issued replaces it.
-        let used = first.end(Err(Error::new(ErrorKind::AuthFailed, "no"))).unwrap();
-        assert!(Arc::ptr_eq(&used, &imported) && Arc::ptr_eq(&held(&cell, Duration::ZERO), &imported));
-    });
+    let imported = waited_for(&cell, || cell.set(token(Duration::ZERO, HOUR)));
+    // It also serves the one who authenticates, if that fails; a token that is issued replaces it.
+    let used = first.end(Err(Error::new(ErrorKind::AuthFailed, "no"))).unwrap();
+    assert!(Arc::ptr_eq(&used, &imported) && Arc::ptr_eq(&held(&cell, Duration::ZERO), &imported));
     assert_eq!(cell.issued(), 0);
     cell.refused(&held(&cell, Duration::ZERO), Duration::ZERO, false);
     let second = flight(&cell, Duration::ZERO);
@@ -258,14 +258,7 @@ fn a_failure_of_an_earlier_flight_is_not_that_of_an_import() {
     let cell = TokenCell::default();
     flight(&cell, Duration::ZERO).end(Err(Error::new(ErrorKind::AuthFailed, "no"))).unwrap_err();
     let second = flight(&cell, Duration::ZERO);
-    thread::scope(|scope| {
-        let waiter = scope.spawn(|| held(&cell, Duration::ZERO));
-        while cell.waiting.load(Ordering::SeqCst) == 0 {
-            thread::yield_now();
-        }
-        cell.set(token(Duration::ZERO, HOUR));
-        waiter.join().unwrap();
-    });
+    waited_for(&cell, || cell.set(token(Duration::ZERO, HOUR)));
     drop(second);
 }
 
