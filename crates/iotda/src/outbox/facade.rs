@@ -362,29 +362,7 @@ impl Outbox {
 
     /// What it holds, and what it has done. Never blocks on the network.
     pub fn stats(&self) -> Result<OutboxStats> {
-        let stats = self.opened.stats()?;
-        let counters = stats.counters;
-        Ok(OutboxStats {
-            waiting: stats.waiting,
-            waiting_bytes: stats.waiting_bytes,
-            unattached: stats.unattached,
-            oldest_s: stats.oldest_s.into(),
-            file_bytes: stats.files_bytes,
-            delivered: counters.delivered,
-            requests: counters.requests,
-            dead: counters.dead,
-            dead_kept: stats.dead_kept,
-            dead_dropped: counters.dead_not_kept,
-            dropped: counters.dropped,
-            expired: counters.expired,
-            damaged: stats.damaged + counters.damaged,
-            discarded: counters.discarded,
-            syncs: stats.syncs,
-            bytes_written: stats.bytes_written,
-            is_failing: stats.failure.is_some(),
-            failing_since_s: stats.failing_since_s,
-            last_error: counters.last_error,
-        })
+        Ok(self.opened.stats()?)
     }
 
     /// Ends requests that are under way, ends the threads, and syncs; delivers nothing. What was not delivered is

@@ -15,11 +15,11 @@ use super::book::Entry;
 use super::clock::Clocks;
 use super::dead::{Dead, Kept};
 use super::engine::{Engine, Failure, Keeping, NotPut};
+use super::options::OutboxStats;
 use super::platform::Deliver;
 use super::repair::Unusable;
 use super::running::{Shared, Threads, guarded, is_observing};
 use super::space::{MAX_BYTES_LEAST, Sizes};
-use super::stats::Counters;
 use super::storage::Storage;
 use super::worker::{Manner, Observer, Step, Worker};
 
@@ -59,28 +59,6 @@ pub(crate) enum Refused {
     Broken(String),
     /// The files were written by a newer version.
     Newer,
-}
-
-/// What an outbox has done and holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stats {
-    pub(crate) waiting: u64,
-    pub(crate) waiting_bytes: u64,
-    /// Unix time of the put of the oldest entry in seconds, as this machine's clock had it; 0: nothing waits.
-    pub(crate) oldest_s: u32,
-    /// All segments; dead letters are not counted here.
-    pub(crate) files_bytes: u64,
-    pub(crate) damaged: u64,
-    pub(crate) syncs: u64,
-    pub(crate) bytes_written: u64,
-    pub(crate) dead_kept: u64,
-    /// The files cannot be written.
-    pub(crate) failure: Option<Failure>,
-    /// Since when, in Unix seconds as this machine's clock had it; 0: they can.
-    pub(crate) failing_since_s: u64,
-    pub(crate) counters: Counters,
-    /// Entries of devices that are not attached.
-    pub(crate) unattached: u64,
 }
 
 /// An outbox that is open.
@@ -291,28 +269,33 @@ impl Opened {
         self.shared.worker.engine.lock().book.unsynced()
     }
 
-    pub(crate) fn stats(&self) -> Result<Stats, Refused> {
+    pub(crate) fn stats(&self) -> Result<OutboxStats, Refused> {
         self.check(true)?;
         let dead_kept = self.shared.worker.dead().count();
         let counters = self.shared.worker.counters();
         let state = self.shared.worker.engine.lock();
         let oldest = state.book.lanes.iter().filter_map(|(_, lane)| lane.queue.first());
-        Ok(Stats {
+        let is_failing = state.failure.is_some();
+        Ok(OutboxStats {
             waiting: state.book.waiting_entries,
             waiting_bytes: state.book.waiting,
-            oldest_s: oldest.min_by_key(|slot| slot.number).map_or(0, |slot| slot.wall_s),
-            files_bytes: state.book.space.used(),
-            damaged: state.counts.damaged,
+            unattached: self.shared.worker.unattached(&state),
+            oldest_s: oldest.min_by_key(|slot| slot.number).map_or(0, |slot| slot.wall_s.into()),
+            file_bytes: state.book.space.used(),
+            delivered: counters.delivered,
+            requests: counters.requests,
+            dead: counters.dead,
+            dead_kept,
+            dead_dropped: counters.dead_not_kept,
+            dropped: counters.dropped,
+            expired: counters.expired,
+            damaged: state.counts.damaged + counters.damaged,
+            discarded: counters.discarded,
             syncs: state.counts.syncs,
             bytes_written: state.counts.bytes_written,
-            dead_kept,
-            failure: state.failure.clone(),
-            failing_since_s: state
-                .failure
-                .as_ref()
-                .map_or(0, |_| u64::try_from(state.failing_since_ms / 1000).unwrap_or(0)),
-            counters,
-            unattached: self.shared.worker.unattached(&state),
+            is_failing,
+            failing_since_s: if is_failing { u64::try_from(state.failing_since_ms / 1000).unwrap_or(0) } else { 0 },
+            last_error: counters.last_error,
         })
     }
 
