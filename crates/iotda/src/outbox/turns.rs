@@ -50,7 +50,7 @@ struct Sender {
     parked_until: u64,
     children_max: usize,
     bytes_max: usize,
-    /// Lanes of which one or more are refused, each with the number of its entries in the request.
+    /// Lanes of a request that was refused: the entries at the head of one or more of them are why.
     suspects: Vec<u32>,
 }
 
@@ -78,14 +78,6 @@ pub(crate) enum Next {
     At(u64),
     /// Nothing waits that could be sent.
     Nothing,
-}
-
-/// What an answer means for the entries of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum After {
-    Again,
-    /// The single entry of the request is refused for good.
-    Dead,
 }
 
 /// All turns.
@@ -161,8 +153,7 @@ impl Turns {
         let state = self.sender(sender);
         state.attached = true;
         state.parked_until = 0;
-        for (index, lane) in lanes.iter().filter(|(_, lane)| lane.key.sender == sender && lane.queue.len() > 0) {
-            debug_assert_eq!(lane.key.sender, sender);
+        for (index, _) in lanes.iter().filter(|(_, lane)| lane.key.sender == sender && lane.queue.len() > 0) {
             self.release(index);
         }
     }
@@ -308,36 +299,38 @@ impl Turns {
         self.done(pick);
     }
 
-    /// The platform refused the request for what is in it.
-    pub(crate) fn refused(&mut self, pick: &Pick, sent: &[Part], now: u64) -> After {
+    /// The platform refused the request for what is in it. The caller settles a single entry.
+    pub(crate) fn refused(&mut self, pick: &Pick, sent: &[Part], now: u64) {
         self.away_failures = 0;
-        let after = match sent {
-            [only] if only.slots.len() == 1 => {
-                self.sender(pick.sender).suspects.retain(|lane| *lane != only.lane);
-                let turn = self.turn(only.lane);
-                turn.suspect = 0;
-                turn.refused += 1;
-                let stop = turn.refused >= REFUSED_IN_A_ROW;
-                self.done(pick);
-                if stop {
-                    // From here on one for each time that the lane is tried.
-                    self.wait(only.lane, now + PARKED_MS);
-                }
-                return After::Dead;
-            }
+        self.done(pick);
+        let Some(only) = self.narrowed(pick, sent) else { return };
+        let turn = self.turn(only.lane);
+        if only.slots.len() > 1 {
+            turn.suspect = only.slots.len() as u32;
+            return;
+        }
+        turn.suspect = 0;
+        turn.refused += 1;
+        if turn.refused >= REFUSED_IN_A_ROW {
+            // From here on one for each time that the lane is tried.
+            self.wait(only.lane, now + PARKED_MS);
+        }
+    }
+
+    /// The only lane of a request that was refused: it is then no longer among the suspects. Several lanes become the
+    /// suspects.
+    fn narrowed<'a>(&mut self, pick: &Pick, sent: &'a [Part]) -> Option<&'a Part> {
+        let suspects = &mut self.sender(pick.sender).suspects;
+        match sent {
             [only] => {
-                self.sender(pick.sender).suspects.retain(|lane| *lane != only.lane);
-                self.turn(only.lane).suspect = only.slots.len() as u32;
-                After::Again
+                suspects.retain(|lane| *lane != only.lane);
+                Some(only)
             }
             many => {
-                let lanes = many.iter().map(|part| part.lane).collect();
-                self.sender(pick.sender).suspects = lanes;
-                After::Again
+                *suspects = many.iter().map(|part| part.lane).collect();
+                None
             }
-        };
-        self.done(pick);
-        after
+        }
     }
 
     /// The platform takes no more than half of that at once.
@@ -349,24 +342,17 @@ impl Turns {
         }
     }
 
-    /// A child in the request is not known; `Dead`: its only one has been unknown for too long.
-    pub(crate) fn unknown_child(&mut self, pick: &Pick, sent: &[Part], now: u64) -> After {
+    /// A child in the request is not known; `true`: it is the only one, and has been unknown for too long.
+    pub(crate) fn unknown_child(&mut self, pick: &Pick, sent: &[Part], now: u64) -> bool {
         self.away_failures = 0;
-        let [only] = sent else {
-            self.sender(pick.sender).suspects = sent.iter().map(|part| part.lane).collect();
-            self.done(pick);
-            return After::Again;
-        };
-        self.sender(pick.sender).suspects.retain(|lane| *lane != only.lane);
-        let turn = self.turn(only.lane);
-        let since = *turn.unknown_since.get_or_insert(now);
-        if now - since >= UNKNOWN_MS {
-            self.done(pick);
-            return After::Dead;
-        }
         self.done(pick);
-        self.wait(only.lane, now + PARKED_MS);
-        After::Again
+        let Some(only) = self.narrowed(pick, sent) else { return false };
+        let since = *self.turn(only.lane).unknown_since.get_or_insert(now);
+        let is_dead = now - since >= UNKNOWN_MS;
+        if !is_dead {
+            self.wait(only.lane, now + PARKED_MS);
+        }
+        is_dead
     }
 
     /// The device is not let in: its lanes stop.
@@ -407,9 +393,7 @@ impl Turns {
     }
 
     fn release(&mut self, lane: u32) {
-        let turn = self.turn(lane);
-        if let Standing::Until(at) = turn.standing {
-            turn.standing = Standing::Ready;
+        if let Standing::Until(at) = self.turn(lane).standing {
             self.due.remove(&(at, lane));
         }
         let turn = self.turn(lane);

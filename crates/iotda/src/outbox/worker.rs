@@ -16,7 +16,7 @@ use super::frame::{Header, LaneKey, kind};
 use super::platform::{Deliver, Refusal, TooMuch, Verdict};
 use super::sorted::Sorted;
 use super::stats::Counters;
-use super::turns::{After, Next, Part, Pick, Turns};
+use super::turns::{Next, Part, Pick, Turns};
 use crate::report::calendar;
 
 /// Lanes whose turn does not come are looked through for entries that are too old in this interval.
@@ -363,7 +363,7 @@ impl Worker {
                 self.work().turns.refused(pick, sent, now);
             }
             Verdict::UnknownChild(refusal) => {
-                if self.work().turns.unknown_child(pick, sent, now) == After::Dead {
+                if self.work().turns.unknown_child(pick, sent, now) {
                     for part in sent {
                         let first = Part { lane: part.lane, slots: part.slots.iter().take(1).copied().collect() };
                         self.bury(&first, Fate::UnknownChild, &refusal, device);
