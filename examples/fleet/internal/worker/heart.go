@@ -66,8 +66,8 @@ func (h *heart) beats(lately time.Duration) bool {
 // request is given time, with the lease that later heartbeats confirm.
 func (h *heart) bound(ctx context.Context, patient time.Duration) (context.Context, context.CancelFunc) {
 	left := h.left()
-	if patient == 0 {
-		return context.WithTimeout(ctx, left)
+	if patient == 0 || left == 0 {
+		return context.WithTimeout(ctx, left) // ended at once if the lease is over
 	}
 	ctx, cancel := context.WithTimeout(ctx, patient)
 	var look func()
