@@ -293,6 +293,17 @@ class Client {
     }
 
     /**
+     * How long the present access token is still valid; nothing if there is no valid one, or if the platform did not
+     * say how long it lasts. Never blocks.
+     */
+    [[nodiscard]] std::optional<std::chrono::milliseconds> token_remaining() const noexcept {
+        const auto ms = iotda_token_remaining_ms(handle_.get());
+        if (ms == 0)
+            return std::nullopt;
+        return std::chrono::milliseconds(ms);
+    }
+
+    /**
      * Puts an access token of this device to use that export_token or the token callback gave, in this process or in
      * another, instead of the present one. One that is damaged, expired, or of another device or endpoint is refused
      * (Status::invalid_argument), and the present one stays. Never blocks.

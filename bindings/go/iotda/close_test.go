@@ -88,6 +88,7 @@ func TestCloseRacesWithEverything(t *testing.T) {
 			func() error { return client.ReportBatch(t.Context(), children(3)) },
 			func() error { client.Stats(); return nil },
 			func() error { client.ServerTime(); return nil },
+			func() error { client.TokenRemaining(); return nil },
 			func() error { _, err := client.Token(); return err },
 			func() error {
 				device, err := client.Device(deviceID, secret)

@@ -605,7 +605,8 @@ typedef struct iotda_outbox_stats {
 
 /**
  * Make a new client in this process: this one was made before a fork, in the parent process. Nothing was sent.
- * Returned by every function that takes a client, except iotda_close, iotda_stats and iotda_server_time_ms.
+ * Returned by every function that takes a client, except iotda_close, iotda_stats, iotda_server_time_ms and
+ * iotda_token_remaining_ms.
  */
 #define IOTDA_E_FORKED 61
 
@@ -1275,6 +1276,14 @@ iotda_status_t iotda_token_export(iotda_client_t *client,
                                   size_t size,
                                   size_t *length,
                                   iotda_call_t *call);
+
+/**
+ * How long the present access token is still valid, in milliseconds, at least 1: for a program that keeps the token only
+ * as long. 0 if there is no valid token, if the platform did not say how long it lasts, or for NULL.
+ *
+ * Any thread; never blocks.
+ */
+int64_t iotda_token_remaining_ms(const iotda_client_t *client);
 
 /**
  * Opens an outbox in a directory, attaches the client to it, and writes it to *outbox. What an earlier process put

@@ -79,6 +79,17 @@ func (c *Client) Token() (string, error) {
 	}
 }
 
+// TokenRemaining is how long the present access token is still valid, to the millisecond: for a program that keeps the
+// token only as long. False if there is no valid token, or if the platform did not say how long it lasts. It never blocks.
+func (c *Client) TokenRemaining() (time.Duration, bool) {
+	if !c.acquire() {
+		return 0, false
+	}
+	defer c.handle.release()
+	ms := C.iotda_token_remaining_ms(c.handle.client)
+	return time.Duration(ms) * time.Millisecond, ms != 0
+}
+
 // ImportToken puts an access token of this device to use that [Client.Token] returned or Config.OnToken was given, in this
 // process or in another, instead of the present one. Calls that wait for an authentication go on with it; one that is under
 // way goes on, and its token replaces this one.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/libiotda/libiotda/bindings/go/iotda"
 )
@@ -103,6 +104,26 @@ func TestATokenIsHandedToAnotherClient(t *testing.T) {
 	second.Close()
 	if err := second.ImportToken(token); err != iotda.ErrClosed {
 		t.Error(err)
+	}
+}
+
+// How long a token is valid goes with it to another client; without a token there is nothing to say.
+func TestHowLongATokenIsValid(t *testing.T) {
+	p := newPlatform(t)
+	first, second := p.client(t), p.client(t)
+	if left, known := first.TokenRemaining(); known || left != 0 {
+		t.Errorf("before it is issued: %v", left)
+	}
+	must(t, first.Authenticate(t.Context()))
+	must(t, second.ImportToken(tokenOf(t, first)))
+	for name, client := range map[string]*iotda.Client{"issued": first, "imported": second} {
+		if left, known := client.TokenRemaining(); !known || left <= 23*time.Hour || left > 24*time.Hour {
+			t.Errorf("%s: %v", name, left)
+		}
+	}
+	must(t, second.Close())
+	if left, known := second.TokenRemaining(); known || left != 0 {
+		t.Errorf("of a closed client: %v", left)
 	}
 }
 

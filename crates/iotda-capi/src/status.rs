@@ -72,7 +72,8 @@ pub const IOTDA_E_PARTIAL: iotda_status_t = 47;
 /// which. Returned by the outbox functions.
 pub const IOTDA_E_STORAGE: iotda_status_t = 60;
 /// Make a new client in this process: this one was made before a fork, in the parent process. Nothing was sent.
-/// Returned by every function that takes a client, except iotda_close, iotda_stats and iotda_server_time_ms.
+/// Returned by every function that takes a client, except iotda_close, iotda_stats, iotda_server_time_ms and
+/// iotda_token_remaining_ms.
 pub const IOTDA_E_FORKED: iotda_status_t = 61;
 /// Free memory or send less at a time: there is no memory for what the call was given. Or report a fault of this
 /// library: then the handle returns this status from each later call; close it and make a new one. The message says

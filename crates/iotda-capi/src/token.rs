@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::call::iotda_call_t;
 use crate::client::iotda_client_t;
-use crate::outcome::{Outcome, Stop};
+use crate::outcome::{Outcome, Stop, status_of};
+use crate::panic::panic_if_asked;
 use crate::status::iotda_status_t;
 use crate::user_data::UserData;
 
@@ -126,4 +127,22 @@ pub unsafe extern "C" fn iotda_token_export(
         }
         Ok(Delivery::default())
     })
+}
+
+/// How long the present access token is still valid, in milliseconds, at least 1: for a program that keeps the token only
+/// as long. 0 if there is no valid token, if the platform did not say how long it lasts, or for NULL.
+///
+/// Any thread; never blocks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_token_remaining_ms(client: *const iotda_client_t) -> i64 {
+    let mut remaining = 0;
+    let _ = status_of(|| {
+        panic_if_asked();
+        if let Some(valid) = handle!(client)?.core().token_remaining() {
+            // Rounded up: what is valid for less than a millisecond is valid.
+            remaining = i64::try_from(valid.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX);
+        }
+        Ok(())
+    });
+    remaining
 }

@@ -53,6 +53,9 @@ int main(void) {
     CHECK(length > 32 && length == strlen(token));
     too_little_room_for_the_token(client, token);
     CHECK(iotda_server_time_ms(client) > 1700000000000);
+    /* A token of the platform lasts a day. */
+    int64_t remaining = iotda_token_remaining_ms(client);
+    CHECK(remaining > 23 * 3600000 && remaining <= 24 * 3600000);
     iotda_stats_t stats = {.struct_size = sizeof stats};
     CHECK_STATUS(IOTDA_OK, iotda_stats(client, &stats));
     CHECK(stats.requests == 1 && stats.authentications == 1 && stats.handshakes_full == 1);

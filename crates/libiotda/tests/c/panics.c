@@ -143,6 +143,8 @@ static void in_what_reads(void) {
     CHECK_STATUS(IOTDA_E_INTERNAL, iotda_stats(client, &stats));
     iotda_test_panic_next();
     CHECK(iotda_server_time_ms(client) == 0);
+    iotda_test_panic_next();
+    CHECK(iotda_token_remaining_ms(client) == 0);
     iotda_close(client);
     iotda_test_panic_next();
     CHECK(iotda_cancel_new() == NULL);

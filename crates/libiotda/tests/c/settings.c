@@ -401,6 +401,8 @@ static void statistics_and_tokens(iotda_client_t *client) {
     CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_stats(NULL, &stats));
     CHECK(iotda_server_time_ms(client) == 0);
     CHECK(iotda_server_time_ms(NULL) == 0);
+    CHECK(iotda_token_remaining_ms(client) == 0);
+    CHECK(iotda_token_remaining_ms(NULL) == 0);
 
     char token[512] = "x";
     size_t length = 99;

@@ -35,6 +35,7 @@ static void every_call_of_a_client(iotda_client_t *client) {
     REFUSED(iotda_token_export(client, token, sizeof token, NULL, &call), "was closed");
     CHECK_STATUS(IOTDA_E_INVALID_ARGUMENT, iotda_stats(client, &stats));
     CHECK(iotda_server_time_ms(client) == 0);
+    CHECK(iotda_token_remaining_ms(client) == 0);
     CHECK(device == NULL);
 }
 

@@ -386,6 +386,7 @@ static void calls_without_a_network() {
     auto token = client.export_token();
     CHECK_STATUS(ok, token);
     CHECK(token->empty());
+    CHECK(!client.token_remaining());
     char little[1];
     CHECK_STATUS(invalid_argument, client.export_token(iotda::Span<char>(little, 0)));
 
@@ -444,6 +445,7 @@ static void calls_without_a_network() {
     CHECK_STATUS(invalid_argument, client.auth());
     CHECK_STATUS(invalid_argument, client.stats());
     CHECK_STATUS(invalid_argument, client.export_token());
+    CHECK(!client.token_remaining());
     CHECK_STATUS(invalid_argument, client.open_device("d", "s"));
     CHECK_STATUS(invalid_argument, client.open_device("d", "s", ""));
     CHECK_STATUS(invalid_argument, client.import_token("no token"));

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
 
@@ -88,19 +87,18 @@ func (d *device) ImportToken(saved string) error { return d.client.ImportToken(s
 // aDay is how long the platform's tokens are valid by its documentation.
 const aDay = 24 * time.Hour
 
-// Token reads the expiry from the saved text, whose fourth word it is (Unix milliseconds). A text of another form is
-// kept for a day: one that has expired by then is refused by ImportToken.
+// Token keeps one for a day of which the platform does not say how long it lasts: ImportToken refuses it if it is over by
+// then.
 func (d *device) Token() (saved string, valid time.Duration) {
 	saved, err := d.client.Token()
 	if err != nil || saved == "" {
 		return "", 0
 	}
-	if words := strings.Fields(saved); len(words) > 4 {
-		if expires, err := strconv.ParseInt(words[3], 10, 64); err == nil {
-			return saved, time.Until(time.UnixMilli(expires))
-		}
+	valid, known := d.client.TokenRemaining()
+	if !known {
+		valid = aDay
 	}
-	return saved, aDay
+	return saved, valid
 }
 
 func (d *device) Close() { d.client.Close() }
