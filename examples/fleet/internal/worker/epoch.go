@@ -29,6 +29,7 @@ type epoch struct {
 	worker      *Worker
 	partition   int
 	number      uint64
+	term        uint64 // of the lease under which it was taken
 	consumer    jetstream.Consumer
 	unconfirmed *sequences
 	// ctx ends with the epoch: requests and acknowledgements that are under way end.
@@ -67,9 +68,9 @@ type deviceLane struct {
 }
 
 // begin starts an epoch; `ended` is called when it is over.
-func (w *Worker) begin(ctx context.Context, p int, number uint64, consumer jetstream.Consumer, unconfirmed *sequences,
-	ended func(*epoch)) *epoch {
-	e := &epoch{worker: w, partition: p, number: number, consumer: consumer, unconfirmed: unconfirmed,
+func (w *Worker) begin(ctx context.Context, p int, number, term uint64, consumer jetstream.Consumer,
+	unconfirmed *sequences, ended func(*epoch)) *epoch {
+	e := &epoch{worker: w, partition: p, number: number, term: term, consumer: consumer, unconfirmed: unconfirmed,
 		over: make(chan struct{}), idle: make(chan struct{}, 1), lanes: make(map[string]*deviceLane)}
 	e.ctx, e.end = context.WithCancel(ctx)
 	e.pulling, e.halt = context.WithCancel(e.ctx)

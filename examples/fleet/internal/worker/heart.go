@@ -41,6 +41,9 @@ type heart struct {
 	held     lease.Lease
 	revision uint64
 	tried    lease.Instant
+	// term counts how often the key was created: before each time nobody had it, so that the others may have taken what
+	// this worker served.
+	term uint64
 }
 
 func newHeart(bucket jetstream.KeyValue, name, owner string, ttl time.Duration, clock lease.Clock, logger *slog.Logger) *heart {
@@ -50,9 +53,24 @@ func newHeart(bucket jetstream.KeyValue, name, owner string, ttl time.Duration, 
 
 // left is what is left of the lease.
 func (h *heart) left() time.Duration {
+	left, _ := h.lease()
+	return left
+}
+
+// lease is what is left of the lease, and its term.
+func (h *heart) lease() (left time.Duration, term uint64) {
 	h.lock.Lock()
 	defer h.lock.Unlock()
-	return h.held.Left(h.clock())
+	return h.held.Left(h.clock()), h.term
+}
+
+// leftIn is what is left of the lease for what began in a term; 0 in a later one.
+func (h *heart) leftIn(term uint64) time.Duration {
+	left, now := h.lease()
+	if now != term {
+		return 0
+	}
+	return left
 }
 
 // beats reports whether a heartbeat was tried lately.
@@ -62,17 +80,17 @@ func (h *heart) beats(lately time.Duration) bool {
 	return h.clock().Monotonic-h.tried.Monotonic < lately
 }
 
-// bound is a context for a request that begins now: it ends with the lease as it is now, at the latest, or, if the
-// request is given time, with the lease that later heartbeats confirm.
-func (h *heart) bound(ctx context.Context, patient time.Duration) (context.Context, context.CancelFunc) {
-	left := h.left()
+// bound is a context for a request that begins now, of an epoch of this term: it ends with the lease as it is now, at the
+// latest, or, if the request is given time, with the lease that later heartbeats of the term confirm.
+func (h *heart) bound(ctx context.Context, term uint64, patient time.Duration) (context.Context, context.CancelFunc) {
+	left := h.leftIn(term)
 	if patient == 0 || left == 0 {
 		return context.WithTimeout(ctx, left) // ended at once if the lease is over
 	}
 	ctx, cancel := context.WithTimeout(ctx, patient)
 	var look func()
 	look = func() {
-		if left := h.left(); left > 0 && ctx.Err() == nil {
+		if left := h.leftIn(term); left > 0 && ctx.Err() == nil {
 			time.AfterFunc(left, look)
 		} else {
 			cancel()
@@ -165,7 +183,8 @@ func (h *heart) beat(ctx context.Context) error {
 	h.tried = start
 	revision := h.revision
 	h.lock.Unlock()
-	if revision == 0 {
+	created := revision == 0
+	if created {
 		revision, err = h.bucket.Create(ctx, h.name, value)
 	} else {
 		revision, err = h.bucket.Update(ctx, h.name, value, revision)
@@ -177,6 +196,9 @@ func (h *heart) beat(ctx context.Context) error {
 	defer h.lock.Unlock()
 	h.revision = revision
 	h.held = h.held.Confirmed(start, h.ttl)
+	if created {
+		h.term++
+	}
 	return nil
 }
 

@@ -3,8 +3,11 @@
 package worker
 
 import (
+	"context"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/libiotda/libiotda/examples/fleet/internal/lease"
 )
@@ -17,7 +20,7 @@ func TestNoRequestBeginsAfterTheLease(t *testing.T) {
 	h := newHeart(nil, "a", "a/1", ttl, func() lease.Instant { return now }, nil)
 	h.held = h.held.Confirmed(now, ttl)
 	for _, patient := range []time.Duration{0, patience} {
-		bounded, cancel := h.bound(t.Context(), patient)
+		bounded, cancel := h.bound(t.Context(), h.term, patient)
 		if bounded.Err() != nil {
 			t.Errorf("%v: no request can begin within the lease", patient)
 		}
@@ -25,10 +28,71 @@ func TestNoRequestBeginsAfterTheLease(t *testing.T) {
 	}
 	now.Wall = now.Wall.Add(ttl)
 	for _, patient := range []time.Duration{0, patience} {
-		bounded, cancel := h.bound(t.Context(), patient)
+		bounded, cancel := h.bound(t.Context(), h.term, patient)
 		if bounded.Err() == nil {
 			t.Errorf("%v: a request can begin after the lease", patient)
 		}
 		cancel()
+	}
+}
+
+// oneKey is a bucket in which a key can lapse.
+type oneKey struct {
+	jetstream.KeyValue
+	last, now uint64 // revisions; now is 0 when the key has lapsed
+}
+
+func (b *oneKey) Create(context.Context, string, []byte, ...jetstream.KVCreateOpt) (uint64, error) {
+	return b.Update(nil, "", nil, 0)
+}
+
+func (b *oneKey) Update(_ context.Context, _ string, _ []byte, revision uint64) (uint64, error) {
+	if revision != b.now {
+		return 0, jetstream.ErrKeyExists
+	}
+	b.last++
+	b.now = b.last
+	return b.now, nil
+}
+
+func (b *oneKey) Get(context.Context, string) (jetstream.KeyValueEntry, error) {
+	return nil, jetstream.ErrKeyNotFound
+}
+
+// While a process stood still its key lapsed, and others have its partitions. The next heartbeat gives it a lease again, and
+// that is none for what it served before.
+func TestALeaseAfterALapseIsAnotherOne(t *testing.T) {
+	now := lease.Instant{Wall: time.Unix(1_700_000_000, 0)}
+	bucket := &oneKey{}
+	h := newHeart(bucket, "a", "a/1", time.Hour, func() lease.Instant { return now }, nil)
+	beat := func() {
+		t.Helper()
+		if err := h.beat(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	beat()
+	_, term := h.lease()
+	beat()
+	running, cancel := h.bound(t.Context(), term, patience)
+	defer cancel()
+	if running.Err() != nil || h.leftIn(term) == 0 {
+		t.Error("a heartbeat that follows another ends the term")
+	}
+	bucket.now = 0
+	if err := h.beat(t.Context()); !isConflict(err) {
+		t.Fatal(err)
+	}
+	if err := h.find(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	beat()
+	if h.left() == 0 {
+		t.Error("there is no lease")
+	}
+	late, cancel := h.bound(t.Context(), term, patience)
+	defer cancel()
+	if late.Err() == nil || h.leftIn(term) != 0 {
+		t.Error("what was taken before the lapse goes on")
 	}
 }

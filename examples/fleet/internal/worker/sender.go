@@ -78,7 +78,7 @@ func (w *Worker) sendOne(l *deviceLane) (pause time.Duration) {
 	if l.patient {
 		given = patience
 	}
-	bounded, cancel := w.heart.bound(ctx, given)
+	bounded, cancel := w.heart.bound(ctx, l.epoch.term, given)
 	defer cancel()
 	if bounded.Err() != nil {
 		return tick // the lease is over; the steward ends the epoch

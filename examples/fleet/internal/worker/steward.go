@@ -259,8 +259,13 @@ func (s *steward) stopAll(reason string, grace time.Duration) {
 
 // act does what is to be done now, and reports whether the worker has left.
 func (s *steward) act(ctx context.Context) (left bool) {
-	if s.heart.left() == 0 {
-		s.stopAll("lease", 0)
+	remaining, term := s.heart.lease()
+	for i := range s.slots {
+		if e := s.slots[i].epoch; e != nil && (remaining == 0 || e.term != term) {
+			e.stop("lease", 0)
+		}
+	}
+	if remaining == 0 {
 		return s.leaving
 	}
 	now := s.monotonic()

@@ -47,15 +47,16 @@ func (s *steward) take(ctx context.Context, p int, record partition.Record, revi
 		asking, cancel := context.WithTimeout(ctx, callTimeout)
 		dead, err := isDead(asking, s.heart.bucket, record.Owner)
 		cancel()
-		if err != nil || !dead {
-			done.err = errors.Join(err)
-			if err == nil {
-				done.err = errRaced
-			}
+		if err == nil && !dead {
+			err = errRaced
+		}
+		if err != nil {
+			done.err = err
 			return
 		}
 	}
-	if s.heart.left() == 0 {
+	left, term := s.heart.lease()
+	if left == 0 {
 		done.err = errRaced
 		return
 	}
@@ -74,7 +75,7 @@ func (s *steward) take(ctx context.Context, p int, record partition.Record, revi
 		return
 	}
 	s.logger.Info("partition taken", "partition", p, "epoch", next.Epoch, "before", record.Owner)
-	done.epoch = s.begin(ctx, p, next.Epoch, consumer, unconfirmed, func(e *epoch) {
+	done.epoch = s.begin(ctx, p, next.Epoch, term, consumer, unconfirmed, func(e *epoch) {
 		s.results <- result{partition: p, ended: e}
 	})
 }

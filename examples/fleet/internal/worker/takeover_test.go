@@ -341,3 +341,19 @@ func TestAReconnectBeginsNewEpochs(t *testing.T) {
 		t.Errorf("%d came twice", duplicates)
 	}
 }
+
+// A heartbeat that was lost for as long as it lives: others may have had the partitions before the next one.
+func TestALapsedHeartbeatBeginsNewEpochs(t *testing.T) {
+	f := newFleet(t, setup{devices: 8})
+	f.start("a")
+	f.served("a")
+	bucket, err := f.stream.KeyValue(t.Context(), broker.Alive)
+	f.must(err)
+	f.must(bucket.Delete(t.Context(), "a"))
+	f.eventually("new epochs", func() bool { return len(f.epochs()) == 4 && !slices.Contains(f.epochs(), 1) })
+	f.report(2)
+	f.drained()
+	if duplicates := f.complete(); duplicates != 0 {
+		t.Errorf("%d came twice", duplicates)
+	}
+}

@@ -59,7 +59,7 @@ func (w *Worker) ready(ctx context.Context, l *deviceLane) (pause time.Duration,
 
 // authenticate gets a new token and shares it.
 func (w *Worker) authenticate(ctx context.Context, l *deviceLane) (pause time.Duration, ready bool) {
-	bounded, cancel := w.heart.bound(ctx, 0)
+	bounded, cancel := w.heart.bound(ctx, l.epoch.term, 0)
 	defer cancel()
 	if bounded.Err() != nil {
 		return tick, false
