@@ -7,38 +7,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
-	"github.com/libiotda/libiotda/examples/fleet/internal/embedded"
+	"github.com/libiotda/libiotda/examples/fleet/internal/natstest"
 	"github.com/libiotda/libiotda/examples/fleet/internal/report"
 	"github.com/libiotda/libiotda/examples/fleet/publish"
 )
-
-func start(t *testing.T, servers int, change func(*broker.Layout)) (*embedded.Servers, jetstream.JetStream) {
-	t.Helper()
-	must := func(err error) {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	started, err := embedded.Start(t.TempDir(), servers)
-	must(err)
-	t.Cleanup(started.Stop)
-	connection, err := nats.Connect(started.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
-	must(err)
-	t.Cleanup(connection.Close)
-	stream, err := jetstream.New(connection, jetstream.WithDefaultTimeout(2*time.Second))
-	must(err)
-	layout := broker.DefaultLayout()
-	layout.Replicas = servers
-	change(&layout)
-	must(broker.Setup(t.Context(), stream, layout))
-	return started, stream
-}
 
 // stored is what the stream keeps, by device, in its order.
 func stored(t *testing.T, stream jetstream.JetStream) map[string][]string {
@@ -65,7 +41,7 @@ func stored(t *testing.T, stream jetstream.JetStream) map[string][]string {
 
 // While the stream loses its leader, and that comes back, each device's reports are stored once and in order.
 func TestOrderOverALostLeader(t *testing.T) {
-	servers, stream := start(t, 3, func(l *broker.Layout) { l.PerSubject = 1_000_000 })
+	servers, stream := natstest.Setup(t, 3, func(l *broker.Layout) { l.PerSubject = 1_000_000 })
 	publisher := publish.New(stream)
 	const devices = 8
 	counts := make([]int, devices)
@@ -122,7 +98,7 @@ func TestOrderOverALostLeader(t *testing.T) {
 }
 
 func TestAFullDeviceIsRefusedAlone(t *testing.T) {
-	_, stream := start(t, 1, func(l *broker.Layout) { l.PerSubject = 3 })
+	_, stream := natstest.Setup(t, 1, func(l *broker.Layout) { l.PerSubject = 3 })
 	publisher := publish.New(stream)
 	for i := range 5 {
 		err := publisher.Publish(t.Context(), "d", report.Message, []byte("x"))
@@ -141,7 +117,7 @@ func TestAFullDeviceIsRefusedAlone(t *testing.T) {
 }
 
 func TestWhatCannotBeAReportIsRefused(t *testing.T) {
-	_, stream := start(t, 1, func(*broker.Layout) {})
+	_, stream := natstest.Setup(t, 1, func(*broker.Layout) {})
 	publisher := publish.New(stream)
 	for _, device := range []string{"", "a b", "a.b", "*", ">", strings.Repeat("d", 129)} {
 		if err := publisher.Publish(t.Context(), device, report.Message, nil); err == nil {

@@ -5,37 +5,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
-	"github.com/libiotda/libiotda/examples/fleet/internal/embedded"
+	"github.com/libiotda/libiotda/examples/fleet/internal/natstest"
 	"github.com/libiotda/libiotda/examples/fleet/internal/report"
 )
 
-func start(t *testing.T, partitions int) jetstream.JetStream {
-	t.Helper()
-	must := func(err error) {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	started, err := embedded.Start(t.TempDir(), 1)
-	must(err)
-	t.Cleanup(started.Stop)
-	connection, err := nats.Connect(started.URL())
-	must(err)
-	t.Cleanup(connection.Close)
-	stream, err := jetstream.New(connection)
-	must(err)
-	layout := broker.DefaultLayout()
-	layout.Replicas, layout.Partitions = 1, partitions
-	must(broker.Setup(t.Context(), stream, layout))
-	return stream
-}
-
 func TestTheLayoutIsForLife(t *testing.T) {
-	stream := start(t, 4)
+	_, stream := natstest.Setup(t, 1, func(l *broker.Layout) { l.Partitions = 4 })
 	layout := broker.DefaultLayout()
 	layout.Replicas, layout.Partitions = 1, 8
 	if err := broker.Setup(t.Context(), stream, layout); err == nil || !strings.Contains(err.Error(), "keep the 4 partitions") {

@@ -7,10 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/libiotda/libiotda/examples/fleet/internal/embedded"
+	"github.com/libiotda/libiotda/examples/fleet/internal/natstest"
 	"github.com/libiotda/libiotda/examples/fleet/internal/secrets"
 	"github.com/libiotda/libiotda/examples/fleet/internal/tokens"
 )
@@ -63,20 +62,7 @@ func TestACommandPrintsTheSecret(t *testing.T) {
 }
 
 func TestABucketHoldsSealedSecrets(t *testing.T) {
-	servers, err := embedded.Start(t.TempDir(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(servers.Stop)
-	connection, err := nats.Connect(servers.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(connection.Close)
-	stream, err := jetstream.New(connection)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, stream := natstest.Start(t, 1)
 	sealer, err := tokens.NewSealer(make([]byte, tokens.KeySize))
 	if err != nil {
 		t.Fatal(err)

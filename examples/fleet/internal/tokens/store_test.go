@@ -6,35 +6,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
-	"github.com/libiotda/libiotda/examples/fleet/internal/embedded"
+	"github.com/libiotda/libiotda/examples/fleet/internal/natstest"
 	"github.com/libiotda/libiotda/examples/fleet/internal/tokens"
 )
 
 func stores(t *testing.T, sealers ...*tokens.Sealer) (stores []*tokens.Store) {
 	t.Helper()
-	must := func(err error) {
+	_, stream := natstest.Setup(t, 1, func(*broker.Layout) {})
+	for _, sealer := range sealers {
+		store, err := tokens.Open(t.Context(), stream, sealer)
 		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	servers, err := embedded.Start(t.TempDir(), 1)
-	must(err)
-	t.Cleanup(servers.Stop)
-	connection, err := nats.Connect(servers.URL())
-	must(err)
-	t.Cleanup(connection.Close)
-	stream, err := jetstream.New(connection)
-	must(err)
-	layout := broker.DefaultLayout()
-	layout.Replicas = 1
-	must(broker.Setup(t.Context(), stream, layout))
-	for _, sealer := range sealers {
-		store, err := tokens.Open(t.Context(), stream, sealer)
-		must(err)
 		stores = append(stores, store)
 	}
 	return stores

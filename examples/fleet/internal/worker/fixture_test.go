@@ -19,6 +19,7 @@ import (
 	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
 	"github.com/libiotda/libiotda/examples/fleet/internal/embedded"
 	"github.com/libiotda/libiotda/examples/fleet/internal/metrics"
+	"github.com/libiotda/libiotda/examples/fleet/internal/natstest"
 	"github.com/libiotda/libiotda/examples/fleet/internal/platform"
 	"github.com/libiotda/libiotda/examples/fleet/internal/report"
 	"github.com/libiotda/libiotda/examples/fleet/internal/secrets"
@@ -55,28 +56,20 @@ func newFleet(t testing.TB, given setup) *fleet {
 	for i := range max(given.devices, 1) {
 		f.devices = append(f.devices, fmt.Sprintf("device_%03d", i))
 	}
-	var err error
-	f.servers, err = embedded.Start(filepath.Join(dir, "nats"), max(given.servers, 1))
-	f.must(err)
-	t.Cleanup(f.servers.Stop)
+	f.servers, f.stream = natstest.Setup(t, max(given.servers, 1), func(l *broker.Layout) {
+		l.Partitions = 4
+		if given.layout != nil {
+			given.layout(l)
+		}
+	})
+	f.publish = publish.New(f.stream)
 	registry := filepath.Join(dir, "registry.toml")
 	f.must(standin.Registry(registry, given.registry, f.devices...))
 	f.must(standin.Secrets(filepath.Join(dir, "secrets"), f.devices...))
+	var err error
 	f.standin, err = standin.Start(dir, append([]string{"--registry", registry}, given.args...)...)
 	f.must(err)
 	t.Cleanup(f.standin.Stop)
-	connection, err := nats.Connect(f.servers.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
-	f.must(err)
-	t.Cleanup(connection.Close)
-	f.stream, err = jetstream.New(connection, jetstream.WithDefaultTimeout(2*time.Second))
-	f.must(err)
-	layout := broker.DefaultLayout()
-	layout.Partitions, layout.Replicas = 4, max(given.servers, 1)
-	if given.layout != nil {
-		given.layout(&layout)
-	}
-	f.must(broker.Setup(t.Context(), f.stream, layout))
-	f.publish = publish.New(f.stream)
 	return f
 }
 

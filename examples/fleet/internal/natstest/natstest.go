@@ -1,0 +1,45 @@
+// Package natstest gives tests NATS servers of their own, which end with the test.
+package natstest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
+	"github.com/libiotda/libiotda/examples/fleet/internal/embedded"
+)
+
+// Start starts so many servers and connects to them. Nothing is in them.
+func Start(t testing.TB, servers int) (*embedded.Servers, jetstream.JetStream) {
+	t.Helper()
+	started, err := embedded.Start(t.TempDir(), servers)
+	must(t, err)
+	t.Cleanup(started.Stop)
+	connection, err := nats.Connect(started.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	must(t, err)
+	t.Cleanup(connection.Close)
+	stream, err := jetstream.New(connection, jetstream.WithDefaultTimeout(2*time.Second))
+	must(t, err)
+	return started, stream
+}
+
+// Setup is Start, with the fleet's streams and buckets, each kept by all servers.
+func Setup(t testing.TB, servers int, change func(*broker.Layout)) (*embedded.Servers, jetstream.JetStream) {
+	t.Helper()
+	started, stream := Start(t, servers)
+	layout := broker.DefaultLayout()
+	layout.Replicas = servers
+	change(&layout)
+	must(t, broker.Setup(t.Context(), stream, layout))
+	return started, stream
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
