@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"os"
 	"strings"
@@ -139,11 +140,9 @@ func publishAll(ctx context.Context, publisher *publish.Publisher, input io.Read
 			refuse(number, err)
 			continue
 		}
-		queue := uint32(2166136261) // FNV-1a: each device has its queue
-		for _, c := range []byte(read.Device) {
-			queue = (queue ^ uint32(c)) * 16777619
-		}
-		queues[queue%lanes] <- numbered{number, read}
+		device := fnv.New32a() // each device has its queue
+		io.WriteString(device, read.Device)
+		queues[device.Sum32()%lanes] <- numbered{number, read}
 	}
 	for _, queue := range queues {
 		close(queue)

@@ -26,7 +26,8 @@ func demo(ctx context.Context, arguments []string) error {
 		return err
 	}
 	fmt.Printf("A NATS server and a stand-in platform, three worker processes, %d devices, %.0f reports per second.\n", *devices, *rate)
-	field, err := trial.Start(context.WithoutCancel(ctx), trial.Settings{Devices: *devices, TenantRate: *limit, Worker: program})
+	finishing := context.WithoutCancel(ctx)
+	field, err := trial.Start(finishing, trial.Settings{Devices: *devices, TenantRate: *limit, Worker: program})
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,6 @@ func demo(ctx context.Context, arguments []string) error {
 	if err := watchDemo(ctx, field, *lasts); err != nil {
 		return err
 	}
-	finishing := context.WithoutCancel(ctx)
 	if err := stop(); err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func demo(ctx context.Context, arguments []string) error {
 	if err := field.Drained(finishing, 2*time.Minute); err != nil {
 		return err
 	}
-	verdict, err := field.Verify(context.WithoutCancel(ctx))
+	verdict, err := field.Verify(finishing)
 	if err != nil {
 		return err
 	}

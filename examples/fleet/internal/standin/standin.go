@@ -133,13 +133,9 @@ type Request struct {
 	Connection uint64 `json:"connection"`
 }
 
-// Registry is a registry file of devices whose secrets are Secret's; head comes before them.
-func Registry(path, head string, devices ...string) error {
-	return RegistryOf(path, head, "", devices...)
-}
-
-// RegistryOf is Registry for devices of a product, if it is named.
-func RegistryOf(path, head, product string, devices ...string) error {
+// Registry is a registry file of devices whose secrets are Secret's, and which are of a product, if it is named; head comes
+// before them.
+func Registry(path, head, product string, devices ...string) error {
 	var text strings.Builder
 	text.WriteString(head)
 	for _, device := range devices {

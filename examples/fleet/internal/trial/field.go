@@ -115,19 +115,17 @@ func Start(ctx context.Context, settings Settings) (f *Field, err error) {
 func (f *Field) path(name string) string { return filepath.Join(f.Dir, name) }
 
 func (f *Field) startPlatform() (err error) {
-	head := ""
+	head, product := "", ""
 	if f.Settings.TenantRate > 0 {
 		head += fmt.Sprintf("[limits]\ntenant_rate = %d\n", int(f.Settings.TenantRate))
 	}
 	arguments := []string{"--registry", f.path("registry.toml"), "--record-requests", f.path("requests"), "--max-records", "1000"}
 	if f.Settings.StrictModel {
 		head += "[[product]]\nid = \"p\"\n[[product.service]]\nid = \"s\"\nproperties = { n = \"int\" }\n"
+		product = "p"
 		arguments = append(arguments, "--strict-model")
-		err = standin.RegistryOf(f.path("registry.toml"), head, "p", f.Devices...)
-	} else {
-		err = standin.Registry(f.path("registry.toml"), head, f.Devices...)
 	}
-	if err != nil {
+	if err = standin.Registry(f.path("registry.toml"), head, product, f.Devices...); err != nil {
 		return err
 	}
 	if err = standin.Secrets(f.path("secrets"), f.Devices...); err != nil {
@@ -163,8 +161,7 @@ func (f *Field) Stop() {
 
 // Worker is a worker process.
 type Worker struct {
-	Name string
-	// Owner is its name and instance once it has a partition.
+	Name    string
 	command *exec.Cmd
 	socket  string
 	ended   chan struct{}
@@ -259,11 +256,16 @@ func (w *Worker) Metrics() map[string]float64 {
 
 // Records are the partitions' records.
 func (f *Field) Records(ctx context.Context) ([]partition.Record, error) {
-	bucket, err := f.Stream.KeyValue(ctx, broker.Parts)
+	return Records(ctx, f.Stream, f.Layout.Partitions)
+}
+
+// Records reads the records of so many partitions. That of one that nobody has taken yet is empty.
+func Records(ctx context.Context, stream jetstream.JetStream, partitions int) ([]partition.Record, error) {
+	bucket, err := stream.KeyValue(ctx, broker.Parts)
 	if err != nil {
 		return nil, err
 	}
-	records := make([]partition.Record, f.Layout.Partitions)
+	records := make([]partition.Record, partitions)
 	for p := range records {
 		entry, err := bucket.Get(ctx, partition.Key(p))
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
@@ -310,14 +312,19 @@ func (f *Field) Until(ctx context.Context, what string, is func([]partition.Reco
 // Shared waits until these workers share all partitions evenly.
 func (f *Field) Shared(ctx context.Context, names ...string) (time.Duration, error) {
 	return f.Until(ctx, fmt.Sprintf("%v share the partitions", names), func(records []partition.Record) bool {
-		owners := Owners(records)
-		for _, name := range names {
-			if owners[name] < len(records)/len(names) {
-				return false
-			}
-		}
-		return len(owners) == len(names)
+		return AreShared(records, names...)
 	})
+}
+
+// AreShared reports whether these workers, and no others, have their shares of all partitions.
+func AreShared(records []partition.Record, names ...string) bool {
+	owners := Owners(records)
+	for _, name := range names {
+		if owners[name] < len(records)/len(names) {
+			return false
+		}
+	}
+	return len(owners) == len(names)
 }
 
 // Waiting is how many reports the stream keeps.

@@ -1,3 +1,5 @@
+// What the tests of a worker need: NATS servers, a stand-in platform, devices, and workers in this process.
+
 package worker_test
 
 import (
@@ -20,11 +22,13 @@ import (
 	"github.com/libiotda/libiotda/examples/fleet/internal/embedded"
 	"github.com/libiotda/libiotda/examples/fleet/internal/metrics"
 	"github.com/libiotda/libiotda/examples/fleet/internal/natstest"
+	"github.com/libiotda/libiotda/examples/fleet/internal/partition"
 	"github.com/libiotda/libiotda/examples/fleet/internal/platform"
 	"github.com/libiotda/libiotda/examples/fleet/internal/report"
 	"github.com/libiotda/libiotda/examples/fleet/internal/secrets"
 	"github.com/libiotda/libiotda/examples/fleet/internal/standin"
 	"github.com/libiotda/libiotda/examples/fleet/internal/tokens"
+	"github.com/libiotda/libiotda/examples/fleet/internal/trial"
 	"github.com/libiotda/libiotda/examples/fleet/internal/worker"
 	"github.com/libiotda/libiotda/examples/fleet/publish"
 )
@@ -32,13 +36,14 @@ import (
 // fleet is a NATS server (or three), a stand-in platform and devices, for one test.
 type fleet struct {
 	testing.TB
-	dir      string
-	servers  *embedded.Servers
-	standin  *standin.Standin
-	stream   jetstream.JetStream
-	devices  []string
-	expected map[string]int // how many reports were published, by device
-	publish  *publish.Publisher
+	dir        string
+	servers    *embedded.Servers
+	standin    *standin.Standin
+	stream     jetstream.JetStream
+	partitions int
+	devices    []string
+	expected   map[string]int // how many reports were published, by device
+	publish    *publish.Publisher
 }
 
 type setup struct {
@@ -61,10 +66,11 @@ func newFleet(t testing.TB, given setup) *fleet {
 		if given.layout != nil {
 			given.layout(l)
 		}
+		f.partitions = l.Partitions
 	})
 	f.publish = publish.New(f.stream)
 	registry := filepath.Join(dir, "registry.toml")
-	f.must(standin.Registry(registry, given.registry, f.devices...))
+	f.must(standin.Registry(registry, given.registry, "", f.devices...))
 	f.must(standin.Secrets(filepath.Join(dir, "secrets"), f.devices...))
 	var err error
 	f.standin, err = standin.Start(dir, append([]string{"--registry", registry}, given.args...)...)
@@ -238,39 +244,20 @@ func (f *fleet) complete() (duplicates int) {
 	return duplicates
 }
 
-// owners are the owners of the partitions by the bucket, without their instances.
-func (f *fleet) owners() (owners []string) {
-	bucket, err := f.stream.KeyValue(f.Context(), broker.Parts)
+// records are those of the partitions; nil if they cannot be read at the moment.
+func (f *fleet) records() []partition.Record {
+	records, err := trial.Records(f.Context(), f.stream, f.partitions)
 	if err != nil {
 		return nil
 	}
-	for p := 0; ; p++ {
-		entry, err := bucket.Get(f.Context(), fmt.Sprintf("p%d", p))
-		if err != nil {
-			return owners
-		}
-		var record struct{ Owner string }
-		f.must(json.Unmarshal(entry.Value(), &record))
-		name, _, _ := strings.Cut(record.Owner, "/")
-		owners = append(owners, name)
-	}
+	return records
 }
 
 // served waits until each of these workers has its share of all partitions.
 func (f *fleet) served(names ...string) {
 	f.Helper()
 	f.eventually(fmt.Sprintf("%v share the partitions", names), func() bool {
-		owners := f.owners()
-		counts := map[string]int{}
-		for _, owner := range owners {
-			counts[owner]++
-		}
-		for _, name := range names {
-			if counts[name] < len(owners)/len(names) || counts[name] == 0 {
-				return false
-			}
-		}
-		return len(counts) == len(names)
+		return trial.AreShared(f.records(), names...)
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -173,14 +174,7 @@ func New(ctx context.Context, config Config) (*Worker, error) {
 	return w, nil
 }
 
-func isName(name string) bool {
-	for _, c := range []byte(name) {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-') {
-			return false
-		}
-	}
-	return len(name) > 0 && len(name) <= 64
-}
+var isName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).MatchString
 
 func (w *Worker) monotonic() time.Duration { return w.clock().Monotonic }
 
