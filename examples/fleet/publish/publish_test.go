@@ -1,3 +1,5 @@
+// Order and fullness of what is published, also while the stream loses its leader.
+
 package publish_test
 
 import (

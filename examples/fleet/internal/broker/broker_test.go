@@ -1,3 +1,5 @@
+// Which streams are made, and which are refused.
+
 package broker_test
 
 import (

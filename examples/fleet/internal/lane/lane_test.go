@@ -1,3 +1,5 @@
+// What a lane sends next, after each outcome.
+
 package lane_test
 
 import (

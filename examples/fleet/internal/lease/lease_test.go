@@ -1,3 +1,5 @@
+// Until when a lease lasts, by either clock.
+
 package lease_test
 
 import (

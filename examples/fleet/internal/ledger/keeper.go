@@ -1,3 +1,5 @@
+// A worker's part in the ledger: it reads and changes the record in the bucket, and hands its grant to the pacer.
+
 package ledger
 
 import (

@@ -1,3 +1,5 @@
+// How the tenant's rate is divided, and what the pacer makes of a grant.
+
 package ledger_test
 
 import (

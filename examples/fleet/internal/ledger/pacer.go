@@ -1,3 +1,5 @@
+// A worker's pace: requests wait until its grant allows them.
+
 package ledger
 
 import (

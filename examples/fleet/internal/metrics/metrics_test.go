@@ -1,3 +1,5 @@
+// The text that Prometheus reads.
+
 package metrics_test
 
 import (

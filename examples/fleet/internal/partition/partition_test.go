@@ -1,3 +1,5 @@
+// Decisions of several workers: they end with a fair share for each.
+
 package partition_test
 
 import (

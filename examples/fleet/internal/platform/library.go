@@ -1,3 +1,5 @@
+// The platform by libiotda, and what each of its errors means for a worker.
+
 package platform
 
 import (

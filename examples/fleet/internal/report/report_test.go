@@ -1,3 +1,5 @@
+// Subjects, and bodies that are joined and picked apart.
+
 package report_test
 
 import (

@@ -1,3 +1,5 @@
+// Secrets from a file, from a command and from a bucket.
+
 package secrets_test
 
 import (

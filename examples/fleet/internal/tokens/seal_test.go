@@ -1,3 +1,5 @@
+// What opens a sealed token, and which files are keys.
+
 package tokens_test
 
 import (

@@ -1,3 +1,5 @@
+// The sealed tokens in their bucket.
+
 package tokens
 
 import (

@@ -1,3 +1,5 @@
+// Tokens in the bucket: kept while they are valid, one for each device.
+
 package tokens_test
 
 import (

@@ -1,3 +1,5 @@
+// A trial in which workers are killed, stopped, added and drained.
+
 package trial
 
 import (

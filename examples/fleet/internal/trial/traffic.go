@@ -1,3 +1,5 @@
+// What a trial publishes, and how much of it.
+
 package trial
 
 import (

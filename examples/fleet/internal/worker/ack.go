@@ -1,3 +1,6 @@
+// Acknowledgements: each is sent until the server has confirmed it. What was not confirmed is acknowledged when it comes
+// again.
+
 package worker
 
 import (

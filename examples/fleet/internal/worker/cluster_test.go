@@ -1,3 +1,5 @@
+// Three NATS servers, of which one or two stop.
+
 package worker_test
 
 import (

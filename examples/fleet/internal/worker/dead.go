@@ -1,3 +1,5 @@
+// Dead letters: reports that the platform refused, in a stream of their own, with the reason.
+
 package worker
 
 import (

@@ -1,3 +1,5 @@
+// A partition while this worker serves it: what is read goes to a lane for each device. sender.go sends it.
+
 package worker
 
 import (

@@ -1,3 +1,5 @@
+// The worker's heartbeat and its lease, which bounds each request.
+
 package worker
 
 import (

@@ -1,3 +1,5 @@
+// Reports in their order, several in a request.
+
 package worker_test
 
 import (

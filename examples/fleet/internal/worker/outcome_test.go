@@ -1,3 +1,5 @@
+// What becomes of reports that the platform refuses, or cannot take at the moment.
+
 package worker_test
 
 import (

@@ -1,3 +1,5 @@
+// Which process a worker is: one that is started again need not wait for the heartbeat of a process that is gone to lapse.
+
 package worker
 
 import (

@@ -1,3 +1,5 @@
+// Whether a process is gone.
+
 package worker
 
 import (

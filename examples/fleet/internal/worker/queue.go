@@ -1,3 +1,5 @@
+// The lanes that have something to send.
+
 package worker
 
 import (

@@ -1,3 +1,5 @@
+// The tenant's rate, shared by several workers.
+
 package worker_test
 
 import (

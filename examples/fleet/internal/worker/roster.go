@@ -1,3 +1,5 @@
+// Which workers live, by their heartbeats.
+
 package worker
 
 import (

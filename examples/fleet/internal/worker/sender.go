@@ -1,3 +1,5 @@
+// Requests, one at a time for each lane, and what is done about each outcome.
+
 package worker
 
 import (

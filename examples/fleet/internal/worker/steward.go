@@ -1,3 +1,5 @@
+// What the worker serves: internal/partition decides, take.go carries it out.
+
 package worker
 
 import (

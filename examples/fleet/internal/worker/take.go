@@ -1,3 +1,5 @@
+// How a partition is taken and released: the steward decides, and these run on goroutines of their own.
+
 package worker
 
 import (
@@ -14,8 +16,6 @@ import (
 	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
 	"github.com/libiotda/libiotda/examples/fleet/internal/partition"
 )
-
-// How a partition is taken and released: what the steward decides on, and these do on goroutines of their own.
 
 // errRaced says that somebody else was faster, or lives after all: no failure.
 var errRaced = errors.New("somebody else was faster")

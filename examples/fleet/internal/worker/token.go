@@ -1,3 +1,5 @@
+// A lane's client and its access token, which all workers share.
+
 package worker
 
 import (

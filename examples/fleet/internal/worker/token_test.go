@@ -1,3 +1,5 @@
+// Access tokens that move with the partitions.
+
 package worker_test
 
 import (
