@@ -126,9 +126,9 @@ func TestABatchOfWhichNothingIsDelivered(t *testing.T) {
 		{client.ReportBatch(t.Context(), wrong), iotda.ErrInvalidArgument},
 		{client.ReportBatch(t.Context(), worse), iotda.ErrInvalidArgument},
 	} {
-		told := is(t, test.err, test.status)
-		if len(told.Children) != 3 || told.Children[2].Index != 2 || told.Children[2].Status != test.status {
-			t.Errorf("%v: %+v", test.err, told.Children)
+		failed := is(t, test.err, test.status)
+		if len(failed.Children) != 3 || failed.Children[2].Index != 2 || failed.Children[2].Status != test.status {
+			t.Errorf("%v: %+v", test.err, failed.Children)
 		}
 	}
 }

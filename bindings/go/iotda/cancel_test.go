@@ -37,10 +37,7 @@ func TestACancelledContextEndsTheCall(t *testing.T) {
 			p.fault(t, fault)
 			reason := errors.New("the reason")
 			ctx, cancel := context.WithCancelCause(t.Context())
-			ended := make(chan error)
-			go func() { ended <- client.ReportMessage(ctx, []byte("x")) }()
-			for p.faultsDone(t) == 0 {
-			}
+			ended := p.underWay(t, func() error { return client.ReportMessage(ctx, []byte("x")) })
 			cancelled := time.Now()
 			cancel(reason)
 			err := <-ended
@@ -64,10 +61,7 @@ func TestAContextEndsTheCallThatItWasNotTheFirstOf(t *testing.T) {
 		must(t, client.ReportMessage(ctx, []byte("x")))
 	}
 	p.fault(t, stalls["at the answer"])
-	ended := make(chan error)
-	go func() { ended <- client.ReportMessage(ctx, []byte("x")) }()
-	for p.faultsDone(t) == 0 {
-	}
+	ended := p.underWay(t, func() error { return client.ReportMessage(ctx, []byte("x")) })
 	cancel()
 	is(t, <-ended, iotda.ErrCancelled)
 	p.withdraw(t)
@@ -95,7 +89,7 @@ func TestADeadlineEndsTheCall(t *testing.T) {
 			defer cancel()
 			err := client.ReportMessage(ctx, []byte("x"))
 			if name == "at a pause" {
-				// There is no time for the pause: what the platform said is told at once.
+				// There is no time for the pause: the call ends at once with what the platform said.
 				is(t, err, iotda.ErrServer)
 				return
 			}
@@ -154,7 +148,7 @@ func TestARefusalIsNotACancellation(t *testing.T) {
 	}
 }
 
-func TestABatchThatIsCancelledTellsWhatWasDelivered(t *testing.T) {
+func TestABatchThatIsCancelledNamesWhatWasNotDelivered(t *testing.T) {
 	p := newPlatform(t)
 	var passed atomic.Int32
 	client := p.client(t, gateway, patient, func(config *iotda.Config) {
@@ -166,18 +160,15 @@ func TestABatchThatIsCancelledTellsWhatWasDelivered(t *testing.T) {
 		}})
 	})
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- client.ReportBatch(ctx, children(120)) }()
-	for p.faultsDone(t) == 0 {
-	}
+	ended := p.underWay(t, func() error { return client.ReportBatch(ctx, children(120)) })
 	cancel()
-	told := is(t, <-ended, iotda.ErrPartial)
-	if !errors.Is(told, context.Canceled) {
-		t.Errorf("%v is not about its context", told)
+	failed := is(t, <-ended, iotda.ErrPartial)
+	if !errors.Is(failed, context.Canceled) {
+		t.Errorf("%v is not about its context", failed)
 	}
 	first := iotda.ChildError{Index: 50, DeviceID: "child_0050", Status: iotda.ErrCancelled}
-	if len(told.Children) != 70 || told.Children[0] != first {
-		t.Errorf("%+v", told.Children)
+	if len(failed.Children) != 70 || failed.Children[0] != first {
+		t.Errorf("%+v", failed.Children)
 	}
 }
 
@@ -186,10 +177,7 @@ func TestCallsThatWaitForOthersCanBeCancelled(t *testing.T) {
 	client := p.client(t, patient, func(config *iotda.Config) { config.MaxConcurrentCalls = 1 })
 	p.fault(t, stalls["at the answer"])
 	running, cancelRunning := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- client.ReportMessage(running, nil) }()
-	for p.faultsDone(t) == 0 {
-	}
+	ended := p.underWay(t, func() error { return client.ReportMessage(running, nil) })
 	waiting, cancelWaiting := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancelWaiting()
 	err := is(t, client.ReportMessage(waiting, nil), iotda.ErrTimeout)

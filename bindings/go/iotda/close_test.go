@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"reflect"
 	"runtime"
 	"sync"
 	"testing"
@@ -42,7 +41,7 @@ func TestAClosedClientSaysSo(t *testing.T) {
 		t.Errorf("%+v", stats)
 	}
 	if _, known := client.ServerTime(); known {
-		t.Error("a closed client tells the time")
+		t.Error("a closed client knows the time")
 	}
 	if counted := p.counters(t); counted.Connections != 0 {
 		t.Errorf("%+v", counted)
@@ -56,10 +55,7 @@ func TestCloseDoesNotDisturbACallThatRuns(t *testing.T) {
 	must(t, client.Authenticate(t.Context()))
 	p.fault(t, `{"kind":"delay","before":"header"}`)
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- client.ReportMessage(ctx, nil) }()
-	for p.faultsDone(t) == 0 {
-	}
+	ended := p.underWay(t, func() error { return client.ReportMessage(ctx, nil) })
 	must(t, client.Close())
 	if err := client.ReportMessage(t.Context(), nil); !errors.Is(err, iotda.ErrClosed) {
 		t.Errorf("%v", err)
@@ -158,14 +154,7 @@ func TestNothingIsLeftOfAClient(t *testing.T) {
 				end(device)
 			}()
 			for range cap(collected) {
-				for waiting := true; waiting; {
-					runtime.GC()
-					select {
-					case <-collected:
-						waiting = false
-					default:
-					}
-				}
+				collect(collected)
 			}
 			for p.counters(t).ConnectionsClosed != 1 {
 			}
@@ -205,9 +194,7 @@ func TestACopyLives(t *testing.T) {
 	p := newPlatform(t)
 	original, err := iotda.New(p.config())
 	must(t, err)
-	copied := reflect.New(reflect.TypeFor[iotda.Client]()).Elem()
-	copied.Set(reflect.ValueOf(original).Elem())
-	client := copied.Addr().Interface().(*iotda.Client)
+	client := copyOf(original)
 	original = nil
 	for range 3 {
 		runtime.GC()

@@ -61,7 +61,7 @@ func TestTrust(t *testing.T) {
 	}
 }
 
-// tlsServer tells of each connection how its handshake went.
+// tlsServer sends how the handshake of each connection went.
 func tlsServer(t *testing.T, config *tls.Config) (endpoint string, authority []byte, handshakes chan tls.ConnectionState) {
 	t.Helper()
 	certificate, leaf := selfSigned(t)
@@ -130,7 +130,7 @@ func TestHandshakes(t *testing.T) {
 	}
 }
 
-// proxy is an HTTP proxy that tells what it is asked for.
+// proxy is an HTTP proxy that records what it is asked for.
 func proxy(t *testing.T) (address string, asked *atomic.Value, count *atomic.Int32) {
 	t.Helper()
 	asked, count = &atomic.Value{}, &atomic.Int32{}

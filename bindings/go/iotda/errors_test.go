@@ -1,6 +1,6 @@
 //go:build cgo
 
-// What fails is told as what it is.
+// The error of each failure.
 
 package iotda_test
 
@@ -28,8 +28,8 @@ var statuses = []iotda.Status{
 // is fails the test unless err is an *iotda.Error of this status and no other, and returns it.
 func is(t *testing.T, err error, want iotda.Status) *iotda.Error {
 	t.Helper()
-	var told *iotda.Error
-	if !errors.As(err, &told) {
+	var failed *iotda.Error
+	if !errors.As(err, &failed) {
 		t.Fatalf("%v is no *iotda.Error", err)
 	}
 	for _, status := range statuses {
@@ -37,10 +37,10 @@ func is(t *testing.T, err error, want iotda.Status) *iotda.Error {
 			t.Fatalf("%v is %s, or is not, where %s is wanted", err, status.Name(), want.Name())
 		}
 	}
-	if told.Status != want || told.Message == "" || strings.Contains(told.Message, secret) {
-		t.Fatalf("%+v", told)
+	if failed.Status != want || failed.Message == "" || strings.Contains(failed.Message, secret) {
+		t.Fatalf("%+v", failed)
 	}
-	return told
+	return failed
 }
 
 func TestEveryStatusHasANameAndAText(t *testing.T) {
@@ -158,8 +158,8 @@ func TestAWrongConfigIsToldByNew(t *testing.T) {
 		config := right
 		change(&config)
 		client, err := iotda.New(config)
-		var told *iotda.Error
-		if client != nil || !errors.As(err, &told) ||
+		var failed *iotda.Error
+		if client != nil || !errors.As(err, &failed) ||
 			!(errors.Is(err, iotda.ErrConfig) || errors.Is(err, iotda.ErrInvalidArgument)) {
 			t.Errorf("%s: %v", name, err)
 		} else if !strings.Contains(err.Error(), name) {
@@ -195,10 +195,10 @@ func TestWhetherAReportMayHaveArrived(t *testing.T) {
 	} {
 		p.fault(t, fault)
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		var told *iotda.Error
+		var failed *iotda.Error
 		err := client.ReportMessage(ctx, []byte("x"))
-		if !errors.As(err, &told) || told.MayHaveArrived != arrived {
-			t.Errorf("%s: %+v", fault, told)
+		if !errors.As(err, &failed) || failed.MayHaveArrived != arrived {
+			t.Errorf("%s: %+v", fault, failed)
 		}
 		cancel()
 		p.withdraw(t)

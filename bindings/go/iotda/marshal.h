@@ -1,4 +1,4 @@
-// The structs of a batch with numbers in the place of pointers. Go fills in where a text is in the text of the call, and
+// The structs of a batch with numbers instead of pointers. Go fills in where a text is in the text of the call, and
 // where a child's services begin in the call's; C puts the pointers in their place, for the time of the call. Had Go
 // memory pointers in it, cgo would look through all that each of them leads to: the cost of a batch would grow with the
 // square of its size.

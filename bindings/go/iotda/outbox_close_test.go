@@ -7,7 +7,6 @@ package iotda_test
 import (
 	"fmt"
 	"os"
-	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -89,9 +88,7 @@ func TestACopyOfAnOutboxLives(t *testing.T) {
 	client := p.client(t)
 	original, err := client.OpenOutbox(iotda.OutboxOptions{Directory: t.TempDir()})
 	must(t, err)
-	copied := reflect.New(reflect.TypeFor[iotda.Outbox]()).Elem()
-	copied.Set(reflect.ValueOf(original).Elem())
-	outbox := copied.Addr().Interface().(*iotda.Outbox)
+	outbox := copyOf(original)
 	original = nil
 	for range 3 {
 		runtime.GC()
@@ -117,14 +114,7 @@ func TestAForgottenOutboxIsClosed(t *testing.T) {
 		})
 		must(t, err)
 	}()
-	for waiting := true; waiting; {
-		runtime.GC()
-		select {
-		case <-collected:
-			waiting = false
-		default:
-		}
-	}
+	collect(collected)
 	for {
 		outbox, err := client.OpenOutbox(iotda.OutboxOptions{Directory: directory})
 		if err == nil {

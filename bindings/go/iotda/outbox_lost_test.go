@@ -32,9 +32,9 @@ func TestDeadLetters(t *testing.T) {
 	if arrived := p.messages(t); !slices.Equal(arrived, []string{"0"}) {
 		t.Errorf("%d messages arrived", len(arrived))
 	}
-	told := settled.now()
-	if len(told) != 4 || !errors.Is(told[0].Err(), iotda.ErrRejected) || told[0].DeviceID != deviceID || !told[3].Delivered() {
-		t.Fatalf("%+v", told)
+	outcomes := settled.now()
+	if len(outcomes) != 4 || !errors.Is(outcomes[0].Err(), iotda.ErrRejected) || outcomes[0].DeviceID != deviceID || !outcomes[3].Delivered() {
+		t.Fatalf("%+v", outcomes)
 	}
 	var letters []iotda.DeadLetter
 	for letter, err := range outbox.Dead() {
@@ -42,7 +42,7 @@ func TestDeadLetters(t *testing.T) {
 		letters = append(letters, letter)
 	}
 	for i, letter := range letters {
-		if letter.Kind != iotda.EntryMessage || letter.ID != told[i].ID || letter.DeviceID != deviceID || letter.GatewayID != "" ||
+		if letter.Kind != iotda.EntryMessage || letter.ID != outcomes[i].ID || letter.DeviceID != deviceID || letter.GatewayID != "" ||
 			letter.Status != iotda.ErrRejected || letter.PlatformCode != "IOTDA.000006" || string(letter.Body) != bodies[i] ||
 			time.Since(letter.Time).Abs() > time.Hour {
 			t.Errorf("%+v", letter.ID)
@@ -72,13 +72,13 @@ func TestWhatIsTooOldIsDropped(t *testing.T) {
 	outbox := openOutbox(t, client, t.TempDir(), settled.into, func(options *iotda.OutboxOptions) { options.MaxAge = 1 })
 	putMessages(t, outbox, client, 2)
 	must(t, outbox.Flush(t.Context()))
-	told := settled.now()
-	for _, settlement := range told {
+	outcomes := settled.now()
+	for _, settlement := range outcomes {
 		if !errors.Is(settlement.Err(), iotda.ErrExpired) || settlement.DeviceID != deviceID {
 			t.Errorf("%+v", settlement)
 		}
 	}
-	if stats := outbox.Stats(); len(told) != 2 || stats.Expired != 2 || stats.Delivered != 0 || stats.LastError == "" {
+	if stats := outbox.Stats(); len(outcomes) != 2 || stats.Expired != 2 || stats.Delivered != 0 || stats.LastError == "" {
 		t.Errorf("%+v", stats)
 	}
 }
@@ -112,8 +112,8 @@ func TestAFullOutbox(t *testing.T) {
 		}
 		return true
 	})
-	if told := refused.now(); len(told) != 0 {
-		t.Errorf("%+v", told)
+	if outcomes := refused.now(); len(outcomes) != 0 {
+		t.Errorf("%+v", outcomes)
 	}
 	outbox := fill(iotda.DropOldest, &dropped, func(_ int, err error) bool {
 		must(t, err)

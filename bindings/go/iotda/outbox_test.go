@@ -132,15 +132,15 @@ func TestAnOutboxDeliversEachKind(t *testing.T) {
 	if slices.Sort(others); !slices.Equal(others, []string{"child_0000", "child_0001", "vane"}) {
 		t.Errorf("%q", others)
 	}
-	var told []uint64
+	var ended []uint64
 	for _, settlement := range settled.now() {
 		if !settlement.Delivered() || settlement.Err() != nil || settlement.DeviceID == "" {
 			t.Errorf("%+v", settlement)
 		}
-		told = append(told, settlement.ID)
+		ended = append(ended, settlement.ID)
 	}
-	if slices.Sort(told); !slices.Equal(told, ids) {
-		t.Errorf("%d were put, and %d settled", ids, told)
+	if slices.Sort(ended); !slices.Equal(ended, ids) {
+		t.Errorf("%d were put, and %d settled", ids, ended)
 	}
 	stats := outbox.Stats()
 	if stats.Delivered != uint64(len(ids)) || stats.Waiting != 0 || !stats.Oldest.IsZero() || stats.Requests == 0 ||
@@ -264,10 +264,7 @@ func TestAContextEndsWhatAnOutboxWaitsFor(t *testing.T) {
 
 	reason := errors.New("the reason")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	ended := make(chan error)
-	go func() { ended <- outbox.Flush(ctx) }()
-	for p.faultsDone(t) == 0 {
-	}
+	ended := p.underWay(t, func() error { return outbox.Flush(ctx) })
 	cancel(reason)
 	err := <-ended
 	if is(t, err, iotda.ErrCancelled); !errors.Is(err, context.Canceled) || !errors.Is(err, reason) {
@@ -301,10 +298,7 @@ func TestCallsThatWaitHoldNoPutUp(t *testing.T) {
 	must(t, client.Authenticate(t.Context()))
 	p.fault(t, `{"kind":"delay","before":"header"}`)
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- client.ReportMessage(ctx, nil) }()
-	for p.faultsDone(t) == 0 {
-	}
+	ended := p.underWay(t, func() error { return client.ReportMessage(ctx, nil) })
 	putMessages(t, outbox, client, 10)
 	cancel()
 	is(t, <-ended, iotda.ErrCancelled)

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -187,6 +188,16 @@ func (p *platform) faultsDone(t testing.TB) int {
 	return counted.Connection + counted.Request
 }
 
+// underWay begins a call, and waits until the platform has done something wrong to it. The call's error comes when it ends.
+func (p *platform) underWay(t testing.TB, call func() error) (ended <-chan error) {
+	t.Helper()
+	outcome := make(chan error, 1)
+	go func() { outcome <- call() }()
+	for p.faultsDone(t) == 0 {
+	}
+	return outcome
+}
+
 // report is something that the platform has accepted.
 type report struct {
 	Kind     string  `json:"kind"`
@@ -225,6 +236,24 @@ func (p *platform) bodies(t testing.TB, call string) (bodies []string) {
 		}
 	}
 	return bodies
+}
+
+// copyOf is a copy, which go vet finds where it is made by hand.
+func copyOf[T any](original *T) *T {
+	copied := *original
+	return &copied
+}
+
+// collect has the garbage collector run until it has found what a cleanup was added to, which sends.
+func collect[T any](found <-chan T) {
+	for {
+		runtime.GC()
+		select {
+		case <-found:
+			return
+		default:
+		}
+	}
 }
 
 // must fails the test if there is an error.

@@ -159,16 +159,16 @@ func TestWrongArgumentsAreRefused(t *testing.T) {
 		"a device with zero": {deviceWithZero, "zero byte"},
 		"a device id":        {deviceWithSpace, "device_id"},
 	} {
-		var told *iotda.Error
-		if !errors.Is(test.err, iotda.ErrInvalidArgument) || !errors.As(test.err, &told) {
+		var failed *iotda.Error
+		if !errors.Is(test.err, iotda.ErrInvalidArgument) || !errors.As(test.err, &failed) {
 			t.Errorf("%s: %v", name, test.err)
-		} else if !strings.Contains(told.Error(), test.says) {
-			t.Errorf("%s: %q does not say %q", name, told, test.says)
+		} else if !strings.Contains(failed.Error(), test.says) {
+			t.Errorf("%s: %q does not say %q", name, failed, test.says)
 		}
 	}
 	var cause *json.UnsupportedValueError
 	if err := properties(iotda.Service{ID: "s", Properties: math.Inf(1)}); !errors.As(err, &cause) {
-		t.Errorf("what encoding/json found is not told: %v", err)
+		t.Errorf("what encoding/json found is not in the error: %v", err)
 	}
 	if counted := p.counters(t); counted.Connections != 0 {
 		t.Errorf("something was sent: %+v", counted)
