@@ -266,13 +266,16 @@ func orDefault[T comparable](value, fallback T) T {
 	return value
 }
 
-// milliseconds rounds up, so that what is not zero stays so, and ends at what C can express: 49 days.
-func milliseconds(d time.Duration) C.uint32_t {
-	ms := d / time.Millisecond
-	if d%time.Millisecond > 0 {
-		ms++
+// milliseconds ends at what C can express: 49 days.
+func milliseconds(d time.Duration) C.uint32_t { return roundedUp(d, time.Millisecond) }
+
+// roundedUp is a duration in a unit, rounded up so that what is not zero stays so, and at most what C can express.
+func roundedUp(d, unit time.Duration) C.uint32_t {
+	count := d / unit
+	if d%unit > 0 {
+		count++
 	}
-	return C.uint32_t(min(ms, math.MaxUint32))
+	return C.uint32_t(min(count, math.MaxUint32))
 }
 
 func count(n int) C.uint32_t { return C.uint32_t(min(int64(n), math.MaxUint32)) }

@@ -1,7 +1,7 @@
-// The structs of a batch with numbers instead of pointers. Go fills in where a text is in the text of the call, and
-// where a child's services begin in the call's; C puts the pointers in their place, for the time of the call. Had Go
-// memory pointers in it, cgo would look through all that each of them leads to: the cost of a batch would grow with the
-// square of its size.
+// The structs of a batch with offsets instead of pointers. Go writes where each string begins in the call's text, and
+// where a child's services begin among the call's; C turns these offsets into pointers for the duration of the call. If
+// Go memory held pointers, cgo would check everything that each of them leads to, and the cost of a batch would grow with
+// the square of its size.
 
 #ifndef IOTDA_GO_MARSHAL_H
 #define IOTDA_GO_MARSHAL_H

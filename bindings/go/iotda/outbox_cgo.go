@@ -171,14 +171,8 @@ func (options *OutboxOptions) check() *Error {
 	return nil
 }
 
-// seconds rounds up, and ends at what C can express: 136 years.
-func seconds(d time.Duration) C.uint32_t {
-	s := d / time.Second
-	if d%time.Second > 0 {
-		s++
-	}
-	return C.uint32_t(min(s, math.MaxUint32))
-}
+// seconds ends at what C can express: 136 years.
+func seconds(d time.Duration) C.uint32_t { return roundedUp(d, time.Second) }
 
 // beginPut readies w for a call on o about a device: when it returns nil, w.endPut must follow the call.
 //
