@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strconv"
@@ -24,19 +25,22 @@ func asWorker() ([]string, error) {
 func chaos(ctx context.Context, arguments []string) error {
 	o := newOptions("chaos")
 	devices := o.Int("devices", 200, "devices")
-	servers := o.Int("servers", 1, "NATS servers, all in this process")
+	servers := o.Int("servers", 1, "NATS servers, all in this process; 3 in the scene leader")
 	rate := o.Float64("rate", 500, "reports published per second")
-	scene := o.String("scene", "chaos", "chaos, load (kill and add under load), away (the platform is away), poison or limit")
-	reports := o.Int("reports", 20_000, "reports of the scenes but chaos")
+	scene := o.String("scene", "chaos", "chaos, leader (NATS servers stop, workers are killed), load (kill and add under load), away (the platform is away), poison or limit")
+	reports := o.Int("reports", 20_000, "reports of the scenes but chaos and leader")
 	away := o.Duration("away", 2*time.Minute, "how long the platform is away")
 	limit := o.Float64("limit", 500, "the tenant's rate of the scene limit")
-	workers := o.Int("workers", 4, "workers of the scenes but chaos")
+	workers := o.Int("workers", 4, "workers of the scenes but chaos and leader")
 	if err := o.parse(arguments); err != nil {
 		return err
 	}
 	program, err := asWorker()
 	if err != nil {
 		return err
+	}
+	if *scene == "leader" {
+		*servers = 3
 	}
 	settings := trial.Settings{Devices: *devices, Servers: *servers, Worker: program, StrictModel: *scene == "poison"}
 	if *scene == "limit" {
@@ -48,9 +52,10 @@ func chaos(ctx context.Context, arguments []string) error {
 	}
 	defer field.Stop()
 	scenes := map[string]func() error{
-		"chaos": func() error { return chaosScene(ctx, field, *rate) },
-		"load":  func() error { return loadScene(ctx, field, *workers, *reports) },
-		"away":  func() error { return awayScene(ctx, field, *workers, *reports, *away) },
+		"chaos":  func() error { return chaosScene(ctx, field, *rate, field.Chaos) },
+		"leader": func() error { return chaosScene(ctx, field, *rate, field.LostLeaders) },
+		"load":   func() error { return loadScene(ctx, field, *workers, *reports) },
+		"away":   func() error { return awayScene(ctx, field, *workers, *reports, *away) },
 		"poison": func() error {
 			return plainScene(ctx, field, *workers, trial.Traffic{Reports: *reports, Lanes: 64, Poison: 0.01})
 		},
@@ -58,7 +63,7 @@ func chaos(ctx context.Context, arguments []string) error {
 	}
 	run, known := scenes[*scene]
 	if !known {
-		return fmt.Errorf("choose chaos, load, away, poison or limit: there is no scene %q", *scene)
+		return fmt.Errorf("choose chaos, leader, load, away, poison or limit: there is no scene %q", *scene)
 	}
 	start := time.Now()
 	if err := run(); err != nil {
@@ -94,9 +99,11 @@ func startAll(ctx context.Context, field *trial.Field, workers int) error {
 	return err
 }
 
-func chaosScene(ctx context.Context, field *trial.Field, rate float64) error {
+// chaosScene publishes while `happens` does.
+func chaosScene(ctx context.Context, field *trial.Field, rate float64,
+	happens func(context.Context, io.Writer) error) error {
 	stop := field.Publish(ctx, trial.Traffic{Rate: rate, Lanes: 50})
-	_, err := field.Chaos(ctx, os.Stdout, true)
+	err := happens(ctx, os.Stdout)
 	return errors.Join(err, stop())
 }
 

@@ -55,25 +55,37 @@ func must(t *testing.T, err error) {
 func TestChaos(t *testing.T) {
 	const inFlight = 16
 	f := field(t, trial.Settings{Devices: 200, InFlight: inFlight, TTL: 2 * time.Second})
-	stop := f.Publish(t.Context(), trial.Traffic{Rate: 300, Lanes: 50})
-	times, err := f.Chaos(t.Context(), io.Discard, false)
-	must(t, err)
-	for _, each := range times {
-		t.Logf("%s: %v (bound %v)", each.What, each.Time.Round(time.Millisecond), each.Bound)
+	verdict := during(t, f, f.Chaos)
+	// Two were killed, and one stood still.
+	if verdict.DuplicateRequests > 3*inFlight {
+		t.Errorf("%d requests came again, of at most %d in flight at three workers", verdict.DuplicateRequests, 3*inFlight)
 	}
+}
+
+// The same when the NATS server that leads stops at the moment at which a worker dies.
+func TestLostLeaders(t *testing.T) {
+	f := field(t, trial.Settings{Devices: 100, Servers: 3, InFlight: 16, TTL: 2 * time.Second})
+	during(t, f, f.LostLeaders)
+}
+
+// during publishes reports while something happens, and checks what has arrived then.
+func during(t *testing.T, f *trial.Field, happens func(context.Context, io.Writer) error) trial.Verdict {
+	t.Helper()
+	stop := f.Publish(t.Context(), trial.Traffic{Rate: 300, Lanes: 50})
+	var times strings.Builder
+	err := happens(t.Context(), &times)
+	t.Log("\n" + times.String())
+	must(t, err)
 	must(t, stop())
 	must(t, f.Drained(t.Context(), time.Minute))
 	verdict, err := f.Verify(t.Context())
 	must(t, err)
 	t.Log(verdict)
 	must(t, verdict.Err())
-	// Two were killed, and one stood still.
-	if verdict.DuplicateRequests > 3*inFlight {
-		t.Errorf("%d requests came again, of at most %d in flight at three workers", verdict.DuplicateRequests, 3*inFlight)
-	}
 	if verdict.Unknown > verdict.DuplicateRequests || verdict.Arrived < verdict.Published {
 		t.Errorf("%+v", verdict)
 	}
+	return verdict
 }
 
 // deviceOf is the device of a recorded request.

@@ -1,4 +1,4 @@
-// A trial in which workers are killed, stopped, added and drained.
+// Trials in which workers are killed, stopped, added and drained, and NATS servers stop.
 
 package trial
 
@@ -11,104 +11,184 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
 	"github.com/libiotda/libiotda/examples/fleet/internal/partition"
 )
 
-// Took is how long something took, and what it may take.
-type Took struct {
-	What  string
-	Time  time.Duration
-	Bound time.Duration
+// course is a trial under way.
+type course struct {
+	*Field
+	out io.Writer
 }
 
-// Chaos kills, stops, adds and drains workers while reports are published. It leaves the workers a, b and c. The times
-// that it returns are measured, and for the caller to judge: on a busy machine they say little.
-func (f *Field) Chaos(ctx context.Context, out io.Writer, say bool) (times []Took, err error) {
-	note := func(what string, took time.Duration, bound time.Duration) {
-		times = append(times, Took{what, took, bound})
-		if say {
-			fmt.Fprintf(out, "%-42s %6d ms (bound %d ms)\n", what, took.Milliseconds(), bound.Milliseconds())
+// note shows how long something took, and what it may take; a bound of 0 is none.
+func (c *course) note(what string, took, bound time.Duration) {
+	limit := "no bound"
+	if bound > 0 {
+		limit = fmt.Sprintf("bound %d ms", bound.Milliseconds())
+	}
+	fmt.Fprintf(c.out, "%-42s %6d ms (%s)\n", what, took.Milliseconds(), limit)
+}
+
+// shared waits until these workers share all partitions, and notes how long that took.
+func (c *course) shared(ctx context.Context, what string, bound time.Duration, names ...string) error {
+	took, err := c.Shared(ctx, names...)
+	if err == nil {
+		c.note(what, took, bound)
+	}
+	return err
+}
+
+// begin starts the workers a, b and c.
+func (c *course) begin(ctx context.Context) error {
+	names := []string{"a", "b", "c"}
+	for _, name := range names {
+		if _, err := c.StartWorker(name); err != nil {
+			return err
 		}
 	}
-	ttl := f.Layout.TTL
-	for _, name := range []string{"a", "b", "c"} {
-		if _, err := f.StartWorker(name); err != nil {
-			return times, err
-		}
-	}
-	if _, err := f.Shared(ctx, "a", "b", "c"); err != nil {
-		return times, err
+	_, err := c.Shared(ctx, names...)
+	return err
+}
+
+// Chaos kills, stops, adds and drains workers while reports are published, and says on `out` how long each change took. It
+// leaves the workers a, b and c. The times are measured, and for the caller to judge: on a busy machine they say little.
+func (f *Field) Chaos(ctx context.Context, out io.Writer) error {
+	c := &course{f, out}
+	ttl := c.Layout.TTL
+	if err := c.begin(ctx); err != nil {
+		return err
 	}
 
 	// A worker dies, and nobody comes in its place.
-	f.workers["a"].Kill()
-	took, err := f.Shared(ctx, "b", "c")
-	if err != nil {
-		return times, err
+	c.Worker("a").Kill()
+	if err := c.shared(ctx, "takeover of a dead worker", ttl+500*time.Millisecond, "b", "c"); err != nil {
+		return err
 	}
-	note("takeover of a dead worker", took, ttl+500*time.Millisecond)
 
 	// It comes back: the partitions are shared anew.
-	if _, err = f.StartWorker("a"); err != nil {
-		return times, err
+	if _, err := c.StartWorker("a"); err != nil {
+		return err
 	}
-	if took, err = f.Shared(ctx, "a", "b", "c"); err != nil {
-		return times, err
+	err := c.shared(ctx, "join: planned move, with the worker's start", 1500*time.Millisecond, "a", "b", "c")
+	if err != nil {
+		return err
 	}
-	note("join: planned move, with the worker's start", took, 1500*time.Millisecond)
 
 	// A worker dies and is started again at once, under its name.
-	before, err := f.Records(ctx)
+	before, err := c.Records(ctx)
 	if err != nil {
-		return times, err
+		return err
 	}
-	f.workers["b"].Kill()
-	if _, err = f.StartWorker("b"); err != nil {
-		return times, err
+	c.Worker("b").Kill()
+	if err := c.restart(ctx, "restart under the same name", 300*time.Millisecond, "b", before); err != nil {
+		return err
 	}
-	took, err = f.Until(ctx, "b has its partitions again", func(records []partition.Record) bool {
+
+	// A worker stands still until others have its partitions, and goes on then as if nothing had happened.
+	stopped := c.Worker("c")
+	stopped.Signal(syscall.SIGSTOP)
+	if err := c.shared(ctx, "takeover of a stopped worker", ttl+500*time.Millisecond, "a", "b"); err != nil {
+		return err
+	}
+	stopped.Signal(syscall.SIGCONT)
+	if err := c.shared(ctx, "the stopped worker takes part again", ttl, "a", "b", "c"); err != nil {
+		return err
+	}
+
+	// A fourth one joins and is drained.
+	if _, err := c.StartWorker("d"); err != nil {
+		return err
+	}
+	if _, err := c.Shared(ctx, "a", "b", "c", "d"); err != nil {
+		return err
+	}
+	d := c.Worker("d")
+	d.Signal(syscall.SIGTERM)
+	if err := c.shared(ctx, "drain: planned move", 1500*time.Millisecond, "a", "b", "c"); err != nil {
+		return err
+	}
+	if err := d.Wait(ctx); err != nil {
+		return fmt.Errorf("the drained worker: %w: %s", err, d.Log())
+	}
+	return nil
+}
+
+// restart starts a worker that was killed, and notes how long it takes until it has its share of the partitions again and
+// nothing belongs to its predecessor, which had what `before` says.
+func (c *course) restart(ctx context.Context, what string, bound time.Duration, name string, before []partition.Record) error {
+	if _, err := c.StartWorker(name); err != nil {
+		return err
+	}
+	took, err := c.Until(ctx, name+" has its partitions again", func(records []partition.Record) bool {
 		for p, record := range records {
-			if strings.HasPrefix(before[p].Owner, "b/") && record.Owner == before[p].Owner {
+			if strings.HasPrefix(before[p].Owner, name+"/") && record.Owner == before[p].Owner {
 				return false
 			}
 		}
-		return Owners(records)["b"] >= len(records)/3 && len(Owners(records)) == 3
+		owners := Owners(records)
+		return owners[name] >= len(records)/3 && len(owners) == 3
 	})
+	if err == nil {
+		c.note(what, took, bound)
+	}
+	return err
+}
+
+// LostLeaders stops a NATS server that leads, and kills a worker at the same moment, twice: the leader of the reports with a
+// worker that stays away, and that of the heartbeats with one that is started again at once. It leaves the workers a, b and c.
+//
+// NATS elects a new leader within some seconds. No heartbeat is confirmed until then, and all leases may end: there is no
+// bound for these times.
+func (f *Field) LostLeaders(ctx context.Context, out io.Writer) error {
+	c := &course{f, out}
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	first, err := c.loseLeader(broker.Stream, "a")
 	if err != nil {
-		return times, err
+		return err
 	}
-	note("restart under the same name", took, 300*time.Millisecond)
+	if err := c.shared(ctx, "the reports' leader lost, a worker killed", 0, "b", "c"); err != nil {
+		return err
+	}
+	if err := c.Servers.StartOne(first); err != nil {
+		return err
+	}
+	if _, err := c.StartWorker("a"); err != nil {
+		return err
+	}
+	if err := c.shared(ctx, "both are back", 0, "a", "b", "c"); err != nil {
+		return err
+	}
 
-	// A worker stands still until others have its partitions, and goes on then as if nothing had happened.
-	c := f.workers["c"]
-	c.Signal(syscall.SIGSTOP)
-	if took, err = f.Shared(ctx, "a", "b"); err != nil {
-		return times, err
+	before, err := c.Records(ctx)
+	if err != nil {
+		return err
 	}
-	note("takeover of a stopped worker", took, ttl+500*time.Millisecond)
-	c.Signal(syscall.SIGCONT)
-	if took, err = f.Shared(ctx, "a", "b", "c"); err != nil {
-		return times, err
+	second, err := c.loseLeader("KV_"+broker.Alive, "b")
+	if err != nil {
+		return err
 	}
-	note("the stopped worker takes part again", took, ttl)
+	if err := c.restart(ctx, "the heartbeats' leader lost, a restart", 0, "b", before); err != nil {
+		return err
+	}
+	return c.Servers.StartOne(second)
+}
 
-	// A fourth one joins and is drained.
-	if _, err = f.StartWorker("d"); err != nil {
-		return times, err
+// loseLeader stops the server that leads a stream and kills a worker while the server ends. It returns the server's place.
+func (c *course) loseLeader(stream, worker string) (place int, err error) {
+	if place = c.Servers.LeaderOf(stream); place < 0 {
+		return place, fmt.Errorf("no server leads %s", stream)
 	}
-	if _, err = f.Shared(ctx, "a", "b", "c", "d"); err != nil {
-		return times, err
-	}
-	d := f.workers["d"]
-	d.Signal(syscall.SIGTERM)
-	if took, err = f.Shared(ctx, "a", "b", "c"); err != nil {
-		return times, err
-	}
-	note("drain: planned move", took, 1500*time.Millisecond)
-	if err := d.Wait(ctx); err != nil {
-		return times, fmt.Errorf("the drained worker: %w: %s", err, d.Log())
-	}
-	return times, nil
+	killed := make(chan struct{})
+	go func() {
+		defer close(killed)
+		c.Worker(worker).Kill()
+	}()
+	c.Servers.StopOne(place)
+	<-killed
+	return place, nil
 }
 
 // Worker is the running worker of a name.

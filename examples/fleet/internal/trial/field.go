@@ -254,6 +254,9 @@ func (w *Worker) Metrics() map[string]float64 {
 	return values
 }
 
+// lookTimeout bounds a look at the stream or a bucket: a request that a leader was lost with gets no answer.
+const lookTimeout = 5 * time.Second
+
 // Records are the partitions' records.
 func (f *Field) Records(ctx context.Context) ([]partition.Record, error) {
 	return Records(ctx, f.Stream, f.Layout.Partitions)
@@ -261,6 +264,8 @@ func (f *Field) Records(ctx context.Context) ([]partition.Record, error) {
 
 // Records reads the records of so many partitions. That of one that nobody has taken yet is empty.
 func Records(ctx context.Context, stream jetstream.JetStream, partitions int) ([]partition.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
 	bucket, err := stream.KeyValue(ctx, broker.Parts)
 	if err != nil {
 		return nil, err
@@ -329,6 +334,8 @@ func AreShared(records []partition.Record, names ...string) bool {
 
 // Waiting is how many reports the stream keeps.
 func (f *Field) Waiting(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
 	stream, err := f.Stream.Stream(ctx, broker.Stream)
 	if err != nil {
 		return 0, err
