@@ -60,13 +60,21 @@ pub(crate) async fn serve(listener: TcpListener, inspection: Arc<Inspection>) {
         let Some(stream) = accept(&listener, &inspection.state).await else { continue };
         let inspection = Arc::clone(&inspection);
         tokio::spawn(async move {
-            let service = service_fn(|request| respond(&inspection, request));
-            // How a connection ends is the client's business.
-            let _ = hyper::server::conn::http1::Builder::new()
+            let activity = inspection.state.crowd.enter();
+            let service = service_fn(|request| {
+                activity.is_busy();
+                respond(&inspection, request)
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+                .serve_connection(TokioIo::new(stream), service);
+            // How a connection ends is the client's business. One that has asked for nothing makes way for others.
+            tokio::select! {
+                _ = connection => {}
+                () = activity.made_way() => {}
+            }
+            inspection.state.crowd.leave(&activity);
         });
     }
 }

@@ -36,14 +36,14 @@ pub(crate) async fn serve(listener: TcpListener, tls: Arc<Tls>, state: Arc<State
         let Some(stream) = accept(&listener, &state).await else { continue };
         connections += 1;
         state.count(|counters| counters.connections = connections);
-        let activity = state.crowd.enter(connections);
+        let activity = state.crowd.enter();
         let (tls, state) = (Arc::clone(&tls), Arc::clone(&state));
         tokio::spawn(async move {
             let over = tokio::select! {
                 () = connection(stream, &tls, &state, &activity, connections) => None,
                 reason = activity.over(&state.settings.timeouts) => Some(reason),
             };
-            state.crowd.leave(connections);
+            state.crowd.leave(&activity);
             if let Some(reason) = over {
                 state.note(IncidentKind::Timeout, connections, reason);
             }

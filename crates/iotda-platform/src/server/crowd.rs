@@ -66,7 +66,7 @@ impl Phase {
 
 /// One connection: what it is doing, and since when.
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(crate) struct Activity {
     started: Instant,
     /// Milliseconds after `started`.
     since_ms: AtomicU64,
@@ -108,6 +108,16 @@ impl Activity {
         self.started + Duration::from_millis(self.since_ms.load(Ordering::Relaxed))
     }
 
+    /// A request has come whole: whoever sent it is not to lose its answer.
+    pub(crate) fn is_busy(&self) {
+        self.is_in(Phase::Busy);
+    }
+
+    /// Waits until the connection has to make way.
+    pub(crate) async fn made_way(&self) {
+        self.make_way.notified().await;
+    }
+
     /// Waits until the connection has been silent for too long or has to make way, and says which.
     pub(super) async fn over(&self, timeouts: &Timeouts) -> String {
         let shortest = timeouts.handshake.min(timeouts.head).min(timeouts.body).min(timeouts.idle);
@@ -126,40 +136,43 @@ impl Activity {
         };
         tokio::select! {
             reason = silent => reason,
-            () = self.make_way.notified() => {
+            () = self.made_way() => {
                 format!("silent {} the longest when there were no more descriptors", self.phase().name())
             }
         }
     }
 }
 
-/// All connections.
+/// All connections, of devices and of whoever looks, by the address of what each is doing.
 #[derive(Debug, Default)]
-pub(crate) struct Crowd(Mutex<HashMap<u64, Arc<Activity>>>);
+pub(crate) struct Crowd(Mutex<HashMap<usize, Arc<Activity>>>);
+
+fn key(activity: &Arc<Activity>) -> usize {
+    Arc::as_ptr(activity).addr()
+}
 
 impl Crowd {
-    pub(super) fn enter(&self, connection: u64) -> Arc<Activity> {
+    pub(crate) fn enter(&self) -> Arc<Activity> {
         let activity = Arc::new(Activity::new());
-        self.all().insert(connection, Arc::clone(&activity));
+        self.all().insert(key(&activity), Arc::clone(&activity));
         activity
     }
 
-    pub(super) fn leave(&self, connection: u64) {
-        self.all().remove(&connection);
+    pub(crate) fn leave(&self, activity: &Arc<Activity>) {
+        self.all().remove(&key(activity));
     }
 
     /// Ends the connection that has been silent the longest. Whether there was one.
     pub(super) fn make_room(&self) -> bool {
         let mut all = self.all();
         let silent = |activity: &Activity| matches!(activity.phase(), Phase::Handshake | Phase::Head | Phase::Idle);
-        let oldest =
-            all.iter().filter(|(_, it)| silent(it)).min_by_key(|(_, it)| it.since()).map(|(number, _)| *number);
+        let oldest = all.values().filter(|it| silent(it)).min_by_key(|it| it.since()).map(key);
         // Taken out at once, so that the next call finds another.
-        let oldest = oldest.and_then(|number| all.remove(&number));
+        let oldest = oldest.and_then(|key| all.remove(&key));
         oldest.inspect(|activity| activity.make_way.notify_one()).is_some()
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<u64, Arc<Activity>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<usize, Arc<Activity>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -171,7 +184,7 @@ mod tests {
     #[test]
     fn the_longest_silent_makes_way_and_a_busy_one_does_not() {
         let crowd = Crowd::default();
-        let connections: Vec<_> = (1..=4).map(|number| crowd.enter(number)).collect();
+        let connections: Vec<_> = (0..4).map(|_| crowd.enter()).collect();
         for (activity, (phase, at_ms)) in
             connections.iter().zip([(Phase::Busy, 0), (Phase::Idle, 20), (Phase::Head, 10), (Phase::Body, 0)])
         {
@@ -179,12 +192,12 @@ mod tests {
             activity.since_ms.store(at_ms, Ordering::Relaxed);
         }
         assert!(crowd.make_room());
-        assert_eq!(crowd.all().keys().filter(|number| **number == 3).count(), 0);
+        assert!(crowd.all().len() == 3 && !crowd.all().contains_key(&key(&connections[2])));
         assert!(crowd.make_room());
         assert!(!crowd.make_room());
         assert_eq!(crowd.all().len(), 2);
-        crowd.leave(1);
-        crowd.leave(2);
+        crowd.leave(&connections[0]);
+        crowd.leave(&connections[1]);
         assert_eq!(crowd.all().len(), 1);
     }
 

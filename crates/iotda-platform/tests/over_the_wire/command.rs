@@ -32,6 +32,12 @@ impl Drop for Directory {
 /// Starts the command and reads what it says up to `ready`.
 fn start(arguments: &[&str]) -> (Child, HashMap<String, String>) {
     let mut child = command().arg("--exit-with-stdin").args(arguments).spawn().expect("the command starts");
+    let values = ready(&mut child);
+    (child, values)
+}
+
+/// What the command says up to `ready`.
+fn ready(child: &mut Child) -> HashMap<String, String> {
     let mut values = HashMap::new();
     for line in BufReader::new(child.stdout.take().expect("its output")).lines() {
         let line = line.expect("a line");
@@ -41,11 +47,11 @@ fn start(arguments: &[&str]) -> (Child, HashMap<String, String>) {
             }
             None => {
                 assert_eq!(line, "ready");
-                return (child, values);
+                return values;
             }
         }
     }
-    panic!("the command has ended: {:?}", child.wait_with_output());
+    panic!("the command has ended: {:?}", child.wait());
 }
 
 fn fails(arguments: &[&str]) -> String {
@@ -241,33 +247,50 @@ fn its_files_are_for_their_owner_and_no_link_is_followed() {
     assert!(child.wait().expect("it ends").success());
 }
 
+/// More silent connections than the process may have descriptors, by far: whoever has something to report is served all
+/// the same, over a connection that was there before them and over a new one.
 #[cfg(target_os = "linux")]
 #[test]
 fn silent_connections_make_way_at_the_limit_of_descriptors() {
-    let mut child = Command::new("sh")
-        .args(["-c", "ulimit -n 60; exec \"$0\" --exit-with-stdin", env!("CARGO_BIN_EXE_iotda-platform")])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a shell");
-    let mut values = HashMap::new();
-    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines().map_while(Result::ok);
-    while let Some((key, value)) = lines.next().expect("a line").split_once('=') {
-        values.insert(key.to_owned(), value.to_owned());
+    for silent_ones in ["IOTDA_ENDPOINT", "IOTDA_INSPECT"] {
+        let directory = Directory::new("descriptors");
+        let ca = directory.0.join("ca.pem");
+        let mut child = Command::new("sh")
+            .args(["-c", "ulimit -n 200; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_iotda-platform")])
+            .args(["--exit-with-stdin", "--device", "device=secret", "--ca-out", ca.to_str().expect("text")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let values = ready(&mut child);
+        let address = |name: &str| values[name].rsplit('/').next().expect("an address").to_owned();
+        let endpoint = address("IOTDA_ENDPOINT");
+        let ca = std::fs::read_to_string(&ca).expect("a certificate");
+        let mut busy = crate::device::Connection::open_at(&endpoint, &ca);
+        let token = busy.token("device");
+        let mut silent = Vec::new();
+        for _ in 0..250 {
+            silent.push(std::net::TcpStream::connect(address(silent_ones)).expect("a connection"));
+            let answer = busy.message("device", &token, b"while the others are silent");
+            assert_eq!(answer.outcome(), crate::device::accepted());
+        }
+        let mut late = crate::device::Connection::open_at(&endpoint, &ca);
+        assert_eq!(late.message("device", &token, b"after all of them").outcome(), crate::device::accepted());
+        let inspect = &values["IOTDA_INSPECT"];
+        assert_eq!(call(inspect, "GET", "/counters", "").1["messages"], 251);
+        if silent_ones == "IOTDA_ENDPOINT" {
+            // Those made way that had been silent the longest.
+            let (_, log) = call(inspect, "GET", "/log?q=no+more+descriptors", "");
+            let log = log.as_array().expect("a list");
+            let mut made_way: Vec<_> = log.iter().map(|it| it["connection"].as_u64()).collect();
+            made_way.sort_unstable();
+            assert!(made_way.len() > 50, "{made_way:?}");
+            let expected: Vec<_> = (2..).map(Some).take(made_way.len()).collect();
+            assert_eq!(made_way, expected);
+        }
+        drop((silent, child.stdin.take()));
+        assert!(child.wait().expect("it ends").success());
     }
-    let address = values["IOTDA_ENDPOINT"].trim_start_matches("https://");
-    let silent: Vec<_> = (0..120).map(|_| std::net::TcpStream::connect(address).expect("a connection")).collect();
-    // Whoever comes now is served all the same, by both servers.
-    let counters = call(&values["IOTDA_INSPECT"], "GET", "/counters", "").1;
-    let mut tcp = std::net::TcpStream::connect(address).expect("a connection");
-    std::io::Write::write_all(&mut tcp, b"GET / HTTP/1.1\r\n\r\n").expect("it is written");
-    let mut answer = Vec::new();
-    std::io::Read::read_to_end(&mut tcp, &mut answer).expect("an alert");
-    assert_eq!(answer.first(), Some(&21), "{counters} {answer:?}");
-    let (_, log) = call(&values["IOTDA_INSPECT"], "GET", "/log?q=no+more+descriptors&limit=1", "");
-    assert_eq!(log[0]["incident"], "timeout");
-    drop((silent, child.stdin.take()));
-    assert!(child.wait().expect("it ends").success());
 }
 
 #[cfg(target_os = "linux")]
