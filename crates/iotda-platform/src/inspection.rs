@@ -11,6 +11,7 @@ mod page;
 mod query;
 mod registration;
 
+use crate::model::without_mark;
 use crate::refusal::Refusal;
 use crate::server::accept;
 use crate::state::State;
@@ -107,7 +108,7 @@ async fn respond(
             Answer::json(status, &json, false)
         }
         Ok(()) => match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_LIMIT).collect()).await {
-            Ok(Ok(body)) => calls::answer(inspection, &head, &body.to_bytes(), pretty).await,
+            Ok(Ok(body)) => calls::answer(inspection, &head, without_mark(&body.to_bytes()), pretty).await,
             Ok(Err(error)) => {
                 let (status, json) = failure(400, &format!("the request's body could not be read: {error}"));
                 Answer::json(status, &json, false)

@@ -6,6 +6,7 @@ mod import;
 mod inflate;
 mod property;
 
+pub(crate) use import::without_mark;
 pub use property::DataType;
 pub(crate) use property::Property;
 

@@ -36,22 +36,32 @@ fn read(id: String, path: &Path) -> Result<Product, String> {
             archive::files(&bytes)?
         } else {
             let json = object(&bytes)?;
+            if json.contains_key("devices") || json.contains_key("services") {
+                return Err("give the folder or the zip that it is from: it is one file of an export".to_owned());
+            }
             return Product::from_service_capabilities(&id, &json);
         }
     };
     exported(id, &files)
 }
 
-/// The model of an exported folder: names of files, and their contents.
+/// The model of an exported folder: names of files, and their contents. Exports are packed again with their first form
+/// beside it, so that the same may be there twice; what differs may not.
 fn exported(id: String, files: &[(String, Vec<u8>)]) -> Result<Product, String> {
-    let named =
-        |name: &'static str| files.iter().filter(move |(path, _)| path.rsplit(['/', '\\']).next() == Some(name));
-    let mut types = BTreeMap::new();
+    let named = |name: &'static str| {
+        let is_it = move |path: &str| path.rsplit(['/', '\\']).next().is_some_and(|it| it.eq_ignore_ascii_case(name));
+        files.iter().filter(move |(path, _)| is_it(path))
+    };
+    let mut types: BTreeMap<_, (_, &str)> = BTreeMap::new();
     for (path, bytes) in named("servicetype-capability.json") {
         let json = object(bytes).map_err(|error| format!("{path}: {error}"))?;
         for service in list(&json, "services")? {
             let properties = properties(service, &Names::OF_EXPORT).map_err(|error| format!("{path}: {error}"))?;
-            types.insert(text(service, "serviceType")?.to_owned(), properties);
+            let service_type = text(service, "serviceType")?.to_owned();
+            if let Some((_, other)) = types.get(&service_type).filter(|(it, _)| *it != properties) {
+                return Err(format!("remove one of {other} and {path}: they differ in service type {service_type:?}"));
+            }
+            types.insert(service_type, (properties, path));
         }
     }
     let mut product = Product::new(id);
@@ -60,12 +70,14 @@ fn exported(id: String, files: &[(String, Vec<u8>)]) -> Result<Product, String> 
         for device in list(&json, "devices")? {
             for service in list(device, "serviceTypeCapabilities")? {
                 let (service_id, service_type) = (text(service, "serviceId")?, text(service, "serviceType")?);
-                let properties = types.get(service_type).ok_or_else(|| {
+                let (properties, _) = types.get(service_type).ok_or_else(|| {
                     format!(
                         "service {service_id:?} is of type {service_type:?}, and no servicetype-capability.json has it"
                     )
                 })?;
-                product.add_service(service_id, properties.clone()).map_err(|error| error.to_string())?;
+                if product.services.get(service_id).is_none_or(|it| it.properties != *properties) {
+                    product.add_service(service_id, properties.clone()).map_err(|error| error.to_string())?;
+                }
             }
         }
     }
@@ -93,7 +105,7 @@ impl Names {
 /// A service may be without properties: it has commands alone.
 fn properties(service: &Map<String, Value>, names: &Names) -> Result<BTreeMap<String, Property>, String> {
     let mut properties = BTreeMap::new();
-    if matches!(service.get("properties"), None | Some(Value::Null)) {
+    if !service.contains_key("properties") {
         return Ok(properties);
     }
     for property in list(service, "properties")? {
@@ -133,13 +145,21 @@ fn number(object: &Map<String, Value>, name: &str) -> Result<Option<f64>, String
 }
 
 fn object(bytes: &[u8]) -> Result<Map<String, Value>, String> {
-    // Some editors put a mark before the text that JSON does not have.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    serde_json::from_slice(bytes).map_err(|error| format!("it is no JSON object: {error}"))
+    serde_json::from_slice(without_mark(bytes)).map_err(|error| format!("it is no JSON object: {error}"))
 }
 
+/// The text without the mark that some editors put before UTF-8, and that JSON does not have.
+pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// A list of objects. The platform writes `null` for an empty one.
 fn list<'a>(object: &'a Map<String, Value>, name: &str) -> Result<Vec<&'a Map<String, Value>>, String> {
-    let list = object.get(name).and_then(Value::as_array).ok_or_else(|| format!("there is no list {name:?} in it"))?;
+    let list = match object.get(name) {
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(Value::Null) => &[],
+        _ => return Err(format!("there is no list {name:?} in it")),
+    };
     let entry = |entry: &'a Value| entry.as_object().ok_or_else(|| format!("{name:?} has an entry that is no object"));
     list.iter().map(entry).collect()
 }
@@ -159,7 +179,7 @@ fn folder(path: &Path) -> std::io::Result<Vec<(String, Vec<u8>)>> {
             let path = entry?.path();
             if path.is_dir() && depth < DEPTH {
                 folders.push((path, depth + 1));
-            } else if path.to_string_lossy().ends_with("-capability.json") {
+            } else if path.to_string_lossy().to_ascii_lowercase().ends_with("-capability.json") {
                 files.push((path.to_string_lossy().into_owned(), std::fs::read(&path)?));
             }
         }

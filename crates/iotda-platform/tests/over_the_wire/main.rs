@@ -6,5 +6,6 @@ mod device;
 mod faults;
 mod http;
 mod inspection;
+mod models;
 mod refused;
 mod rules;
