@@ -4,7 +4,7 @@ use super::{call, raw};
 use crate::device::{Connection, accepted, now, platform, registry};
 use iotda_platform::{Fault, Platform};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
 const BATCH: &str = r#"{"devices":[{"device_id":"child_1","services":[{"service_id":"wind","properties":{"T":1}}]}]}"#;
@@ -286,39 +286,37 @@ fn twenty_thousand_records_come_to_a_follower_without_a_loss() {
     sender.join().expect("it ends");
 }
 
-/// Not a test but a measurement, as it depends on the machine: `cargo test --release -- --ignored --nocapture latency`.
 #[test]
-#[ignore = "a measurement"]
-fn latency_beside_eight_lookers() {
-    let platform = Platform::builder().registry(registry()).start().expect("a platform");
+fn lookers_who_read_no_further_hold_up_no_device() {
+    let platform = platform();
     let mut connection = Connection::open(&platform);
     let token = connection.token("device");
-    let body = format!(r#"{{"services":[{{"service_id":"s","properties":{{"a":"{}"}}}}]}}"#, "x".repeat(500));
-    for _ in 0..100_000 {
-        connection.properties("device", &token, &body);
+    // More than a socket's buffers take, which the kernel lets grow to 4 MB.
+    for _ in 0..110 {
+        connection.message("device", &token, &[b'x'; 60_000]);
     }
-    let median = |connection: &mut Connection| {
-        let mut times: Vec<_> = (0..500)
-            .map(|_| {
-                let start = std::time::Instant::now();
-                connection.properties("device", &token, &body);
-                start.elapsed()
-            })
-            .collect();
-        times.sort();
-        (times[250], times[495])
-    };
-    let alone = median(&mut connection);
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    raw(platform.inspection_url(), "GET /requests HTTP/1.0\r\nHost: localhost\r\n\r\n");
-                }
-            });
+    let address = platform.inspection_url().trim_start_matches("http://");
+    let mut lookers = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        stream.write_all(b"GET /requests HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("it is written");
+        let mut looker = BufReader::new(stream);
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            looker.read_line(&mut line).expect("a line");
         }
-        println!("median and 99th percentile: alone {alone:?}, beside eight lookers {:?}", median(&mut connection));
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    });
+        // A record has come, so that the list has begun.
+        looker.read_line(&mut line).expect("a line");
+        lookers.push((line.split_off(2), looker));
+    }
+    for _ in 0..100 {
+        assert_eq!(connection.message("device", &token, b"meanwhile").outcome(), accepted());
+    }
+    // Each has the list as it was when they asked.
+    for (mut list, mut looker) in lookers {
+        looker.read_to_string(&mut list).expect("the rest");
+        let list: Vec<Value> = serde_json::from_str(&list).expect("JSON");
+        assert!(list.iter().map(|record| record["number"].as_u64()).eq((1..=111).map(Some)), "{} records", list.len());
+    }
 }
