@@ -7,6 +7,7 @@ require (
 	github.com/nats-io/nats-server/v2 v2.12.4
 	github.com/nats-io/nats.go v1.49.0
 	github.com/nats-io/nuid v1.0.1
+	go.yaml.in/yaml/v3 v3.0.4
 )
 
 require (
