@@ -3,10 +3,12 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -155,9 +157,18 @@ func Setup(ctx context.Context, js jetstream.JetStream, layout Layout) error {
 
 // Find reads the layout of the stream that is there, and refuses one that would lose or disorder reports.
 func Find(ctx context.Context, js jetstream.JetStream) (Layout, error) {
-	stream, err := js.Stream(ctx, Stream)
+	var stream, alive jetstream.Stream
+	find := func(name, what string, found *jetstream.Stream) func() error {
+		return func() (err error) {
+			if *found, err = js.Stream(ctx, name); err != nil {
+				return fmt.Errorf("run `fleet setup` first: the %s: %w", what, err)
+			}
+			return nil
+		}
+	}
+	err := AtOnce(find(Stream, "stream "+Stream, &stream), find("KV_"+Alive, "bucket "+Alive, &alive))
 	if err != nil {
-		return Layout{}, fmt.Errorf("run `fleet setup` first: the stream %s: %w", Stream, err)
+		return Layout{}, err
 	}
 	config := stream.CachedInfo().Config
 	found := Layout{Replicas: config.Replicas, PerSubject: config.MaxMsgsPerSubject,
@@ -176,12 +187,21 @@ func Find(ctx context.Context, js jetstream.JetStream) (Layout, error) {
 	case !slices.Equal(config.Subjects, want.Subjects):
 		return Layout{}, fmt.Errorf("create the stream %s by `fleet setup`: this one takes %v", Stream, config.Subjects)
 	}
-	alive, err := js.Stream(ctx, "KV_"+Alive)
-	if err != nil {
-		return Layout{}, fmt.Errorf("run `fleet setup` first: the bucket %s: %w", Alive, err)
-	}
 	found.TTL = alive.CachedInfo().Config.MaxAge
 	return found, found.check()
+}
+
+// AtOnce makes calls of NATS at the same time, each of which waits for a leader, and returns the first one's error that
+// failed.
+func AtOnce(calls ...func() error) error {
+	failures := make([]error, len(calls))
+	var running sync.WaitGroup
+	for i, call := range calls {
+		running.Add(1)
+		go func() { defer running.Done(); failures[i] = call() }()
+	}
+	running.Wait()
+	return cmp.Or(failures...)
 }
 
 // DeadSubject is where a device's dead letters go.

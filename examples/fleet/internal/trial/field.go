@@ -63,6 +63,7 @@ type Field struct {
 	Layout    broker.Layout
 
 	connection *nats.Conn
+	parts      jetstream.KeyValue
 	published  *counts
 	lock       sync.Mutex
 	workers    map[string]*Worker
@@ -99,6 +100,9 @@ func Start(ctx context.Context, settings Settings) (f *Field, err error) {
 		f.Layout.TTL = settings.TTL
 	}
 	if err = broker.Setup(ctx, f.Stream, f.Layout); err != nil {
+		return f, err
+	}
+	if f.parts, err = f.Stream.KeyValue(ctx, broker.Parts); err != nil {
 		return f, err
 	}
 	bucket, err := f.Stream.KeyValue(ctx, broker.Ledger)
@@ -259,29 +263,29 @@ const lookTimeout = 5 * time.Second
 
 // Records are the partitions' records.
 func (f *Field) Records(ctx context.Context) ([]partition.Record, error) {
-	return Records(ctx, f.Stream, f.Layout.Partitions)
+	return Records(ctx, f.parts, f.Layout.Partitions)
 }
 
-// Records reads the records of so many partitions. That of one that nobody has taken yet is empty.
-func Records(ctx context.Context, stream jetstream.JetStream, partitions int) ([]partition.Record, error) {
+// Records reads the records of so many partitions from their bucket. That of one that nobody has taken yet is empty.
+func Records(ctx context.Context, bucket jetstream.KeyValue, partitions int) ([]partition.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	bucket, err := stream.KeyValue(ctx, broker.Parts)
-	if err != nil {
-		return nil, err
-	}
 	records := make([]partition.Record, partitions)
-	for p := range records {
-		entry, err := bucket.Get(ctx, partition.Key(p))
-		if errors.Is(err, jetstream.ErrKeyNotFound) {
-			continue
+	gets := make([]func() error, partitions)
+	for p := range gets {
+		gets[p] = func() error {
+			entry, err := bucket.Get(ctx, partition.Key(p))
+			if errors.Is(err, jetstream.ErrKeyNotFound) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			return json.Unmarshal(entry.Value(), &records[p])
 		}
-		if err != nil {
-			return nil, err
-		}
-		if err := json.Unmarshal(entry.Value(), &records[p]); err != nil {
-			return nil, err
-		}
+	}
+	if err := broker.AtOnce(gets...); err != nil {
+		return nil, err
 	}
 	return records, nil
 }

@@ -40,6 +40,7 @@ type fleet struct {
 	servers    *embedded.Servers
 	standin    *standin.Standin
 	stream     jetstream.JetStream
+	parts      jetstream.KeyValue
 	partitions int
 	devices    []string
 	expected   map[string]int // how many reports were published, by device
@@ -68,11 +69,13 @@ func newFleet(t testing.TB, given setup) *fleet {
 		}
 		f.partitions = l.Partitions
 	})
+	var err error
+	f.parts, err = f.stream.KeyValue(t.Context(), broker.Parts)
+	f.must(err)
 	f.publish = publish.New(f.stream)
 	registry := filepath.Join(dir, "registry.toml")
 	f.must(standin.Registry(registry, given.registry, "", f.devices...))
 	f.must(standin.Secrets(filepath.Join(dir, "secrets"), f.devices...))
-	var err error
 	f.standin, err = standin.Start(dir, append([]string{"--registry", registry}, given.args...)...)
 	f.must(err)
 	t.Cleanup(f.standin.Stop)
@@ -246,7 +249,7 @@ func (f *fleet) complete() (duplicates int) {
 
 // records are those of the partitions; nil if they cannot be read at the moment.
 func (f *fleet) records() []partition.Record {
-	records, err := trial.Records(f.Context(), f.stream, f.partitions)
+	records, err := trial.Records(f.Context(), f.parts, f.partitions)
 	if err != nil {
 		return nil
 	}

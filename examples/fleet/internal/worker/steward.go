@@ -132,10 +132,10 @@ func (s *steward) watchAndWork(ctx context.Context, leave <-chan struct{}) (agai
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	s.entries = make(chan watched, 256)
-	if err := s.watch(watching, s.parts, broker.Parts); err != nil {
-		return true, err
-	}
-	if err := s.watch(watching, s.heart.bucket, broker.Alive); err != nil {
+	err = broker.AtOnce(
+		func() error { return s.watch(watching, s.parts, broker.Parts) },
+		func() error { return s.watch(watching, s.heart.bucket, broker.Alive) })
+	if err != nil {
 		return true, err
 	}
 	s.echo = s.monotonic()
@@ -174,7 +174,9 @@ func (s *steward) watchAndWork(ctx context.Context, leave <-chan struct{}) (agai
 			continue
 		}
 		s.reading.Store(true)
-		if s.monotonic()-s.echo > s.layout.TTL && s.heart.left() > 0 {
+		if s.heart.left() == 0 {
+			s.echo = s.monotonic() // no heartbeat is confirmed that could arrive
+		} else if s.monotonic()-s.echo > s.layout.TTL {
 			s.logger.Warn("the own heartbeat does not arrive: the buckets are watched anew")
 			return true, nil
 		}

@@ -167,7 +167,7 @@ func TestALostDeliveryBeginsANewEpoch(t *testing.T) {
 	f := newFleet(t, setup{devices: 8, layout: func(l *broker.Layout) { l.Partitions = 1 }})
 	a := f.start("a")
 	f.served("a")
-	thief, err := f.stream.Consumer(t.Context(), broker.Stream, f.consumer(0))
+	thief, err := f.stream.Consumer(t.Context(), broker.Stream, f.delivering(0))
 	f.must(err)
 	f.steal(thief)
 	f.report(2)
@@ -185,7 +185,7 @@ func TestALostLastDeliveryIsMissed(t *testing.T) {
 	f := newFleet(t, setup{devices: 8, layout: func(l *broker.Layout) { l.Partitions = 1 }})
 	f.start("a")
 	f.served("a")
-	thief, err := f.stream.Consumer(t.Context(), broker.Stream, f.consumer(0))
+	thief, err := f.stream.Consumer(t.Context(), broker.Stream, f.delivering(0))
 	f.must(err)
 	f.steal(thief)
 	f.drained()
@@ -215,6 +215,13 @@ func (f *fleet) consumer(p int) string {
 		}
 	}
 	return ""
+}
+
+// delivering waits until a partition has a consumer, which is made after the record is written, and returns its name.
+func (f *fleet) delivering(p int) (name string) {
+	f.Helper()
+	f.eventually("a consumer", func() bool { name = f.consumer(p); return name != "" })
+	return name
 }
 
 // steal publishes until another reader has got a delivery.
@@ -286,9 +293,7 @@ func TestAnAcknowledgementIsConfirmedAgain(t *testing.T) {
 // A consumer that no record names, left by a worker that died between two steps, is found and deleted.
 func TestALeftConsumerIsNoObstacle(t *testing.T) {
 	f := newFleet(t, setup{devices: 4, layout: func(l *broker.Layout) { l.Partitions = 2 }})
-	bucket, err := f.stream.KeyValue(t.Context(), broker.Parts)
-	f.must(err)
-	_, err = bucket.Put(t.Context(), "p0", []byte(`{"owner":"dead/1","epoch":7,"consumer":"p0-e7"}`))
+	_, err := f.parts.Put(t.Context(), "p0", []byte(`{"owner":"dead/1","epoch":7,"consumer":"p0-e7"}`))
 	f.must(err)
 	_, err = f.stream.CreateConsumer(t.Context(), broker.Stream, jetstream.ConsumerConfig{
 		Durable: "p0-e5", FilterSubject: "0.>", AckPolicy: jetstream.AckExplicitPolicy})
@@ -308,13 +313,11 @@ func TestADeletedRecordIsMadeAgain(t *testing.T) {
 	f.start("a")
 	f.served("a")
 	f.report(2)
-	bucket, err := f.stream.KeyValue(t.Context(), broker.Parts)
-	f.must(err)
 	for _, spoil := range []func() error{
-		func() error { return bucket.Delete(t.Context(), "p0") },
-		func() error { _, err := bucket.Put(t.Context(), "p0", []byte("no record")); return err },
+		func() error { return f.parts.Delete(t.Context(), "p0") },
+		func() error { _, err := f.parts.Put(t.Context(), "p0", []byte("no record")); return err },
 	} {
-		before := f.consumer(0)
+		before := f.delivering(0)
 		f.must(spoil())
 		f.eventually("another consumer", func() bool { name := f.consumer(0); return name != "" && name != before })
 		f.report(2)

@@ -75,6 +75,7 @@ type Worker struct {
 	heart    *heart
 	roster   *roster
 	parts    jetstream.KeyValue
+	ledger   jetstream.KeyValue
 	queue    *queue
 	pacer    *ledger.Pacer
 	tokens   *tokens.Store
@@ -138,32 +139,29 @@ func New(ctx context.Context, config Config) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	layout, err := broker.Find(ctx, stream)
-	if err != nil {
-		return nil, err
-	}
 	var instance [8]byte
 	rand.Read(instance[:]) // never fails
 	w := &Worker{
-		config: config, stream: stream, layout: layout, clock: config.Clock,
+		config: config, stream: stream, clock: config.Clock,
 		logger: config.Logger.With("worker", config.Name),
 		owner:  config.Name + "/" + hex.EncodeToString(instance[:]),
 		queue:  newQueue(), trace: tracer{out: config.Trace},
 		reconnected: make(chan struct{}),
 	}
 	w.pacer = ledger.NewPacer(w.monotonic)
-	if w.parts, err = stream.KeyValue(ctx, broker.Parts); err != nil {
-		return nil, err
+	var alive jetstream.KeyValue
+	bucket := func(name string, found *jetstream.KeyValue) func() error {
+		return func() (err error) { *found, err = stream.KeyValue(ctx, name); return err }
 	}
-	if w.tokens, err = tokens.Open(ctx, stream, config.Sealer); err != nil {
-		return nil, err
-	}
-	alive, err := stream.KeyValue(ctx, broker.Alive)
+	err = broker.AtOnce(
+		func() (err error) { w.layout, err = broker.Find(ctx, stream); return err },
+		func() (err error) { w.tokens, err = tokens.Open(ctx, stream, config.Sealer); return err },
+		bucket(broker.Alive, &alive), bucket(broker.Parts, &w.parts), bucket(broker.Ledger, &w.ledger))
 	if err != nil {
 		return nil, err
 	}
-	w.heart = newHeart(alive, config.Name, w.owner, layout.TTL, w.clock, w.logger)
-	w.roster = newRoster(alive, layout.TTL)
+	w.heart = newHeart(alive, config.Name, w.owner, w.layout.TTL, w.clock, w.logger)
+	w.roster = newRoster(alive, w.layout.TTL)
 	w.count(config.Metrics)
 	config.Connection.SetReconnectHandler(func(*nats.Conn) {
 		w.lock.Lock()
@@ -223,9 +221,6 @@ func (w *Worker) Run(ctx context.Context) error {
 	// All that runs beside the steward ends after it.
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
-	if err := w.heart.begin(ctx); err != nil {
-		return err
-	}
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer end(nil)
@@ -234,20 +229,21 @@ func (w *Worker) Run(ctx context.Context) error {
 		go func() { defer running.Done(); work(life) }()
 	}
 	start(func(life context.Context) {
-		if err := w.heart.run(life); err != nil {
+		// The steward prepares meanwhile: it takes nothing before the first heartbeat is confirmed.
+		err := w.heart.begin(life)
+		if err == nil {
+			err = w.heart.run(life)
+		}
+		if err != nil {
 			end(err)
 		}
 	})
-	bucket, err := w.stream.KeyValue(ctx, broker.Ledger)
-	if err != nil {
-		return err
-	}
-	keeper := &ledger.Keeper{Bucket: bucket, Me: w.owner, Pacer: w.pacer, Clock: w.monotonic, Logger: w.logger}
+	keeper := &ledger.Keeper{Bucket: w.ledger, Me: w.owner, Pacer: w.pacer, Clock: w.monotonic, Logger: w.logger}
 	start(keeper.Run)
 	for range w.config.MaxInFlight {
 		start(w.send)
 	}
-	err = newSteward(w).run(life, ctx.Done())
+	err := newSteward(w).run(life, ctx.Done())
 	if cause := context.Cause(life); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
