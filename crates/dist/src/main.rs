@@ -8,9 +8,11 @@ mod debian;
 mod go;
 mod go_archives;
 mod go_files;
+mod licences;
 mod package;
 mod project;
 mod source;
+mod stand_in;
 mod tools;
 
 use anyhow::{Result, bail};
@@ -32,6 +34,7 @@ Usage: cargo xtask dist [--out DIR] [--platform NAME ...] [KIND ...]
             in a module of its own; and go-repository.git, with the tags that publish them. The platforms are
             all that this machine can build for, or those that are named: linux-amd64, linux-arm64, ...
   tools     Debian's iotda-tools, and a .tar.gz of the same: the command iotda, its manual pages and completions
+  stand-in  a .tar.gz of iotda-platform alone, a static program that any Linux of this processor runs
 
 Without a KIND, all of them. They go to DIR, which is target/dist unless given; a file of the same name is replaced.
 All times in them are that of the last commit, or SOURCE_DATE_EPOCH: the same source gives the same bytes.
@@ -45,6 +48,7 @@ const KINDS: &[Kind] = &[
     ("packages", |project, _| package::make(project)),
     ("go", go::make),
     ("tools", |project, _| tools::make(project)),
+    ("stand-in", |project, _| stand_in::make(project)),
 ];
 
 /// What the command line says beside the kinds.

@@ -3,6 +3,7 @@
 
 use crate::archive;
 use crate::debian;
+use crate::licences;
 use crate::project::{Project, VERSION};
 use anyhow::{Context, Result};
 use devkit::checkout;
@@ -22,7 +23,7 @@ const COMPLETIONS: [(&str, &str); 3] = [
 pub(crate) fn make(project: &Project) -> Result<Vec<PathBuf>> {
     let program = build(project)?;
     let work = project.work("tools")?;
-    let licences = licences(project, &work)?;
+    licences::write(project, "iotda-cli", &work)?;
     let system = checkout::host()?.replace("-unknown", "");
     let name = format!("iotda-tools-{VERSION}-{system}");
     let prefix = work.join(&name);
@@ -35,10 +36,10 @@ pub(crate) fn make(project: &Project) -> Result<Vec<PathBuf>> {
         let from = project.path(file);
         fs::copy(&from, documents.join(from.file_name().context("a file has a name")?))?;
     }
-    fs::copy(licences.join("THIRD-PARTY.txt"), documents.join("THIRD-PARTY.txt"))?;
+    fs::copy(work.join("THIRD-PARTY.txt"), documents.join("THIRD-PARTY.txt"))?;
     let packed = project.out(&format!("{name}.tar.gz"));
     archive::pack(&prefix, &project.epoch, &packed)?;
-    Ok(vec![debian::tools(project, &licences, |root| install(&program, &root.join("usr")))?, packed])
+    Ok(vec![debian::tools(project, &work, |root| install(&program, &root.join("usr")))?, packed])
 }
 
 /// Builds the command; returns it.
@@ -47,18 +48,6 @@ fn build(project: &Project) -> Result<PathBuf> {
     cargo.args(["--locked", "--quiet", "--release", "--package", "iotda-cli"]);
     run(cargo.arg("--target-dir").arg(project.target("")).env_remove("SOURCE_DATE_EPOCH"))?;
     Ok(project.target("release/iotda"))
-}
-
-/// Writes the licences of the crates that are in the command, into a directory.
-fn licences(project: &Project, work: &Path) -> Result<PathBuf> {
-    let mut cmake = Command::new("cmake");
-    cmake
-        .arg(format!("-DCARGO={}", checkout::cargo_program().display()))
-        .arg(format!("-DRUST_TARGET={}", checkout::host()?));
-    cmake.arg("-DPACKAGE=iotda-cli").arg("-DFEATURES=").arg(format!("-DSOURCE_DIR={}", project.path("").display()));
-    cmake.arg(format!("-DOUTPUT={}", work.join("THIRD-PARTY.txt").display()));
-    output(cmake.arg("-P").arg(project.path("cmake/modules/licences.cmake")))?;
-    Ok(work.to_owned())
 }
 
 /// Puts the command and what belongs to it below a prefix.
