@@ -7,6 +7,7 @@
 mod crash;
 mod faults;
 mod fuzz;
+mod load;
 mod mutants;
 mod sanitize;
 mod soak;
@@ -61,6 +62,13 @@ const CAMPAIGNS: &[Campaign] = &[
         flags: &[],
         takes_names: false,
         run: crash::run,
+    },
+    Campaign {
+        name: "load",
+        numbers: &["batches", "devices", "records", "rows"],
+        flags: &[],
+        takes_names: false,
+        run: load::run,
     },
     Campaign { name: "mutants", numbers: &[], flags: &[], takes_names: true, run: mutants::run },
 ];

@@ -1,58 +1,11 @@
 //! The command, as a program that starts it sees it.
 
 use crate::inspection::call;
+use crate::program::{Directory, command, ready, start};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-
-fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_iotda-platform"));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// A directory for one test's files, removed with it.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(test: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a directory");
-        Self(path)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Starts the command and reads what it says up to `ready`.
-fn start(arguments: &[&str]) -> (Child, HashMap<String, String>) {
-    let mut child = command().arg("--exit-with-stdin").args(arguments).spawn().expect("the command starts");
-    let values = ready(&mut child);
-    (child, values)
-}
-
-/// What the command says up to `ready`.
-fn ready(child: &mut Child) -> HashMap<String, String> {
-    let mut values = HashMap::new();
-    for line in BufReader::new(child.stdout.take().expect("its output")).lines() {
-        let line = line.expect("a line");
-        match line.split_once('=') {
-            Some((key, value)) => {
-                values.insert(key.to_owned(), value.to_owned());
-            }
-            None => {
-                assert_eq!(line, "ready");
-                return values;
-            }
-        }
-    }
-    panic!("the command has ended: {:?}", child.wait());
-}
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
 
 fn fails(arguments: &[&str]) -> String {
     let Output { status, stderr, .. } = command().args(arguments).output().expect("the command runs");
@@ -291,44 +244,6 @@ fn silent_connections_make_way_at_the_limit_of_descriptors() {
         drop((silent, child.stdin.take()));
         assert!(child.wait().expect("it ends").success());
     }
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn its_memory_is_what_was_promised() {
-    let directory = Directory::new("memory");
-    let file = directory.0.join("registry.toml");
-    std::fs::write(
-        &file,
-        "[limits]\nchildren_per_batch = 50\n[[gateway]]\nid = \"gateway\"\nsecret = \"secret\"\nchildren = \"any\"\n",
-    )
-    .expect("a file");
-    let ca = directory.0.join("ca.pem");
-    let path = |path: &Path| path.to_str().expect("a path that is text").to_owned();
-    let (mut child, values) = start(&["--max-memory", "16", "--registry", &path(&file), "--ca-out", &path(&ca)]);
-    let ca = std::fs::read_to_string(&ca).expect("a certificate");
-    let mut connection =
-        crate::device::Connection::open_at(values["IOTDA_ENDPOINT"].trim_start_matches("https://"), &ca);
-    let token = connection.token("gateway");
-    // The most that a megabyte can be made into: services of a few bytes, by the ten thousand.
-    let service = r#"{"service_id":"s","properties":{}}"#;
-    let services = [service; 590].join(",");
-    let children: Vec<_> = (0..50).map(|n| format!(r#"{{"device_id":"c{n}","services":[{services}]}}"#)).collect();
-    let batch = format!(r#"{{"devices":[{}]}}"#, children.join(","));
-    assert!(batch.len() > 1_000_000 && batch.len() < 1_048_576, "{}", batch.len());
-    for _ in 0..20 {
-        assert_eq!(connection.batch("gateway", &token, &batch).status, 200);
-    }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("a process");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its size");
-    let kib: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
-    // 16 MiB, what a batch takes while it is read, what allocations leave behind, and the program itself. All of the
-    // batches would be some 110 MiB.
-    assert!(kib < 72 * 1024, "{line}");
-    let counters = call(&values["IOTDA_INSPECT"], "GET", "/counters", "").1;
-    assert!(counters["reports_dropped"].as_u64() > Some(500) && counters["requests_dropped"].as_u64() > Some(10));
-    drop(child.stdin.take());
-    assert!(child.wait().expect("it ends").success());
 }
 
 #[test]

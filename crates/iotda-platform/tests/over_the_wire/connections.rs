@@ -1,6 +1,7 @@
 //! TLS: which versions, which certificates, and that sessions are resumed.
 
 use crate::device::{Connection, platform, registry, tls};
+use crate::program::Directory;
 use iotda_platform::{CertificateKind, Platform};
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
@@ -70,24 +71,6 @@ fn another_platform_s_authority_is_not_this_one_s() {
     let (platform, other) = (platform(), platform());
     let config = Arc::new(tls(&other, &[&TLS12]));
     assert!(Connection::open_with(&platform, config, "localhost").is_err());
-}
-
-/// A directory for one test's files, removed with it.
-struct Directory(std::path::PathBuf);
-
-impl Directory {
-    fn new(test: &str) -> Self {
-        let name = format!("{test}-{}", std::process::id());
-        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::create_dir_all(&path).expect("a directory");
-        Self(path)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 #[test]

@@ -6,6 +6,9 @@ mod device;
 mod faults;
 mod http;
 mod inspection;
+#[cfg(target_os = "linux")]
+mod load;
 mod models;
+mod program;
 mod refused;
 mod rules;

@@ -3,6 +3,7 @@
 
 use crate::device::{Connection, now};
 use crate::inspection::call;
+use crate::program::Directory;
 use iotda_platform::{Device, Platform, Product, Registry};
 use std::path::PathBuf;
 
@@ -117,30 +118,6 @@ fn zip(entries: &[(u16, &[u8], &[u8], &str)]) -> Vec<u8> {
     [&zip[..], &directory, b"PK\x05\x06", &end].concat()
 }
 
-/// A directory for the files of this test, removed with it.
-struct Files(PathBuf);
-
-impl Files {
-    fn new(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("models-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a directory");
-        Self(path)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
-        std::fs::write(&path, bytes).expect("a file");
-        path
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Reports what fits the model above, and what does not, to a platform that has it.
 fn is_held_to(product: Product) {
     let mut registry = Registry::new();
@@ -176,10 +153,10 @@ fn is_held_to_by(platform: &Platform) {
 
 #[test]
 fn what_query_product_answers() {
-    let files = Files::new("queried");
+    let files = Directory::new("models-queried");
     let with_mark = format!("\u{feff}{}", QUERIED.replace('\n', "\r\n"));
     for (name, text) in [("plain.json", QUERIED), ("of an editor.json", &with_mark)] {
-        let path = files.write(name, text.as_bytes());
+        let path = files.write(name, text);
         is_held_to(Product::from_model_file("p", path).expect("a model"));
 
         // The same as the body of CreateProduct.
@@ -196,7 +173,7 @@ fn what_query_product_answers() {
 
 #[test]
 fn what_the_console_exports_and_people_pack_again() {
-    let files = Files::new("exported");
+    let files = Directory::new("models-exported");
     let device = "profile/devicetype-capability.json";
     let service = "service/smokeDetector/profile/servicetype-capability.json";
     let times = [&[10, 0, 32, 0][..], &[0; 32]].concat();
@@ -239,28 +216,28 @@ fn what_the_console_exports_and_people_pack_again() {
 
     // Unpacked, named as the manual's text writes it, and saved by an editor.
     let editor = |text: &str| format!("\u{feff}{}\r\n", text.replace(",", ",\r\n  "));
-    files.write("folder/烟感/Profile/devicetype-capability.json", editor(DEVICE).as_bytes());
-    files.write("folder/烟感/Service/烟/profile/serviceType-capability.json", editor(SERVICE).as_bytes());
+    files.write("folder/烟感/Profile/devicetype-capability.json", editor(DEVICE));
+    files.write("folder/烟感/Service/烟/profile/serviceType-capability.json", editor(SERVICE));
     is_held_to(Product::from_model_file("p", files.0.join("folder")).expect("a model"));
 }
 
 #[test]
 fn what_contradicts_itself_or_is_a_part_is_refused() {
-    let files = Files::new("refused");
+    let files = Directory::new("models-refused");
     let error = |path: PathBuf| Product::from_model_file("p", path).expect_err("an error").to_string();
-    files.write("folder/profile/devicetype-capability.json", DEVICE.as_bytes());
-    let part = files.write("folder/service/a/profile/servicetype-capability.json", SERVICE.as_bytes());
+    files.write("folder/profile/devicetype-capability.json", DEVICE);
+    let part = files.write("folder/service/a/profile/servicetype-capability.json", SERVICE);
     let other = SERVICE.replace("\"max\":\"100.0\"", "\"max\":\"90\"");
-    files.write("folder/service/b/profile/servicetype-capability.json", other.as_bytes());
+    files.write("folder/service/b/profile/servicetype-capability.json", other);
     let text = error(files.0.join("folder"));
     assert!(text.contains("differ in service type \"smokeDetector\"") && text.contains("service/a/"), "{text}");
     assert!(text.contains("service/b/"), "{text}");
     assert!(error(part).contains("give the folder or the zip"));
     let listed = DEVICE.replace("\"serviceType\":\"smokeDetector\"", "\"serviceType\":\"other\"");
     let second = SERVICE.replace("smokeDetector", "other").replace("100.0", "90");
-    files.write("two/a/devicetype-capability.json", DEVICE.as_bytes());
-    files.write("two/b/devicetype-capability.json", listed.as_bytes());
-    files.write("two/a/servicetype-capability.json", SERVICE.as_bytes());
-    files.write("two/b/servicetype-capability.json", second.as_bytes());
+    files.write("two/a/devicetype-capability.json", DEVICE);
+    files.write("two/b/devicetype-capability.json", listed);
+    files.write("two/a/servicetype-capability.json", SERVICE);
+    files.write("two/b/servicetype-capability.json", second);
     assert!(error(files.0.join("two")).contains("\"smoke\" is there twice"));
 }

@@ -62,7 +62,12 @@ impl Browser {
             arguments.iter().chain(more_arguments).copied().chain([profile_argument.as_str()]).collect();
         let agent: Agent = Agent::config_builder().proxy(None).http_status_as_error(false).build().into();
         let mut browser = Self { driver, session: format!("http://127.0.0.1:{port}/session"), agent, profile };
-        let capabilities = json!({ "browserName": "chrome", "goog:chromeOptions": { "args": arguments } });
+        let capabilities = json!({
+            "browserName": "chrome",
+            "goog:chromeOptions": { "args": arguments },
+            // A script may wait for what a slow machine does.
+            "timeouts": { "script": 600_000 },
+        });
         let created = browser.post("", &json!({ "capabilities": { "alwaysMatch": capabilities } }))?;
         let id = created["sessionId"].as_str().ok_or("no session")?;
         browser.session = format!("{}/{id}", browser.session);

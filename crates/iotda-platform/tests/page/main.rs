@@ -1,6 +1,7 @@
 //! The page in a browser: what a person sees when devices report, and what pages of other origins can do, which is
 //! nothing. Where there is no browser the tests say so and pass, unless `IOTDA_BROWSER_REQUIRED` is set.
 
+mod burst;
 #[path = "../over_the_wire/device.rs"]
 #[allow(dead_code, reason = "other tests use more of it")]
 mod device;

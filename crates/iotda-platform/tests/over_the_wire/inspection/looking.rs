@@ -285,38 +285,3 @@ fn twenty_thousand_records_come_to_a_follower_without_a_loss() {
     }
     sender.join().expect("it ends");
 }
-
-#[test]
-fn lookers_who_read_no_further_hold_up_no_device() {
-    let platform = platform();
-    let mut connection = Connection::open(&platform);
-    let token = connection.token("device");
-    // More than a socket's buffers take, which the kernel lets grow to 4 MB.
-    for _ in 0..110 {
-        connection.message("device", &token, &[b'x'; 60_000]);
-    }
-    let address = platform.inspection_url().trim_start_matches("http://");
-    let mut lookers = Vec::new();
-    for _ in 0..4 {
-        let mut stream = TcpStream::connect(address).expect("a connection");
-        stream.write_all(b"GET /requests HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("it is written");
-        let mut looker = BufReader::new(stream);
-        let mut line = String::new();
-        while line != "\r\n" {
-            line.clear();
-            looker.read_line(&mut line).expect("a line");
-        }
-        // A record has come, so that the list has begun.
-        looker.read_line(&mut line).expect("a line");
-        lookers.push((line.split_off(2), looker));
-    }
-    for _ in 0..100 {
-        assert_eq!(connection.message("device", &token, b"meanwhile").outcome(), accepted());
-    }
-    // Each has the list as it was when they asked.
-    for (mut list, mut looker) in lookers {
-        looker.read_to_string(&mut list).expect("the rest");
-        let list: Vec<Value> = serde_json::from_str(&list).expect("JSON");
-        assert!(list.iter().map(|record| record["number"].as_u64()).eq((1..=111).map(Some)), "{} records", list.len());
-    }
-}
