@@ -4,7 +4,7 @@ use super::{call, raw};
 use crate::device::{Connection, accepted, now, platform, registry};
 use iotda_platform::{Fault, Platform};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 
 const BATCH: &str = r#"{"devices":[{"device_id":"child_1","services":[{"service_id":"wind","properties":{"T":1}}]}]}"#;
