@@ -1,6 +1,7 @@
 //! The command, as a program that starts it sees it.
 
-use crate::inspection::call;
+use crate::device::Connection;
+use crate::inspection::{call, raw};
 use crate::program::{Directory, command, ready, start};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -160,6 +161,61 @@ fn secrets_come_from_a_file_or_the_environment() {
     assert!(child.wait().expect("it ends").success());
 }
 
+/// Each option does what it says, and two runs with the same ones are the same to a device.
+#[test]
+fn options_of_a_run_that_is_to_be_repeated() {
+    let directory = Directory::new("options");
+    let text = |path: PathBuf| path.to_str().expect("a path that is text").to_owned();
+    let model =
+        r#"{"service_capabilities":[{"service_id":"s","properties":[{"property_name":"T","data_type":"int"}]}]}"#;
+    let model = format!("p={}", text(directory.write("model.json", model)));
+    let key = text(directory.write("server.pem", crate::connections::RSA_KEY));
+    let (authority, ca_file) = (text(directory.0.join("authority.pem")), text(directory.0.join("ca.pem")));
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let (mut child, values) = start(
+            &[
+                ["--ca-in", &authority],
+                ["--ca-out", &ca_file],
+                ["--server-key", &key],
+                ["--server-name", "board.example"],
+                ["--token-seed", "7"],
+                ["--stop-clock-at", "1575315000250"],
+                ["--product-model", &model],
+                ["--device", "p_1=secret"],
+                ["--inspect-host", "proxy.example"],
+                ["--max-records", "3"],
+                ["--strict-model", "--demo-registry"],
+            ]
+            .concat(),
+        );
+        let inspect = &values["IOTDA_INSPECT"];
+        let clock = call(inspect, "GET", "/clock", "").1;
+        assert_eq!((&clock["now_ms"], &clock["stopped"]), (&1_575_315_000_250_u64.into(), &true.into()));
+        for (host, status) in [("proxy.example", 200), ("other.example", 403)] {
+            let request = format!("GET /clock HTTP/1.0\r\nHost: {host}\r\n\r\n");
+            assert_eq!(raw(inspect, &request).0, status, "{host}");
+        }
+        let devices = call(inspect, "GET", "/devices", "").1;
+        let devices: Vec<_> = devices.as_array().expect("a list").iter().map(|it| it["device_id"].as_str()).collect();
+        assert!(devices.contains(&Some("demo_device")) && devices.contains(&Some("p_1")), "{devices:?}");
+        let ca = std::fs::read_to_string(&ca_file).expect("a certificate");
+        let address = values["IOTDA_ENDPOINT"].trim_start_matches("https://");
+        let config = crate::connections::tls_of_rsa(&ca);
+        let mut connection = Connection::open_at_with(address, config, "board.example");
+        let token = connection.token("p_1");
+        let report = |value| format!(r#"{{"services":[{{"service_id":"s","properties":{{"T":{value}}}}}]}}"#);
+        for (value, status) in [("1", 200), ("\"1\"", 400), ("2", 200), ("3", 200)] {
+            assert_eq!(connection.properties("p_1", &token, &report(value)).status, status, "{value}");
+        }
+        assert_eq!(call(inspect, "GET", "/requests", "").1.as_array().map(Vec::len), Some(3));
+        runs.push((ca, token));
+        drop(child.stdin.take());
+        assert!(child.wait().expect("it ends").success());
+    }
+    assert_eq!(runs[0], runs[1]);
+}
+
 #[test]
 fn a_product_model_is_used() {
     let directory = Directory::new("model");
@@ -219,7 +275,7 @@ fn silent_connections_make_way_at_the_limit_of_descriptors() {
         let address = |name: &str| values[name].rsplit('/').next().expect("an address").to_owned();
         let endpoint = address("IOTDA_ENDPOINT");
         let ca = std::fs::read_to_string(&ca).expect("a certificate");
-        let mut busy = crate::device::Connection::open_at(&endpoint, &ca);
+        let mut busy = Connection::open_at(&endpoint, &ca);
         let token = busy.token("device");
         let mut silent = Vec::new();
         for _ in 0..250 {
@@ -227,7 +283,7 @@ fn silent_connections_make_way_at_the_limit_of_descriptors() {
             let answer = busy.message("device", &token, b"while the others are silent");
             assert_eq!(answer.outcome(), crate::device::accepted());
         }
-        let mut late = crate::device::Connection::open_at(&endpoint, &ca);
+        let mut late = Connection::open_at(&endpoint, &ca);
         assert_eq!(late.message("device", &token, b"after all of them").outcome(), crate::device::accepted());
         let inspect = &values["IOTDA_INSPECT"];
         assert_eq!(call(inspect, "GET", "/counters", "").1["messages"], 251);

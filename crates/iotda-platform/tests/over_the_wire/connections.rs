@@ -96,7 +96,7 @@ fn an_authority_that_is_kept_is_trusted_after_a_restart() {
 }
 
 /// A key for tests alone, as `openssl genpkey -algorithm RSA` makes them.
-const RSA_KEY: &str = include_str!("rsa-key-of-the-tests.pem");
+pub const RSA_KEY: &str = include_str!("rsa-key-of-the-tests.pem");
 
 #[test]
 fn rsa_alone_will_do() {
@@ -106,10 +106,15 @@ fn rsa_alone_will_do() {
     std::fs::write(&server, RSA_KEY).expect("a file");
     let platform = Platform::builder().registry(registry()).authority_file(&ca).server_key_file(&server).start();
     let platform = platform.expect("a platform");
+    let config = tls_of_rsa(platform.ca_pem());
+    Connection::open_with(&platform, Arc::new(config), "localhost").expect("a connection").token("device");
+}
+
+/// TLS as a board has it that knows no ECDSA.
+pub fn tls_of_rsa(ca_pem: &str) -> rustls::ClientConfig {
     let mut provider = rustls::crypto::ring::default_provider();
     provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains("_RSA_"));
-    let config = crate::device::tls_of(platform.ca_pem(), provider, &[&TLS12]);
-    Connection::open_with(&platform, Arc::new(config), "localhost").expect("a connection").token("device");
+    crate::device::tls_of(ca_pem, provider, &[&TLS12])
 }
 
 #[test]

@@ -176,9 +176,14 @@ impl Connection {
 
     /// Connects to a platform that another program is.
     pub fn open_at(address: &str, ca_pem: &str) -> Self {
-        let config = Arc::new(tls_trusting(ca_pem, &[&rustls::version::TLS12]));
+        let config = tls_trusting(ca_pem, &[&rustls::version::TLS12]);
+        Self::open_at_with(address, config, "localhost")
+    }
+
+    /// The same, and checks the certificate for this name.
+    pub fn open_at_with(address: &str, config: ClientConfig, name: &'static str) -> Self {
         let tcp = TcpStream::connect(address).expect("a connection");
-        Self::open_over(tcp, config, "localhost").expect("a handshake")
+        Self::open_over(tcp, Arc::new(config), name).expect("a handshake")
     }
 
     fn open_over(mut tcp: TcpStream, config: Arc<ClientConfig>, name: &'static str) -> io::Result<Self> {
