@@ -53,13 +53,8 @@ func must(t *testing.T, err error) {
 // Worker processes are killed, stopped and continued, added and drained while reports come: nothing is lost, nothing
 // disordered, and no device has two workers.
 func TestChaos(t *testing.T) {
-	const inFlight = 16
-	f := field(t, trial.Settings{Devices: 200, InFlight: inFlight, TTL: 2 * time.Second})
-	verdict := during(t, f, f.Chaos)
-	// Two were killed, and one stood still.
-	if verdict.DuplicateRequests > 3*inFlight {
-		t.Errorf("%d requests came again, of at most %d in flight at three workers", verdict.DuplicateRequests, 3*inFlight)
-	}
+	f := field(t, trial.Settings{Devices: 200, InFlight: 16, TTL: 2 * time.Second})
+	during(t, f, f.Chaos)
 }
 
 // The same when the NATS server that leads stops at the moment at which a worker dies.
@@ -68,8 +63,9 @@ func TestLostLeaders(t *testing.T) {
 	during(t, f, f.LostLeaders)
 }
 
-// during publishes reports while something happens, and checks what has arrived then.
-func during(t *testing.T, f *trial.Field, happens func(context.Context, io.Writer) error) trial.Verdict {
+// during publishes reports while something happens, and checks what has arrived then. Nothing came again but what was in
+// flight when its worker ended or lost its lease, which on a busy machine more workers do than the trial stops.
+func during(t *testing.T, f *trial.Field, happens func(context.Context, io.Writer) error) {
 	t.Helper()
 	stop := f.Publish(t.Context(), trial.Traffic{Rate: 300, Lanes: 50})
 	var times strings.Builder
@@ -85,7 +81,6 @@ func during(t *testing.T, f *trial.Field, happens func(context.Context, io.Write
 	if verdict.Unknown > verdict.DuplicateRequests || verdict.Arrived < verdict.Published {
 		t.Errorf("%+v", verdict)
 	}
-	return verdict
 }
 
 // deviceOf is the device of a recorded request.
@@ -143,8 +138,11 @@ func TestAVerdictFindsFaults(t *testing.T) {
 	if verdict := write(append(append([]string{}, lines[:last]...), lines[last+1:]...)...); verdict.Missing == 0 || verdict.Err() == nil {
 		t.Errorf("one is missing: %+v", verdict)
 	}
-	if verdict := write(append(append([]string{}, lines...), lines[first])...); verdict.Duplicates == 0 || verdict.Err() != nil {
-		t.Errorf("one came twice: %+v", verdict)
+	if verdict := write(append(append([]string{}, lines...), lines[last])...); verdict.Duplicates == 0 || verdict.Err() != nil {
+		t.Errorf("one came twice that was in flight at the end: %+v", verdict)
+	}
+	if verdict := write(append(append([]string{}, lines...), lines[first])...); verdict.Needless == 0 || verdict.Err() == nil {
+		t.Errorf("one came twice that was not in flight: %+v", verdict)
 	}
 	// The trace says that the first request was of a later epoch than the others.
 	must(t, os.WriteFile(requests, record, 0o600))

@@ -21,6 +21,9 @@ type Verdict struct {
 	Missing, Inverted int
 	// Duplicates arrived more than once; DuplicateRequests are the requests that held any.
 	Duplicates, DuplicateRequests int
+	// Needless duplicates were not in flight: the epoch in which they arrived first went on to later reports of the device,
+	// so that their acknowledgement was confirmed.
+	Needless int
 	// Overlaps are requests of an epoch that were accepted after one of a later epoch of the same device.
 	Overlaps int
 	// FirstOverlap describes the first of them; empty if there is none.
@@ -37,15 +40,15 @@ type Verdict struct {
 }
 
 func (v Verdict) String() string {
-	return fmt.Sprintf("%d published, %d arrived in %d requests: %d missing, %d inverted, %d overlaps, %d duplicates (in %d requests), "+
+	return fmt.Sprintf("%d published, %d arrived in %d requests: %d missing, %d inverted, %d overlaps, %d duplicates (in %d requests, %d needless), "+
 		"%d dead letters of %d bad reports%s", v.Published, v.Arrived, v.Requests, v.Missing, v.Inverted, v.Overlaps,
-		v.Duplicates, v.DuplicateRequests, v.DeadLetters, v.Bad, v.FirstOverlap)
+		v.Duplicates, v.DuplicateRequests, v.Needless, v.DeadLetters, v.Bad, v.FirstOverlap)
 }
 
-// Err is an error if anything is missing, inverted, or sent by two workers at a time, or if there is another number of dead
-// letters than of bad reports.
+// Err is an error if anything is missing, inverted, sent by two workers at a time, or sent again needlessly, or if there is
+// another number of dead letters than of bad reports.
 func (v Verdict) Err() error {
-	if v.Missing+v.Inverted+v.Overlaps > 0 || v.Bad != v.DeadLetters {
+	if v.Missing+v.Inverted+v.Overlaps+v.Needless > 0 || v.Bad != v.DeadLetters {
 		return fmt.Errorf("%v", v)
 	}
 	return nil
@@ -57,6 +60,12 @@ type sent struct {
 	body   uint64
 }
 
+// served is a device in an epoch of its partition.
+type served struct {
+	device string
+	epoch  uint64
+}
+
 // Verify compares what was published, what the workers said that they were about to send, and what the platform accepted.
 func (f *Field) Verify(ctx context.Context) (v Verdict, err error) {
 	letters, err := f.Stream.Stream(ctx, broker.DeadLetters)
@@ -64,7 +73,7 @@ func (f *Field) Verify(ctx context.Context) (v Verdict, err error) {
 		return v, err
 	}
 	v.DeadLetters = int(letters.CachedInfo().State.Msgs)
-	traces, err := f.traces()
+	traces, last, err := f.traces()
 	if err != nil {
 		return v, err
 	}
@@ -77,12 +86,15 @@ func (f *Field) Verify(ctx context.Context) (v Verdict, err error) {
 	good, bad := f.published.snapshot()
 	v.Published, v.Bad = bad, bad
 	highest, epoch := make(map[string]int), make(map[string]uint64)
-	seen := make(map[string]map[int]bool)
+	seen := make(map[string]map[int]bool) // of each device's reports that arrived: whether they may come again
 	for _, request := range requests {
 		numbers, err := numbersOf(request)
 		if err != nil {
 			return v, err
 		}
+		traced := traces[sent{request.Device, worker.Hash([]byte(request.Body))}]
+		of, known := epochOf(traced, owners[request.Connection], epoch[request.Device])
+		inFlight := !known || of.First == last[served{request.Device, of.Epoch}]
 		duplicates := 0
 		device := seen[request.Device]
 		if device == nil {
@@ -91,37 +103,39 @@ func (f *Field) Verify(ctx context.Context) (v Verdict, err error) {
 		}
 		for _, n := range numbers {
 			v.Arrived++
+			before, again := device[n]
 			switch {
-			case device[n]:
+			case again:
 				duplicates++
+				if !before {
+					v.Needless++
+				}
 			case n < highest[request.Device]:
 				v.Inverted++
 			default:
 				highest[request.Device] = n
 			}
-			device[n] = true
+			device[n] = inFlight
 		}
 		if v.Duplicates += duplicates; duplicates > 0 {
 			v.DuplicateRequests++
 		}
-		traced := traces[sent{request.Device, worker.Hash([]byte(request.Body))}]
-		number, known := epochOf(traced, owners[request.Connection], epoch[request.Device])
 		switch {
 		case !known:
 			v.Unknown++
-		case number < epoch[request.Device]:
+		case of.Epoch < epoch[request.Device]:
 			if v.Overlaps++; v.Overlaps == 1 {
 				v.FirstOverlap = fmt.Sprintf("; the first overlap: %s, reports %v of epoch %d after one of epoch %d, over connection %d of %q; sent by %+v",
-					request.Device, numbers, number, epoch[request.Device], request.Connection, owners[request.Connection], traced)
+					request.Device, numbers, of.Epoch, epoch[request.Device], request.Connection, owners[request.Connection], traced)
 			}
 		default:
-			epoch[request.Device] = number
+			epoch[request.Device] = of.Epoch
 		}
 	}
 	for device, count := range good {
 		v.Published += count
 		for n := range count {
-			if !seen[device][n] {
+			if _, arrived := seen[device][n]; !arrived {
 				v.Missing++
 			}
 		}
@@ -129,20 +143,20 @@ func (f *Field) Verify(ctx context.Context) (v Verdict, err error) {
 	return v, nil
 }
 
-// epochOf is the epoch of a request: of the worker whose connection it came over, or of any if that is not known. Of several it
+// epochOf is the trace of a request, with its epoch: of the worker whose connection it came over, or of any if that is not known. Of several it
 // is the lowest that is not over, `least` or later; if all are over, the latest, which the caller counts as an overlap.
-func epochOf(traced []worker.Traced, owner string, least uint64) (epoch uint64, known bool) {
+func epochOf(traced []worker.Traced, owner string, least uint64) (of worker.Traced, known bool) {
 	for _, each := range traced {
 		if owner != "" && each.Owner != owner {
 			continue
 		}
 		// The same worker may have sent it in several epochs.
-		fits, fitted := each.Epoch >= least, known && epoch >= least
-		if !known || fits && (!fitted || each.Epoch < epoch) || !fits && !fitted && each.Epoch > epoch {
-			epoch, known = each.Epoch, true
+		fits, fitted := each.Epoch >= least, known && of.Epoch >= least
+		if !known || fits && (!fitted || each.Epoch < of.Epoch) || !fits && !fitted && each.Epoch > of.Epoch {
+			of, known = each, true
 		}
 	}
-	return epoch, known
+	return of, known
 }
 
 // ownersOf finds which worker each connection is of: the one that has sent all that came over it.
@@ -218,12 +232,14 @@ func (f *Field) requests(v *Verdict) (accepted []standin.Request, err error) {
 	return accepted, err
 }
 
-func (f *Field) traces() (map[sent][]worker.Traced, error) {
+// traces reads what the workers were about to send: who has sent each body, and how far each epoch came, by the stream's
+// sequence with which its last request began.
+func (f *Field) traces() (traces map[sent][]worker.Traced, last map[served]uint64, err error) {
 	files, err := filepath.Glob(f.path("*.trace"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	traces := make(map[sent][]worker.Traced)
+	traces, last = make(map[sent][]worker.Traced), make(map[served]uint64)
 	for _, file := range files {
 		err := lines(file, func(line []byte) error {
 			var traced worker.Traced
@@ -232,13 +248,15 @@ func (f *Field) traces() (map[sent][]worker.Traced, error) {
 			}
 			key := sent{traced.Device, traced.Body}
 			traces[key] = append(traces[key], traced)
+			reached := served{traced.Device, traced.Epoch}
+			last[reached] = max(last[reached], traced.First)
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return traces, nil
+	return traces, last, nil
 }
 
 func lines(path string, each func([]byte) error) error {

@@ -27,8 +27,8 @@ func TestARequestOfUnknownOriginIsOfTheLowestEpochThatFits(t *testing.T) {
 		{"nobody has sent it", nil, "", 0, 0, false},
 		{"nobody of that connection", []worker.Traced{of("a", 4)}, "c", 0, 0, false},
 	} {
-		if epoch, known := epochOf(test.traced, test.owner, test.least); epoch != test.want || known != test.known {
-			t.Errorf("%s: epoch %d, %v; want %d, %v", test.name, epoch, known, test.want, test.known)
+		if found, known := epochOf(test.traced, test.owner, test.least); found.Epoch != test.want || known != test.known {
+			t.Errorf("%s: epoch %d, %v; want %d, %v", test.name, found.Epoch, known, test.want, test.known)
 		}
 	}
 }
