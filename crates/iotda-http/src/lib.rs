@@ -34,6 +34,7 @@
 //! ends an attempt by the clock rather than for lack of progress.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
 mod bounds;

@@ -1,24 +1,4 @@
-//! Client for the HTTPS device access of Huawei Cloud IoTDA.
-//!
-//! A device authenticates with its id and secret, and reports properties and messages; a gateway
-//! reports for its child devices in batches.
-//!
-//! ```no_run
-//! use iotda::{CallOptions, Client, Config, Service};
-//!
-//! let mut config = Config::new();
-//! config.endpoint("https://iot.example.com")?.device("device-1", b"secret")?;
-//! let client = Client::new(&config)?;
-//! let service = Service {
-//!     service_id: "environment",
-//!     properties: r#"{"temperature":21.5}"#,
-//!     event_time_ms: None,
-//! };
-//! client.report_properties(&[service], CallOptions::default())?;
-//! # Ok::<(), iotda::Error>(())
-//! ```
-//!
-//! The crates `iotda-capi` and `libiotda` make the C library of it.
+#![doc = include_str!("../README.md")]
 //!
 //! # How a report flows
 //!
@@ -27,6 +7,7 @@
 //! step knows only those behind it.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod client;
 mod config;
