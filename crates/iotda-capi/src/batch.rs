@@ -2,6 +2,8 @@
 
 use std::ffi::c_char;
 
+use iotda::{BatchError, Error};
+
 use crate::arguments::array;
 use crate::call::iotda_call_t;
 use crate::child::{Converted, iotda_child_t};
@@ -37,9 +39,7 @@ pub unsafe extern "C" fn iotda_gateway_batch(
         let converted = unsafe { Converted::new(given) };
         let converted = converted.inspect_err(|stop| statuses.all(stop.status()))?;
         let children = converted.children().inspect_err(|stop| statuses.all(stop.status()))?;
-        let report = client.core().report_checked_batch(&children, options);
-        statuses.write(&report.children);
-        Ok(report.result?)
+        statuses.settle(client.core().report_checked_batch(&children, options))
     })
 }
 
@@ -82,24 +82,22 @@ pub unsafe extern "C" fn iotda_gateway_batch_json(
         let accept = |count: usize| {
             write_if_wanted!(child_count, count);
             if !child_status.is_null() && capacity < count {
-                return Err(iotda::Error::invalid_argument(format!(
+                return Err(Error::invalid_argument(format!(
                     "make room for {count} statuses at child_status: the body has as many children, capacity is {capacity}"
                 )));
             }
             // SAFETY: the promise "outputs", for as many statuses as children, which are no more than `capacity`.
             let room = unsafe { ChildStatuses::new(child_status, count) };
-            statuses = Some(room.map_err(|stop| iotda::Error::invalid_argument(stop.message()))?);
+            statuses = Some(room.map_err(|stop| Error::invalid_argument(stop.message()))?);
             Ok(())
         };
-        let report = client.core().report_batch_json_if(json, accept, options);
-        if let Some(mut statuses) = statuses {
-            statuses.write(&report.children);
-        }
-        Ok(report.result?)
+        let result = client.core().report_batch_json_if(json, accept, options);
+        statuses.unwrap_or_default().settle(result)
     })
 }
 
 /// The caller's place for a status for each child; nothing if there is none.
+#[derive(Default)]
 pub(crate) struct ChildStatuses<'a>(&'a mut [iotda_status_t]);
 
 impl ChildStatuses<'_> {
@@ -130,9 +128,16 @@ impl ChildStatuses<'_> {
         self.0.fill(status);
     }
 
-    pub(crate) fn write(&mut self, outcomes: &[Result<(), iotda::ErrorKind>]) {
-        for (place, outcome) in self.0.iter_mut().zip(outcomes) {
-            *place = outcome.map_or_else(status::number, |()| IOTDA_OK);
+    /// Writes what became of the children; the result of the whole.
+    pub(crate) fn settle<T>(&mut self, result: Result<T, BatchError>) -> Outcome<T> {
+        match &result {
+            Ok(_) => self.all(IOTDA_OK),
+            Err(error) => {
+                for (place, outcome) in self.0.iter_mut().zip(error.children()) {
+                    *place = outcome.map_or_else(status::number, |()| IOTDA_OK);
+                }
+            }
         }
+        Ok(result.map_err(Error::from)?)
     }
 }

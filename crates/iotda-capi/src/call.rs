@@ -99,15 +99,14 @@ pub(crate) unsafe fn guarded(
 ///
 /// The promise "handles" for the struct's `cancel`.
 unsafe fn options(call: Option<&iotda_call_t>) -> Outcome<CallOptions> {
-    let Some(call) = call else { return Ok(CallOptions::default()) };
-    let cancel = if call.cancel.is_null() {
-        None
-    } else {
+    let mut options = CallOptions::new();
+    let Some(call) = call else { return Ok(options) };
+    if !call.cancel.is_null() {
         // SAFETY: the promise "handles".
-        Some(unsafe { handle(call.cancel, "the call struct's cancel") }?.token())
-    };
-    let timeout = (call.timeout_ms != 0).then(|| Duration::from_millis(call.timeout_ms.into()));
-    Ok(CallOptions { timeout, cancel })
+        options.cancel = Some(unsafe { handle(call.cancel, "the call struct's cancel") }?.token());
+    }
+    options.timeout = (call.timeout_ms != 0).then(|| Duration::from_millis(call.timeout_ms.into()));
+    Ok(options)
 }
 
 /// Writes the outcome into the caller's struct and returns the status.

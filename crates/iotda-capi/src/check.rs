@@ -78,8 +78,6 @@ pub unsafe extern "C" fn iotda_check_batch(
         let converted = unsafe { Converted::new(given) };
         let converted = converted.inspect_err(|stop| statuses.all(stop.status()))?;
         let children = converted.children().inspect_err(|stop| statuses.all(stop.status()))?;
-        let report = Client::check_checked_batch(&children);
-        statuses.write(&report.children);
-        Ok(report.result?)
+        statuses.settle(Client::check_checked_batch(&children)).map(|()| Delivery::default())
     })
 }

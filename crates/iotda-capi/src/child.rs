@@ -64,7 +64,7 @@ impl<'a> Converted<'a> {
         let mut children = Vec::new();
         reserve(&mut children, self.parts.len(), || "children".to_owned())?;
         children.extend(self.parts.iter().map(|part| match part {
-            Ok((device_id, part)) => Ok(Child { device_id, services: &self.services[part.clone()] }),
+            Ok((device_id, part)) => Ok(Child::new(device_id, &self.services[part.clone()])),
             Err(error) => Err(error.clone()),
         }));
         Ok(children)

@@ -169,12 +169,8 @@ pub unsafe extern "C" fn iotda_config_set_retry(
     max_ms: u32,
 ) -> iotda_status_t {
     setter!(config.set(Retry), "iotda_config_set_retry", |core| {
-        let policy = RetryPolicy {
-            max_attempts,
-            base_delay: Duration::from_millis(base_ms.into()),
-            max_delay: Duration::from_millis(max_ms.into()),
-        };
-        core.retry(policy)
+        let (base, max) = (Duration::from_millis(base_ms.into()), Duration::from_millis(max_ms.into()));
+        core.retry(RetryPolicy::new().max_attempts(max_attempts).base_delay(base).max_delay(max))
     })
 }
 

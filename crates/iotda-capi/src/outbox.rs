@@ -74,7 +74,7 @@ pub(crate) unsafe fn on_outbox(
     let run = |options: Outcome<CallOptions>| {
         let mut options = Some(options);
         // SAFETY: the promise "handles".
-        unsafe { with(outbox, &mut |outbox| body(outbox, options.take().unwrap_or(Ok(CallOptions::default()))?)) }
+        unsafe { with(outbox, &mut |outbox| body(outbox, options.take().unwrap_or(Ok(CallOptions::new()))?)) }
             .map(|()| Delivery::default())
     };
     // SAFETY: `call` is as the caller promises.

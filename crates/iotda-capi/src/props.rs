@@ -62,7 +62,7 @@ pub unsafe extern "C" fn iotda_props_add_integer(
     name: *const c_char,
     value: i64,
 ) -> iotda_status_t {
-    add!(props, name, |properties, name| Ok(properties.integer(name, value)?))
+    add!(props, name, |properties, name| Ok(properties.integer(name, value).map(|_| ())?))
 }
 
 /// Adds a number, with the fewest digits that read back as the same double. NaN and infinities are refused: JSON has
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn iotda_props_add_double(
     name: *const c_char,
     value: f64,
 ) -> iotda_status_t {
-    add!(props, name, |properties, name| Ok(properties.double(name, value)?))
+    add!(props, name, |properties, name| Ok(properties.double(name, value).map(|_| ())?))
 }
 
 /// Adds a number, with the fewest digits that read back as the same float: 23.24 for 23.24f. NaN and infinities are
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn iotda_props_add_float(
     value: f32,
 ) -> iotda_status_t {
     // SAFETY: `props` and `name` are as the caller promises.
-    unsafe { add(props, name, |properties, name| Ok(properties.float(name, value)?)) }
+    unsafe { add(props, name, |properties, name| Ok(properties.float(name, value).map(|_| ())?)) }
 }
 
 /// Adds true or false.
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn iotda_props_add_boolean(
     name: *const c_char,
     value: bool,
 ) -> iotda_status_t {
-    add!(props, name, |properties, name| Ok(properties.boolean(name, value)?))
+    add!(props, name, |properties, name| Ok(properties.boolean(name, value).map(|_| ())?))
 }
 
 /// Adds a string: terminated UTF-8, escaped as JSON demands.
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn iotda_props_add_string(
 ) -> iotda_status_t {
     add!(props, name, |properties, name| {
         let value = text!(value)?;
-        Ok(properties.string(name, value)?)
+        Ok(properties.string(name, value).map(|_| ())?)
     })
 }
 
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn iotda_props_add_json(
 ) -> iotda_status_t {
     add!(props, name, |properties, name| {
         let json = text!(json)?;
-        Ok(properties.json(name, json)?)
+        Ok(properties.json(name, json).map(|_| ())?)
     })
 }
 

@@ -54,13 +54,13 @@ pub(crate) unsafe fn convert<'a>(
     out: &mut Vec<Service<'a>>,
 ) -> Outcome {
     for (index, service) in services.iter().enumerate() {
-        out.push(Service {
-            // SAFETY: the promise "texts".
-            service_id: unsafe { text(service.service_id, || format!("{}[{index}].service_id", place())) }?,
-            // SAFETY: the promise "texts".
-            properties: unsafe { text(service.properties, || format!("{}[{index}].properties", place())) }?,
-            event_time_ms: (service.event_time_ms != IOTDA_TIME_NONE).then_some(service.event_time_ms),
-        });
+        // SAFETY: the promise "texts".
+        let service_id = unsafe { text(service.service_id, || format!("{}[{index}].service_id", place())) }?;
+        // SAFETY: the promise "texts".
+        let properties = unsafe { text(service.properties, || format!("{}[{index}].properties", place())) }?;
+        let mut converted = Service::new(service_id, properties);
+        converted.event_time_ms = (service.event_time_ms != IOTDA_TIME_NONE).then_some(service.event_time_ms);
+        out.push(converted);
     }
     Ok(())
 }

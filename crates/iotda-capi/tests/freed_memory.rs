@@ -126,13 +126,13 @@ fn no_freed_block_holds_a_secret() {
             config.endpoint("https://platform.example").unwrap().device("device-1", SECRET.as_bytes()).unwrap();
             config.transport(Arc::new(Platform));
             let never = Duration::from_millis(1);
-            config.retry(RetryPolicy { max_attempts: 1, base_delay: never, max_delay: never }).unwrap();
+            config.retry(RetryPolicy::new().max_attempts(1).base_delay(never).max_delay(never)).unwrap();
             config.on_token(|_, saved| assert!(saved.ends_with(TOKEN)));
             let client = Client::new(&config).unwrap();
-            client.authenticate(CallOptions::default()).unwrap();
-            client.report_message(b"accepted", CallOptions::default()).unwrap();
+            client.authenticate(CallOptions::new()).unwrap();
+            client.report_message(b"accepted", CallOptions::new()).unwrap();
             for refused in [&b"refused"[..], b"page"] {
-                let error = client.report_message(refused, CallOptions::default()).unwrap_err();
+                let error = client.report_message(refused, CallOptions::new()).unwrap_err();
                 assert!(!format!("{error:?}").contains(TOKEN));
             }
             Zeroizing::new(client.export_token().unwrap())
@@ -145,7 +145,7 @@ fn no_freed_block_holds_a_secret() {
         second.import_token(&saved).unwrap();
         second.import_token(&saved[..saved.len() - 1]).unwrap_err();
         for client in [client, second] {
-            client.report_message(b"accepted", CallOptions::default()).unwrap();
+            client.report_message(b"accepted", CallOptions::new()).unwrap();
             assert_eq!(client.tokens_issued(), 0);
         }
     });

@@ -123,15 +123,15 @@ fn reports_that_find_no_memory_are_refused() {
     config.transport(Arc::new(Nowhere));
     let client = Client::new(&config).unwrap();
     let properties = format!("{{\"s\":\"{}\"}}", "x".repeat(200_000));
-    let services = [Service { service_id: "s", properties: &properties, event_time_ms: None }];
-    let children = [Child { device_id: "c", services: &services }];
+    let services = [Service::new("s", &properties)];
+    let children = [Child::new("c", &services)];
     let child = r#"{"device_id":"c","services":[{"service_id":"s","properties":{}}]}"#;
     let batch = format!("{{\"devices\":[{}]}}", vec![child; 10_000].join(","));
     let errors = with_pieces_of(100_000, || {
         [
-            client.report_properties(&services, CallOptions::default()).unwrap_err(),
-            client.report_batch(&children, CallOptions::default()).result.unwrap_err(),
-            client.report_batch_json(&batch, CallOptions::default()).result.unwrap_err(),
+            client.report_properties(&services, CallOptions::new()).unwrap_err(),
+            client.report_batch(&children, CallOptions::new()).unwrap_err().into(),
+            client.report_batch_json(&batch, CallOptions::new()).unwrap_err().into(),
         ]
     });
     for error in errors {

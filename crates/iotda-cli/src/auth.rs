@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use iotda::CallOptions;
 use serde_json::json;
 
 use crate::arguments::{Auth, Connection};
@@ -19,7 +18,7 @@ pub fn run(auth: &Auth, connection: &Connection, output: &Output) -> Result<(), 
         Ok(())
     })?;
     let cancel = signals::cancel()?;
-    connected.client.authenticate(CallOptions { cancel: Some(cancel), ..CallOptions::default() })?;
+    connected.client.authenticate(cancel)?;
     let remaining = connected.client.token_remaining();
     let is_new = connected.client.tokens_issued() > 0;
     let token = if auth.show_token { connected.client.export_token() } else { None };

@@ -1,6 +1,6 @@
 //! `iotda batch`: properties of child devices of a gateway, any number of them.
 
-use iotda::{BatchReport, CallOptions, ErrorKind};
+use iotda::{BatchError, Delivery, Error, ErrorKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -42,20 +42,21 @@ pub fn run(batch: &Batch, connection: &Connection, output: &Output) -> Result<()
     }
     let connected = Connected::open(connection, output)?;
     let cancel = signals::cancel()?;
-    let options = CallOptions { cancel: Some(cancel), ..CallOptions::default() };
-    let report = connected.client.report_batch_json(&body, options);
-    say(report, &names, connected.client.device_id(), output)
+    let result = connected.client.report_batch_json(&body, cancel);
+    say(result, &names, connected.client.device_id(), output)
 }
 
-fn say(report: BatchReport, names: &[String], gateway: &str, output: &Output) -> Result<(), Failure> {
-    let delivered = report.children.iter().filter(|child| child.is_ok()).count();
-    let all = report.children.len();
-    if all == 0 {
+fn say(result: Result<Delivery, BatchError>, names: &[String], gateway: &str, output: &Output) -> Result<(), Failure> {
+    let all = match &result {
+        Ok(_) => names.len(),
         // The document itself is wrong.
-        return report.result.map(drop).map_err(Failure::from);
-    }
+        Err(error) if error.children().is_empty() => return Err(Failure::from(error.error().clone())),
+        Err(error) => error.children().len(),
+    };
     let name = |index: usize| names.get(index).map_or("?", String::as_str);
-    let failed = || report.children.iter().enumerate().filter_map(|(index, child)| Some((name(index), child.err()?)));
+    let failed: Vec<_> = result.as_ref().err().map_or_else(Vec::new, |error| error.failed().collect());
+    let failed = || failed.iter().map(|(index, kind)| (name(*index), *kind));
+    let delivered = all - failed().count();
     output.result(
         || {
             let sign = if delivered == all { Sign::Ok } else { Sign::Fail };
@@ -71,12 +72,12 @@ fn say(report: BatchReport, names: &[String], gateway: &str, output: &Output) ->
             json!({ "ok": delivered == all, "device": gateway, "accepted": delivered, "of": all, "failed": failed })
         },
     );
-    report.result.map(drop).map_err(|error| match error.kind() {
+    result.map(drop).map_err(|error| match error.kind() {
         ErrorKind::Partial => {
             let message = format!("see above: {} of {all} children were not accepted", all - delivered);
             Failure::new(Exit::Partial, message).printed()
         }
-        _ => Failure::from(error).printed(),
+        _ => Failure::from(Error::from(error)).printed(),
     })
 }
 

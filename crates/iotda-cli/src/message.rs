@@ -1,6 +1,6 @@
 //! `iotda message`: any bytes.
 
-use iotda::{CallOptions, Client, Delivery};
+use iotda::{Client, Delivery};
 use serde_json::json;
 
 use crate::arguments::{Connection, Message};
@@ -21,7 +21,7 @@ pub fn run(message: &Message, connection: &Connection, output: &Output) -> Resul
     }
     let connected = Connected::open(connection, output)?;
     let cancel = signals::cancel()?;
-    let sent = connected.client.report_message(&data, CallOptions { cancel: Some(cancel), ..CallOptions::default() });
+    let sent = connected.client.report_message(&data, cancel);
     accepted("message", &sent?, connected.client.device_id(), output);
     Ok(())
 }

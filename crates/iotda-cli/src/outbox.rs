@@ -204,7 +204,7 @@ fn forget(dir: &Path, number: u64, output: &Output) -> Result<(), Failure> {
     let outbox = Client::new(&config)?.open_outbox(options)?;
     outbox.dead_forget(number)?;
     let left = outbox.stats()?.dead_kept;
-    outbox.sync(CallOptions::default())?;
+    outbox.sync(CallOptions::new())?;
     outbox.close()?;
     output.result(
         || format!("{} dead letters left: {left}", output.sign(Sign::Ok)),

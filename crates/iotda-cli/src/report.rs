@@ -20,7 +20,7 @@ pub fn run(report: &Report, connection: &Connection, output: &Output) -> Result<
     }
     let connected = Connected::open(connection, output)?;
     let cancel = signals::cancel()?;
-    let options = CallOptions { cancel: Some(cancel), ..CallOptions::default() };
+    let options = CallOptions::from(cancel);
     let sent = connected.client.report_properties_json(&body, options);
     message::accepted("properties", &sent?, connected.client.device_id(), output);
     Ok(())

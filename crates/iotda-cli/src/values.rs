@@ -26,12 +26,13 @@ pub fn properties(assignments: &[String], strings: &[String]) -> Result<Properti
             Some(file) => Some(input::text(file.as_ref())?),
             None => None,
         };
-        match (operator, &of_file) {
-            (":=", Some(json)) => properties.json(name, json.trim_ascii())?,
-            (":=", None) => properties.json(name, value)?,
-            (_, Some(string)) => properties.string(name, string)?,
-            (_, None) => add(&mut properties, name, value)?,
-        }
+        let added = match (operator, &of_file) {
+            (":=", Some(json)) => properties.json(name, json.trim_ascii()),
+            (":=", None) => properties.json(name, value),
+            (_, Some(string)) => properties.string(name, string),
+            (_, None) => add(&mut properties, name, value),
+        };
+        added?;
     }
     for text in strings {
         let (name, value) = text.split_once('=').ok_or_else(|| no_assignment(text))?;
@@ -42,13 +43,12 @@ pub fn properties(assignments: &[String], strings: &[String]) -> Result<Properti
 }
 
 /// Adds a value as `=` takes it. Digits stay as they are written.
-pub fn add(properties: &mut Properties, name: &str, value: &str) -> Result<(), Failure> {
+pub fn add<'a>(properties: &'a mut Properties, name: &str, value: &str) -> iotda::Result<&'a mut Properties> {
     if matches!(value, "true" | "false" | "null") || is_number(value) {
-        properties.json(name, value)?;
+        properties.json(name, value)
     } else {
-        properties.string(name, value)?;
+        properties.string(name, value)
     }
-    Ok(())
 }
 
 fn split(text: &str) -> Result<(&str, &'static str, &str), Failure> {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use iotda_http::Watch;
 use iotda_sys::fork::ForkMark;
@@ -17,13 +17,12 @@ use crate::delivery::pace::Pace;
 use crate::delivery::saved_token::{self, SavedToken};
 use crate::delivery::session::{Device, Session};
 use crate::delivery::token::Token;
-use crate::delivery::{BatchReport, authorize, batch};
+use crate::delivery::{BatchError, authorize, batch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Level, Monitor, Stats};
 use crate::outbox::{Outbox, OutboxOptions};
-use crate::report::encode::{self, Child, Service};
 use crate::report::limits::BODY_LIMIT;
-use crate::report::validate;
+use crate::report::{Child, Service, calendar, encode, validate};
 
 /// Reports to the platform for one device. All its functions can be called from many threads at once.
 ///
@@ -107,7 +106,8 @@ impl Client {
     /// [`Delivery::http_status`] is 0. Reports do it when they need to, unless
     /// [`Config::authenticate_when_asked`] says otherwise; this shows early whether endpoint, certificates, device id and
     /// secret are right.
-    pub fn authenticate(&self, options: CallOptions) -> Result<Delivery> {
+    pub fn authenticate(&self, options: impl Into<CallOptions>) -> Result<Delivery> {
+        let options = options.into();
         self.noting(|| {
             let call = self.start(options)?;
             let mut request = Request::default();
@@ -117,7 +117,8 @@ impl Client {
     }
 
     /// Reports properties of the device itself.
-    pub fn report_properties(&self, services: &[Service<'_>], options: CallOptions) -> Result<Delivery> {
+    pub fn report_properties(&self, services: &[Service<'_>], options: impl Into<CallOptions>) -> Result<Delivery> {
+        let options = options.into();
         self.noting(|| {
             self.session.check_process()?;
             self.report(Target::Properties, &encode::properties_body(services)?, options)
@@ -126,7 +127,8 @@ impl Client {
 
     /// Reports properties by a request body that the caller wrote, `{"services":[…]}`. It is checked and
     /// sent as it is.
-    pub fn report_properties_json(&self, json: &str, options: CallOptions) -> Result<Delivery> {
+    pub fn report_properties_json(&self, json: &str, options: impl Into<CallOptions>) -> Result<Delivery> {
+        let options = options.into();
         self.noting(|| {
             self.session.check_process()?;
             validate::check_properties(json)?;
@@ -141,7 +143,8 @@ impl Client {
     /// [`ErrorKind::TokenRejected`]: a new token was refused too, so that something on the way drops the header
     /// `access_token`. Otherwise as [`report_properties`](Self::report_properties).
     #[cfg(feature = "probe")]
-    pub fn check_token(&self, options: CallOptions) -> Result<Delivery> {
+    pub fn check_token(&self, options: impl Into<CallOptions>) -> Result<Delivery> {
+        let options = options.into();
         const NO_SERVICE: &[u8] = br#"{"services":[]}"#;
         self.noting(|| match self.report(Target::Properties, NO_SERVICE, options) {
             Err(error) if error.kind() == ErrorKind::Rejected && error.platform_code().is_some() => {
@@ -152,7 +155,8 @@ impl Client {
     }
 
     /// Reports a message: any bytes, also none.
-    pub fn report_message(&self, data: &[u8], options: CallOptions) -> Result<Delivery> {
+    pub fn report_message(&self, data: &[u8], options: impl Into<CallOptions>) -> Result<Delivery> {
+        let options = options.into();
         self.noting(|| self.report(Target::Message, data, options))
     }
 
@@ -173,14 +177,14 @@ impl Client {
         check_size(Target::Message, data)
     }
 
-    /// What of these children [`report_batch`](Self::report_batch) would leave out without sending anything. The whole is
-    /// the failure of the first child that is wrong.
-    pub fn check_batch(children: &[Child<'_>]) -> BatchReport {
+    /// What of these children [`report_batch`](Self::report_batch) would leave out without sending anything. The error of the
+    /// whole is that of the first child that is wrong.
+    pub fn check_batch(children: &[Child<'_>]) -> Result<(), BatchError> {
         batch::check(&children)
     }
 
     /// The same for [`report_checked_batch`](Self::report_checked_batch).
-    pub fn check_checked_batch(children: &[Result<Child<'_>, Box<Error>>]) -> BatchReport {
+    pub fn check_checked_batch(children: &[Result<Child<'_>, Box<Error>>]) -> Result<(), BatchError> {
         batch::check(&children)
     }
 
@@ -189,7 +193,7 @@ impl Client {
     /// No child holds back another. One that is wrong in itself ([`ErrorKind::InvalidArgument`]), whose
     /// own data passes 1 MB ([`ErrorKind::TooLarge`]), that the platform does not know
     /// ([`ErrorKind::UnknownChild`]) or whose data it refuses ([`ErrorKind::Rejected`]) is left out; the
-    /// others are delivered, and the report says of each what became of it. Finding the children that the
+    /// others are delivered, and the error says of each what became of it. Finding the children that the
     /// platform refuses takes at most about two requests for each. Any other failure, after its retries,
     /// ends the batch: children that were not sent by then have the kind of that failure.
     ///
@@ -200,13 +204,17 @@ impl Client {
     /// children's failures, and where they differ the one for which the data is to be kept: a failure that
     /// passes with time before one that says nothing about the children, and this before `UnknownChild`,
     /// `Rejected`, `TooLarge` and `InvalidArgument`.
-    pub fn report_batch(&self, children: &[Child<'_>], options: CallOptions) -> BatchReport {
-        self.note(batch::typed(&self.session, &self.device, children, options))
+    pub fn report_batch(
+        &self,
+        children: &[Child<'_>],
+        options: impl Into<CallOptions>,
+    ) -> Result<Delivery, BatchError> {
+        self.note(batch::typed(&self.session, &self.device, children, options.into()))
     }
 
     /// Reports a batch by a request body that the caller wrote, `{"devices":[…]}`, with any number of
     /// children. It is checked; a body that fits into one request is sent as it is.
-    pub fn report_batch_json(&self, json: &str, options: CallOptions) -> BatchReport {
+    pub fn report_batch_json(&self, json: &str, options: impl Into<CallOptions>) -> Result<Delivery, BatchError> {
         self.report_batch_json_if(json, |_| Ok(()), options)
     }
 
@@ -215,9 +223,9 @@ impl Client {
     pub fn report_checked_batch(
         &self,
         children: &[Result<Child<'_>, Box<Error>>],
-        options: CallOptions,
-    ) -> BatchReport {
-        self.note(batch::checked(&self.session, &self.device, children, options))
+        options: impl Into<CallOptions>,
+    ) -> Result<Delivery, BatchError> {
+        self.note(batch::checked(&self.session, &self.device, children, options.into()))
     }
 
     /// As [`report_batch_json`](Self::report_batch_json). `accept` is given the number of children before anything is
@@ -226,9 +234,9 @@ impl Client {
         &self,
         json: &str,
         accept: impl FnOnce(usize) -> Result<()>,
-        options: CallOptions,
-    ) -> BatchReport {
-        self.note(batch::document(&self.session, &self.device, json, accept, options))
+        options: impl Into<CallOptions>,
+    ) -> Result<Delivery, BatchError> {
+        self.note(batch::document(&self.session, &self.device, json, accept, options.into()))
     }
 
     /// Opens an outbox, which keeps reports on disk until the platform has taken them, and attaches this client's device
@@ -294,6 +302,11 @@ impl Client {
         self.session.server_time_ms()
     }
 
+    /// The same as a [`SystemTime`].
+    pub fn server_time(&self) -> Option<SystemTime> {
+        calendar::system_time(self.server_time_ms()?)
+    }
+
     /// Counters, over all devices that share connections with this one.
     pub fn stats(&self) -> Stats {
         self.session.monitor.stats()
@@ -315,17 +328,16 @@ impl Client {
 
     /// Makes a call, and notes it if it fails, whatever for.
     pub(crate) fn noting<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
-        call().map_err(|error| self.failed(error))
+        call().inspect_err(|error| self.failed(error))
     }
 
-    fn note(&self, report: BatchReport) -> BatchReport {
-        BatchReport { result: report.result.map_err(|error| self.failed(error)), ..report }
+    fn note(&self, result: Result<Delivery, BatchError>) -> Result<Delivery, BatchError> {
+        result.inspect_err(|error| self.failed(error.error()))
     }
 
     /// Notes that a call fails.
-    fn failed(&self, error: Error) -> Error {
-        self.session.monitor.log(Level::Error, || self.device.line(&error));
-        error
+    fn failed(&self, error: &Error) {
+        self.session.monitor.log(Level::Error, || self.device.line(error));
     }
 }
 

@@ -21,7 +21,7 @@ mod report;
 
 pub use client::Client;
 pub use config::{Config, SignType};
-pub use delivery::{BatchReport, CallOptions, Delivery, RetryPolicy};
+pub use delivery::{BatchError, CallOptions, Delivery, RetryPolicy};
 pub use error::{Error, ErrorKind, Result};
 pub use iotda_http::{CancelToken, Clock, Connection, Level, Log, SystemClock, Transport};
 pub use monitor::Stats;

@@ -9,6 +9,7 @@ use iotda_http::Watch;
 
 /// Counters since the client was made, over all devices that share its connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Requests sent, authentications not counted.
     pub requests: u64,

@@ -47,6 +47,7 @@ pub struct Probe(http::Probe);
 
 /// How a TLS handshake went.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Handshake {
     /// The certificates that the server has shown, in DER and in its order, its own first. Empty: it came to none. They
     /// are here also when they were not accepted.
@@ -59,6 +60,7 @@ pub struct Handshake {
 
 /// What answered a `GET /`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Said {
     /// The HTTP status.
     pub status: u16,

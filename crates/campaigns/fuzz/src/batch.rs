@@ -2,6 +2,7 @@
 //! take alone arrives exactly once, of the others it is said why, and the search takes few requests.
 
 use crate::choices::Choices;
+use crate::documents::outcomes;
 use crate::memory::Platform;
 use crate::page;
 use iotda::{CallOptions, Child, ErrorKind, Service};
@@ -111,19 +112,15 @@ fn play(rules: &Rules, children: &[String]) {
     });
     let client = platform.client();
     let ids: Vec<String> = (0..children.len()).map(|number| format!("c{number}")).collect();
-    let services: Vec<[Service; 1]> =
-        children.iter().map(|properties| [Service { service_id: "s", properties, event_time_ms: None }]).collect();
-    let batch: Vec<Child> = ids
-        .iter()
-        .zip(&services)
-        .map(|(id, services)| Child { device_id: id, services: services.as_slice() })
-        .collect();
+    let services: Vec<[Service; 1]> = children.iter().map(|properties| [Service::new("s", properties)]).collect();
+    let batch: Vec<Child> =
+        ids.iter().zip(&services).map(|(id, services)| Child::new(id, services.as_slice())).collect();
     for call in 0..2 {
-        let report = client.report_batch(&batch, CallOptions::default());
+        let outcomes = outcomes(&client.report_batch(&batch, CallOptions::new()), children.len());
         let Arrived { mut taken, unknown, requests } = std::mem::take(&mut *arrived.lock().expect("no panic before"));
-        assert_eq!(report.children.len(), children.len());
+        assert_eq!(outcomes.len(), children.len());
         let mut expected = Vec::new();
-        for (index, (id, outcome)) in ids.iter().zip(&report.children).enumerate() {
+        for (index, (id, outcome)) in ids.iter().zip(&outcomes).enumerate() {
             // Alone in a request, with what stands around it.
             let alone = children[index].len() + id.len() + 80;
             match outcome {

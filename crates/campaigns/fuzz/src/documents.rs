@@ -4,7 +4,7 @@
 use crate::choices::Choices;
 use crate::memory::Platform;
 use crate::{check_message, page};
-use iotda::{CallOptions, Child, Client, Service};
+use iotda::{BatchError, CallOptions, Child, Client, Delivery, ErrorKind, Service};
 use std::sync::{Arc, Mutex};
 
 /// "Body length", and how many children a request may have.
@@ -51,7 +51,7 @@ impl Stand {
 
 fn properties(stand: &Stand, data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let ours = stand.client.report_properties_json(text, CallOptions::default());
+    let ours = stand.client.report_properties_json(text, CallOptions::new());
     let documented = page::is_properties(text);
     match &ours {
         Ok(_) => {
@@ -70,28 +70,25 @@ fn properties(stand: &Stand, data: &[u8]) {
 
 fn batch(stand: &Stand, data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let report = stand.client.report_batch_json(text, CallOptions::default());
-    if let Err(error) = &report.result {
-        check_message(error);
+    let report = stand.client.report_batch_json(text, CallOptions::new());
+    if let Err(error) = &report {
+        check_message(error.error());
     }
     let arrived = stand.arrived();
     let Some(children) = page::children(text) else {
-        assert!(report.result.is_err() && arrived.is_empty(), "accepted, and no batch: {text}");
+        assert!(report.is_err() && arrived.is_empty(), "accepted, and no batch: {text}");
         return;
     };
-    if report.children.is_empty() {
-        assert!(report.result.is_err() && arrived.is_empty(), "{text}");
+    let outcomes = outcomes(&report, children.len());
+    if outcomes.is_empty() {
+        assert!(report.is_err() && arrived.is_empty(), "{text}");
         // What cannot be cut into children is refused as a whole.
-        assert!(
-            text.contains('\\') || crate::json::depth(text) > 128,
-            "a batch is refused: {text}: {:?}",
-            report.result
-        );
+        assert!(text.contains('\\') || crate::json::depth(text) > 128, "a batch is refused: {text}: {:?}", report);
         return;
     }
-    assert_eq!(report.children.len(), children.len(), "{text}");
+    assert_eq!(outcomes.len(), children.len(), "{text}");
     let mut delivered = Vec::new();
-    for ((child, is_right), outcome) in children.iter().zip(&report.children) {
+    for ((child, is_right), outcome) in children.iter().zip(&outcomes) {
         match outcome {
             Ok(()) => {
                 assert!(is_right, "accepted, and not documented: {child}");
@@ -104,14 +101,14 @@ fn batch(stand: &Stand, data: &[u8]) {
 }
 
 fn message(stand: &Stand, data: &[u8]) {
-    stand.client.report_message(data, CallOptions::default()).expect("a message is any bytes");
+    stand.client.report_message(data, CallOptions::new()).expect("a message is any bytes");
     assert_eq!(stand.arrived(), [("messages/up".to_owned(), data.to_vec())]);
 }
 
 fn typed(stand: &Stand, choices: &mut Choices) {
     let texts = services(choices);
     let services: Vec<Service> = texts.iter().map(Owned::service).collect();
-    let report = stand.client.report_properties(&services, CallOptions::default());
+    let report = stand.client.report_properties(&services, CallOptions::new());
     let arrived = stand.arrived();
     match report {
         Ok(_) => {
@@ -134,19 +131,18 @@ fn typed_batch(stand: &Stand, choices: &mut Choices) {
     }
     let services: Vec<Vec<Service>> =
         owned.iter().map(|(_, services)| services.iter().map(Owned::service).collect()).collect();
-    let children: Vec<Child> = owned
-        .iter()
-        .zip(&services)
-        .map(|((id, _), services)| Child { device_id: id, services: services.as_slice() })
-        .collect();
-    let report = stand.client.report_batch(&children, CallOptions::default());
+    let children: Vec<Child> =
+        owned.iter().zip(&services).map(|((id, _), services)| Child::new(id, services.as_slice())).collect();
+    let report = stand.client.report_batch(&children, CallOptions::new());
     let arrived = stand.arrived();
     if children.is_empty() {
-        assert!(report.result.is_err() && arrived.is_empty());
+        assert!(report.is_err() && arrived.is_empty());
         return;
     }
+    let outcomes = outcomes(&report, children.len());
+    assert_eq!(outcomes.len(), children.len());
     let mut delivered = Vec::new();
-    for ((id, services), outcome) in owned.iter().zip(&report.children) {
+    for ((id, services), outcome) in owned.iter().zip(&outcomes) {
         let is_id =
             (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
         let is_right = is_id && !services.is_empty() && services.iter().all(Owned::is_right);
@@ -158,6 +154,14 @@ fn typed_batch(stand: &Stand, choices: &mut Choices) {
     let sent = sent_children(&arrived);
     let ids: Vec<String> = sent.iter().map(|child| page::child_id(child).expect("an id")).collect();
     assert_eq!(ids, delivered);
+}
+
+/// What became of each child of a batch with so many.
+pub(crate) fn outcomes(result: &Result<Delivery, BatchError>, children: usize) -> Vec<Result<(), ErrorKind>> {
+    match result {
+        Ok(_) => vec![Ok(()); children],
+        Err(error) => error.children().to_vec(),
+    }
 }
 
 /// The children of all requests, in order. Each request is as the page documents it.
@@ -185,7 +189,8 @@ struct Owned {
 impl Owned {
     fn service(&self) -> Service<'_> {
         let Self { service_id, properties, event_time_ms } = self;
-        Service { service_id, properties, event_time_ms: *event_time_ms }
+        let service = Service::new(service_id, properties);
+        event_time_ms.map_or(service.clone(), |unix_ms| service.event_time_ms(unix_ms))
     }
 
     fn is_right(&self) -> bool {

@@ -10,7 +10,7 @@ const LEVELS: usize = 128;
 pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let theirs: Option<&RawValue> = serde_json::from_str(text).ok();
-    let service = Service { service_id: "s", properties: text, event_time_ms: None };
+    let service = Service::new("s", text);
     let ours = Client::check_properties(&[service]);
     let expected = theirs.is_some_and(|value| value.get().starts_with('{') && depth(value.get()) <= LEVELS);
     assert_eq!(ours.is_ok(), expected, "{text:?}: {ours:?}");

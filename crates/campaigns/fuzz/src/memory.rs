@@ -37,7 +37,7 @@ impl Platform {
     pub(crate) fn client(&self) -> Client {
         let mut config = Config::new();
         config.endpoint("https://iot.example").expect("an endpoint").device(GATEWAY, b"secret").expect("a device");
-        let once = RetryPolicy { max_attempts: 1, ..RetryPolicy::default() };
+        let once = RetryPolicy::new().max_attempts(1);
         config.retry(once).expect("a policy").transport(Arc::new(self.clone()));
         Client::new(&config).expect("a client")
     }

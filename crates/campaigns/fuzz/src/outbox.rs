@@ -55,11 +55,11 @@ pub(crate) fn run(data: &[u8]) {
     let is_damaged = damage(&mut choices, &scratch.0);
     let client = platform.client();
     let outbox = client.open_outbox(options(choices.bit())).unwrap_or_else(|error| panic!("it does not open: {error}"));
-    let minute = CallOptions { timeout: Some(Duration::from_secs(60)), ..CallOptions::default() };
+    let minute = CallOptions::new().timeout(Duration::from_secs(60));
     // Entries of devices that nobody attached are there only if damage made them, and they cannot be delivered.
     let flushed = outbox.flush(minute.clone());
     let added = b"put after the damage".to_vec();
-    outbox.put_message(&client, &added, CallOptions::default()).unwrap_or_else(|error| panic!("no put: {error}"));
+    outbox.put_message(&client, &added, CallOptions::new()).unwrap_or_else(|error| panic!("no put: {error}"));
     let flushed_again = outbox.flush(minute);
     let stats = outbox.stats().expect("counts");
     outbox.close().unwrap_or_else(|error| panic!("it does not close: {error}"));
@@ -87,7 +87,7 @@ fn fill(choices: &mut Choices, platform: &Platform, options: OutboxOptions) -> V
         .map(|number| {
             let mut body = format!("entry {number} ").into_bytes();
             body.resize(body.len() + 37 * choices.below(64), b'x');
-            outbox.put_message(&client, &body, CallOptions::default()).expect("a put");
+            outbox.put_message(&client, &body, CallOptions::new()).expect("a put");
             body
         })
         .collect();

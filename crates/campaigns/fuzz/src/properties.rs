@@ -56,7 +56,7 @@ pub(crate) fn run(data: &[u8]) {
             }
         };
         let is_new = !name.is_empty() && !expected.contains_key(&name);
-        match (added, value) {
+        match (added.map(|_| ()), value) {
             (Ok(()), Some(value)) => {
                 assert!(is_new, "{name:?} was taken again");
                 expected.insert(name, value);

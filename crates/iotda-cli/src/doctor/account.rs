@@ -13,7 +13,7 @@ use crate::token_cache::TokenCache;
 
 /// The doctor looks at what one attempt comes to.
 const ONCE: RetryPolicy =
-    RetryPolicy { max_attempts: 1, base_delay: Duration::from_millis(1), max_delay: Duration::from_millis(1) };
+    RetryPolicy::new().max_attempts(1).base_delay(Duration::from_millis(1)).max_delay(Duration::from_millis(1));
 
 /// What the platform allows (vendor, IoTDA product specifications).
 const RATES: &str = "The free unit takes 10 reports a second and 10,000 a day (one in 8.64 s) for the whole instance, larger \
@@ -120,7 +120,7 @@ fn keep_token(client: &Client, configured: &Configured, around: &Surroundings<'_
 fn within(deadline: Instant) -> CallOptions {
     // A call that is given no time at all is an error of the doctor's; one that has 1 ms ends by itself.
     let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    CallOptions { timeout: Some(left), cancel: None }
+    CallOptions::from(left)
 }
 
 fn failed(step: Step, error: &Error, credentials: &Credentials) -> Finding {

@@ -81,7 +81,8 @@ pub fn examine(
     for link in links {
         let began = Instant::now();
         let address = link.address();
-        let Handshake { chain, fault, result } = probe.handshake(link, deadline.min(began + around.handshake_timeout));
+        let Handshake { chain, fault, result, .. } =
+            probe.handshake(link, deadline.min(began + around.handshake_timeout));
         let chain: Vec<Summary> = chain.iter().filter_map(|der| Summary::of(der)).collect();
         match result {
             Ok(secured) => {

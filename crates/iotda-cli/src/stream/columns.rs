@@ -122,7 +122,9 @@ impl Columns {
         for (name, value) in cells {
             match self.role(name) {
                 _ if value.is_empty() => {}
-                Role::Property => values::add(&mut properties, name, value).map_err(|failure| failure.message)?,
+                Role::Property => {
+                    values::add(&mut properties, name, value).map_err(|error| error.message().to_owned())?;
+                }
                 role => row.set(role, value.to_owned())?,
             }
         }

@@ -56,10 +56,10 @@ fn one(run: &mut Run, record: &Record) -> Result<(), Failure> {
 
 fn send(client: &Client, report: &Report) -> Result<(), Error> {
     // The client's time limit bounds each report, its retries included.
-    let options = CallOptions::default();
+    let options = CallOptions::new();
     match report {
         Report::Properties(body) => client.report_properties_json(body, options).map(drop),
-        Report::Children(body) => client.report_batch_json(body, options).result.map(drop),
+        Report::Children(body) => Ok(client.report_batch_json(body, options).map(drop)?),
     }
 }
 

@@ -294,7 +294,7 @@ fn put(run: &mut Run, shared: &Shared, record: &Record) -> Result<bool, Failure>
 }
 
 fn put_once(outbox: &Outbox, client: &Client, report: &Report) -> Result<(), Error> {
-    let options = CallOptions::default();
+    let options = CallOptions::new();
     match report {
         Report::Properties(body) => outbox.put_properties_json(client, body, options).map(drop),
         Report::Children(body) => outbox.put_batch_json(client, body, options).map(drop),
@@ -339,7 +339,7 @@ fn deliver(shared: &Arc<Shared>, counts: &Arc<Counts>) -> Option<JoinHandle<()>>
     let delivering = move || {
         loop {
             let changes = shared.notice.lock().changes;
-            let options = CallOptions { timeout: Some(ROUND), cancel: Some(shared.halt.clone()) };
+            let options = CallOptions::new().timeout(ROUND).cancel(&shared.halt);
             let due = match shared.outbox.pump(options) {
                 Ok(due) => due,
                 Err(error) if error.kind() == ErrorKind::Cancelled => break,
@@ -409,7 +409,7 @@ impl Keeper {
 
     /// The order matters: the position never claims what is not on disk.
     fn note(&self, position: Option<&Position>) -> Result<(), Failure> {
-        self.shared.outbox.sync(CallOptions::default())?;
+        self.shared.outbox.sync(CallOptions::new())?;
         position.map_or(Ok(()), |position| self.positions.write(position).map_err(|error| unkept(&error)))
     }
 }

@@ -4,27 +4,19 @@
 //! platform's answers to it. [`crate::delivery::learned`] remembers what they teach, [`crate::delivery::verdict`] says what the
 //! whole call amounts to.
 
+use crate::delivery::batch_error::BatchError;
 use crate::delivery::call::{Call, CallOptions, Delivery};
 use crate::delivery::deliver::{Target, deliver};
 use crate::delivery::learned::At;
 use crate::delivery::session::{Device, Session};
 use crate::delivery::verdict::{self, is_of_children, verdict};
 use crate::error::{Error, ErrorKind, Refusal, Result};
-use crate::report::encode::{Child, check_child, write_child};
+use crate::report::Child;
+use crate::report::encode::{check_child, write_child};
 use crate::report::json::scan::Scanner;
 use crate::report::limits::BODY_LIMIT;
 use crate::report::split::{FRAME, Limits, Plan, TooMuch, fits_alone};
 use crate::report::validate::{self, ChildText};
-
-/// What became of a batch.
-#[derive(Debug)]
-pub struct BatchReport {
-    /// For each child, in the caller's order: delivered, or why not.
-    pub children: Vec<Result<(), ErrorKind>>,
-    /// The whole call: an error if any child was not delivered, of kind [`ErrorKind::Partial`] if others
-    /// were.
-    pub result: Result<Delivery>,
-}
 
 /// Children that can be written into a request, each any number of times.
 pub(crate) trait Source {
@@ -111,8 +103,11 @@ impl Source for Document<'_> {
     }
 }
 
+/// What became of a batch.
+type Outcome<T = Delivery> = Result<T, BatchError>;
+
 /// Delivers typed children.
-pub(crate) fn typed(session: &Session, device: &Device, children: &[Child<'_>], options: CallOptions) -> BatchReport {
+pub(crate) fn typed(session: &Session, device: &Device, children: &[Child<'_>], options: CallOptions) -> Outcome {
     deliver_all(session, device, &children, options)
 }
 
@@ -122,12 +117,12 @@ pub(crate) fn checked(
     device: &Device,
     children: &[Result<Child<'_>, Box<Error>>],
     options: CallOptions,
-) -> BatchReport {
+) -> Outcome {
     deliver_all(session, device, &children, options)
 }
 
 /// What of the children would be left out without being sent. The failure of the whole is that of the first one.
-pub(crate) fn check(source: &dyn Source) -> BatchReport {
+pub(crate) fn check(source: &dyn Source) -> Outcome<()> {
     let count = source.count();
     let (mut children, mut first) = (Vec::new(), None);
     if count == 0 {
@@ -147,7 +142,7 @@ pub(crate) fn check(source: &dyn Source) -> BatchReport {
             })
         }));
     }
-    BatchReport { children, result: first.map_or(Ok(Delivery::default()), Err) }
+    first.map_or(Ok(()), |error| Err(BatchError::new(error, children)))
 }
 
 pub(crate) fn no_children() -> Error {
@@ -168,15 +163,15 @@ pub(crate) fn document(
     json: &str,
     accept: impl FnOnce(usize) -> Result<()>,
     options: CallOptions,
-) -> BatchReport {
+) -> Outcome {
     let children = session.check_process().and_then(|()| validate::children(json));
     match children.and_then(|children| accept(children.len()).map(|()| children)) {
         Ok(children) => deliver_all(session, device, &Document { text: json, children }, options),
-        Err(error) => BatchReport { children: Vec::new(), result: Err(error) },
+        Err(error) => Err(BatchError::new(error, Vec::new())),
     }
 }
 
-fn deliver_all(session: &Session, device: &Device, source: &dyn Source, options: CallOptions) -> BatchReport {
+fn deliver_all(session: &Session, device: &Device, source: &dyn Source, options: CallOptions) -> Outcome {
     let mut batch = Batch { source, invalid: None, refusal: None, stopped: None, http_status: 0 };
     let prepared = session
         .check_process()
@@ -185,7 +180,8 @@ fn deliver_all(session: &Session, device: &Device, source: &dyn Source, options:
     let (mut call, mut plan) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
-            return BatchReport { children: vec![Err(error.kind()); source.count()], result: Err(error) };
+            let children = vec![Err(error.kind()); source.count()];
+            return Err(BatchError::new(error, children));
         }
     };
     while let Some(children) = next_request(session, device, source, &mut plan) {
@@ -196,11 +192,13 @@ fn deliver_all(session: &Session, device: &Device, source: &dyn Source, options:
     }
     let outcomes = plan.finish(batch.stopped.as_ref().map_or(ErrorKind::Internal, Error::kind));
     let delivery = Delivery { http_status: batch.http_status, attempts: call.attempts };
-    let result = match batch.failure(&outcomes, &learned(session, device)) {
+    match batch.failure(&outcomes, &learned(session, device)) {
         None => Ok(delivery),
-        Some(error) => Err(error.with_attempts(delivery.attempts).with_arrival(call.may_have_arrived)),
-    };
-    BatchReport { children: outcomes, result }
+        Some(error) => {
+            let error = error.with_attempts(delivery.attempts).with_arrival(call.may_have_arrived);
+            Err(BatchError::new(error, outcomes))
+        }
+    }
 }
 
 fn next_request(session: &Session, device: &Device, source: &dyn Source, plan: &mut Plan) -> Option<Vec<usize>> {

@@ -13,8 +13,19 @@ use crate::delivery::session::Session;
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::{Count, Level};
 
-/// What a caller may set for one call.
+/// What a caller may set for one call. Calls take whatever converts into it: these options, a [`Duration`] (the call's
+/// timeout), a [`CancelToken`] or a reference to one.
+///
+/// ```
+/// use iotda::{CallOptions, CancelToken};
+/// use std::time::Duration;
+///
+/// let cancel = CancelToken::new();
+/// let options = CallOptions::new().timeout(Duration::from_secs(5)).cancel(&cancel);
+/// assert_eq!(options.timeout, CallOptions::from(Duration::from_secs(5)).timeout);
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct CallOptions {
     /// The most that the whole call may take; `None`: the client's.
     pub timeout: Option<Duration>,
@@ -22,8 +33,48 @@ pub struct CallOptions {
     pub cancel: Option<CancelToken>,
 }
 
+impl CallOptions {
+    /// The client's timeout, and nothing that ends the call.
+    pub const fn new() -> Self {
+        CallOptions { timeout: None, cancel: None }
+    }
+
+    /// The most that the whole call may take.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Ends the call when this token, or a clone of it, is cancelled.
+    #[must_use]
+    pub fn cancel(mut self, cancel: &CancelToken) -> Self {
+        self.cancel = Some(cancel.clone());
+        self
+    }
+}
+
+impl From<Duration> for CallOptions {
+    fn from(timeout: Duration) -> Self {
+        Self::new().timeout(timeout)
+    }
+}
+
+impl From<CancelToken> for CallOptions {
+    fn from(cancel: CancelToken) -> Self {
+        CallOptions { cancel: Some(cancel), ..Self::new() }
+    }
+}
+
+impl From<&CancelToken> for CallOptions {
+    fn from(cancel: &CancelToken) -> Self {
+        Self::new().cancel(cancel)
+    }
+}
+
 /// What is known about a call that succeeded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Delivery {
     /// The HTTP status of the last answer; 0: nothing was sent, because a token was in memory.
     pub http_status: u16,

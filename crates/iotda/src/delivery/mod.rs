@@ -3,7 +3,7 @@
 //! - `session`: what all devices of a client share, and what a device has of its own.
 //! - `call`: one call of the program: its deadline, its cancel token, its counts; and one request of it.
 //! - `deliver`: sends one body until it is accepted. `batch`: sends any number of child devices; `learned`: what a
-//!   gateway's batches teach for those that follow; `verdict`: what a batch amounts to.
+//!   gateway's batches teach for those that follow; `verdict`: what a batch amounts to; `batch_error`: how it fails.
 //! - `authorize`: gets a token for a request. `token`: keeps it. `saved_token`: a token that outlives the process.
 //!   `password`: what an authentication is signed with.
 //! - `pace`: when the next report is due. `retry`: whether and when to send again. `classify`: what an answer means; it
@@ -11,6 +11,7 @@
 
 pub(crate) mod authorize;
 pub(crate) mod batch;
+mod batch_error;
 pub(crate) mod call;
 pub(crate) mod classify;
 pub(crate) mod deliver;
@@ -27,6 +28,6 @@ pub(crate) mod session;
 pub(crate) mod token;
 pub(crate) mod verdict;
 
-pub use batch::BatchReport;
+pub use batch_error::BatchError;
 pub use call::{CallOptions, Delivery};
 pub use retry::RetryPolicy;

@@ -7,7 +7,17 @@ use std::time::Duration;
 use crate::error::ErrorKind;
 
 /// How a call retries transient failures.
+///
+/// ```
+/// use iotda::RetryPolicy;
+/// use std::time::Duration;
+///
+/// let mut config = iotda::Config::new();
+/// config.retry(RetryPolicy::new().max_attempts(4).max_delay(Duration::from_secs(30)))?;
+/// # Ok::<(), iotda::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RetryPolicy {
     /// Attempts in all, the first one included; 1: never try again.
     pub max_attempts: u32,
@@ -19,11 +29,34 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        RetryPolicy { max_attempts: 10, base_delay: Duration::from_millis(500), max_delay: Duration::from_secs(10) }
+        Self::new()
     }
 }
 
 impl RetryPolicy {
+    /// The default: ten attempts; pauses of up to 0.5 s after the first failure, and of up to 10 s.
+    pub const fn new() -> Self {
+        RetryPolicy { max_attempts: 10, base_delay: Duration::from_millis(500), max_delay: Duration::from_secs(10) }
+    }
+
+    /// Attempts in all, the first one included; 1: never try again.
+    #[must_use]
+    pub const fn max_attempts(self, max_attempts: u32) -> Self {
+        RetryPolicy { max_attempts, ..self }
+    }
+
+    /// The longest pause after the first failure; it doubles with each further one.
+    #[must_use]
+    pub const fn base_delay(self, base_delay: Duration) -> Self {
+        RetryPolicy { base_delay, ..self }
+    }
+
+    /// The longest pause.
+    #[must_use]
+    pub const fn max_delay(self, max_delay: Duration) -> Self {
+        RetryPolicy { max_delay, ..self }
+    }
+
     /// The pause after `failures` failures (1 or more). `fraction` is random, from 0 up to 1.
     pub(crate) fn delay(&self, failures: u32, fraction: f64, server_asks: Option<Duration>) -> Duration {
         let doubled =

@@ -269,8 +269,10 @@ mod tests {
 
     #[test]
     fn services_have_the_payload_of_the_body_that_they_make() {
-        use crate::report::encode::{Place, Service, properties_body, stamped};
-        let service = |service_id, event_time_ms| Service { service_id, properties: r#"{"x":["]}"]}"#, event_time_ms };
+        use crate::report::Service;
+        use crate::report::encode::{Place, properties_body, stamped};
+        let service =
+            |service_id, event_time_ms| Service { event_time_ms, ..Service::new(service_id, r#"{"x":["]}"]}"#) };
         let services = [service("a\"]", None), service("b", Some(1_628_849_410_555)), service("c", None)];
         let body = String::from_utf8(properties_body(&services).unwrap()).unwrap();
         let made = payload_of(None, stamped(&services, Place::Device, 1_700_000_000_000).unwrap());

@@ -31,10 +31,10 @@ use crate::delivery::session::{Device, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitor::Level;
 use crate::report::calendar::LAST_MS;
-use crate::report::encode::{self, Child, Place, Service};
+use crate::report::encode::{self, Place};
 use crate::report::identifier::check_device_id;
 use crate::report::limits::BODY_LIMIT;
-use crate::report::validate;
+use crate::report::{Child, Service, validate};
 
 /// The most children of a batch that is put at once: as many numbers are reserved ahead.
 const CHILDREN_MAX: usize = 10_000;
@@ -186,7 +186,13 @@ impl Outbox {
     /// [`max_bytes`](OutboxOptions::max_bytes); [`ErrorKind::Full`]; [`ErrorKind::Storage`]; [`ErrorKind::Timeout`];
     /// [`ErrorKind::Cancelled`] (before it began); [`ErrorKind::Forked`]. After an error this process does not deliver
     /// it; if the process then crashes, it may be delivered.
-    pub fn put_properties(&self, device: &Client, services: &[Service<'_>], options: CallOptions) -> Result<u64> {
+    pub fn put_properties(
+        &self,
+        device: &Client,
+        services: &[Service<'_>],
+        options: impl Into<CallOptions>,
+    ) -> Result<u64> {
+        let options = options.into();
         device.noting(|| {
             let (session, device) = device.parts();
             let call = self.start(session, options, true)?;
@@ -197,7 +203,8 @@ impl Outbox {
 
     /// Puts properties by a request body that the caller wrote, as [`Client::report_properties_json`] takes it.
     /// Otherwise as [`put_properties`](Self::put_properties).
-    pub fn put_properties_json(&self, device: &Client, json: &str, options: CallOptions) -> Result<u64> {
+    pub fn put_properties_json(&self, device: &Client, json: &str, options: impl Into<CallOptions>) -> Result<u64> {
+        let options = options.into();
         device.noting(|| {
             let (session, device) = device.parts();
             let call = self.start(session, options, true)?;
@@ -214,7 +221,8 @@ impl Outbox {
     }
 
     /// Puts a message: any bytes, also none. Otherwise as [`put_properties`](Self::put_properties).
-    pub fn put_message(&self, device: &Client, data: &[u8], options: CallOptions) -> Result<u64> {
+    pub fn put_message(&self, device: &Client, data: &[u8], options: impl Into<CallOptions>) -> Result<u64> {
+        let options = options.into();
         device.noting(|| {
             let (session, device) = device.parts();
             let call = self.start(session, options, true)?;
@@ -230,7 +238,8 @@ impl Outbox {
     /// that the platform does not know holds back no other.
     ///
     /// Otherwise as [`put_properties`](Self::put_properties). Above 256 KiB in all it blocks until they are written.
-    pub fn put_batch(&self, gateway: &Client, children: &[Child<'_>], options: CallOptions) -> Result<u64> {
+    pub fn put_batch(&self, gateway: &Client, children: &[Child<'_>], options: impl Into<CallOptions>) -> Result<u64> {
+        let options = options.into();
         gateway.noting(|| {
             let (session, device) = gateway.parts();
             let call = self.start(session, options, true)?;
@@ -248,7 +257,8 @@ impl Outbox {
 
     /// Puts a batch by a request body that the caller wrote, as [`Client::report_batch_json`] takes it. A child that is
     /// wrong in itself refuses all. Otherwise as [`put_batch`](Self::put_batch).
-    pub fn put_batch_json(&self, gateway: &Client, json: &str, options: CallOptions) -> Result<u64> {
+    pub fn put_batch_json(&self, gateway: &Client, json: &str, options: impl Into<CallOptions>) -> Result<u64> {
+        let options = options.into();
         gateway.noting(|| {
             let (session, device) = gateway.parts();
             let call = self.start(session, options, true)?;
@@ -305,7 +315,8 @@ impl Outbox {
     ///
     /// Blocks for as long as the storage does, up to the call's time: [`ErrorKind::Timeout`], [`ErrorKind::Storage`],
     /// [`ErrorKind::Forked`].
-    pub fn sync(&self, options: CallOptions) -> Result<()> {
+    pub fn sync(&self, options: impl Into<CallOptions>) -> Result<()> {
+        let options = options.into();
         let call = self.start(&self.session, options, false)?;
         Ok(self.opened.sync(call.deadline)?)
     }
@@ -315,7 +326,8 @@ impl Outbox {
     /// well; `None`: nothing waits that could be sent. That something could not be delivered is no error: it waits.
     ///
     /// [`ErrorKind::Cancelled`] (looked at between requests), [`ErrorKind::Forked`].
-    pub fn pump(&self, options: CallOptions) -> Result<Option<Duration>> {
+    pub fn pump(&self, options: impl Into<CallOptions>) -> Result<Option<Duration>> {
+        let options = options.into();
         let call = self.start(&self.session, options, false)?;
         let due = self.opened.pump(call.deadline, call.cancel.as_ref())?;
         Ok(due.map(Duration::from_millis))
@@ -325,7 +337,8 @@ impl Outbox {
     ///
     /// [`ErrorKind::Timeout`]: the call's time is over, or what waits is for devices that are not attached; it goes
     /// on waiting in the outbox. [`ErrorKind::Cancelled`], [`ErrorKind::Forked`].
-    pub fn flush(&self, options: CallOptions) -> Result<()> {
+    pub fn flush(&self, options: impl Into<CallOptions>) -> Result<()> {
+        let options = options.into();
         let call = self.start(&self.session, options, false)?;
         Ok(self.opened.flush(call.deadline, call.cancel.as_ref())?)
     }

@@ -1,15 +1,16 @@
 //! Reports that outlive outages, restarts and power cuts: they are kept on disk until the platform has taken them.
 //!
 //! ```no_run
-//! use iotda::{CallOptions, Client, Config, OutboxOptions, Service};
+//! use iotda::{Client, Config, OutboxOptions, Service};
+//! use std::time::Duration;
 //!
 //! # fn main() -> Result<(), iotda::Error> {
 //! let mut config = Config::new();
 //! config.endpoint("https://iot.example.com")?.device("device-1", b"secret")?;
 //! let client = Client::new(&config)?;
 //! let outbox = client.open_outbox(OutboxOptions::new("/var/lib/sensor/outbox"))?;
-//! let service = Service { service_id: "environment", properties: r#"{"temperature":21.5}"#, event_time_ms: None };
-//! outbox.put_properties(&client, &[service], CallOptions::default())?; // Returns at once; threads deliver it.
+//! let service = Service::new("environment", r#"{"temperature":21.5}"#);
+//! outbox.put_properties(&client, &[service], Duration::from_secs(5))?; // Returns at once; threads deliver it.
 //! outbox.close()?;
 //! # Ok(())
 //! # }

@@ -27,6 +27,7 @@ pub enum WhenFull {
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Settled<'a> {
     /// As the put returned it; the children of a batch have that number and the ones after it, in order.
     pub id: u64,
@@ -44,6 +45,17 @@ pub struct Settled<'a> {
 pub type OnSettled = Box<dyn Fn(&Settled<'_>) + Send + Sync>;
 
 /// How an outbox is opened. [`new`](Self::new) sets the defaults.
+///
+/// ```
+/// use iotda::{OutboxOptions, WhenFull};
+/// use std::time::Duration;
+///
+/// let options = OutboxOptions::new("/var/lib/sensor/outbox")
+///     .max_age(Duration::from_secs(7 * 24 * 3600))
+///     .when_full(WhenFull::DropOldest)
+///     .settled(|settled| println!("{}: {:?}", settled.device_id, settled.outcome));
+/// # assert_eq!(options.max_bytes, 16 * 1024 * 1024);
+/// ```
 #[non_exhaustive]
 pub struct OutboxOptions {
     /// Where the entries are kept; made, with mode 0700, if it is missing (its parent is not). One outbox uses a
@@ -99,6 +111,76 @@ impl OutboxOptions {
             run_thread: catching_panics,
             settled: None,
         }
+    }
+
+    /// Sets [`max_bytes`](field@Self::max_bytes).
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Sets [`max_age`](field@Self::max_age).
+    #[must_use]
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
+    /// Sets [`sync_within`](field@Self::sync_within).
+    #[must_use]
+    pub fn sync_within(mut self, time: Duration) -> Self {
+        self.sync_within = time;
+        self
+    }
+
+    /// Sets [`coalesce_bytes`](field@Self::coalesce_bytes).
+    #[must_use]
+    pub fn coalesce_bytes(mut self, bytes: usize) -> Self {
+        self.coalesce_bytes = bytes;
+        self
+    }
+
+    /// Sets [`linger`](field@Self::linger).
+    #[must_use]
+    pub fn linger(mut self, time: Duration) -> Self {
+        self.linger = time;
+        self
+    }
+
+    /// Sets [`requests_at_once`](field@Self::requests_at_once).
+    #[must_use]
+    pub fn requests_at_once(mut self, requests: usize) -> Self {
+        self.requests_at_once = requests;
+        self
+    }
+
+    /// Sets [`when_full`](field@Self::when_full).
+    #[must_use]
+    pub fn when_full(mut self, what: WhenFull) -> Self {
+        self.when_full = what;
+        self
+    }
+
+    /// Sets [`start_worker`](field@Self::start_worker).
+    #[must_use]
+    pub fn start_worker(mut self, start: bool) -> Self {
+        self.start_worker = start;
+        self
+    }
+
+    /// Sets [`pad_commits`](field@Self::pad_commits).
+    #[must_use]
+    pub fn pad_commits(mut self, pad: bool) -> Self {
+        self.pad_commits = pad;
+        self
+    }
+
+    /// Sets [`settled`](field@Self::settled).
+    #[must_use]
+    pub fn settled(mut self, call: impl Fn(&Settled<'_>) + Send + Sync + 'static) -> Self {
+        self.settled = Some(Box::new(call));
+        self
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -185,6 +267,7 @@ pub enum EntryKind {
 
 /// A dead letter: an entry that the platform refused for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeadLetter {
     /// Its own number: the cursor for the next [`Outbox::dead_read`].
     pub number: u64,

@@ -2,6 +2,7 @@
 //! and the event time of a report. Always UTC. No I/O, no locale, no time zone.
 
 use std::fmt::{self, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
 
@@ -53,6 +54,23 @@ pub(crate) fn hour_stamp(unix_ms: i64) -> [u8; 10] {
     digits(&mut out[6..8], civil.day);
     digits(&mut out[8..10], civil.ms_of_day / 3_600_000);
     out
+}
+
+/// A time in Unix milliseconds; the millisecond before, where it lies between two.
+pub(crate) fn unix_ms(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(error) => {
+            let before = error.duration().as_nanos().div_ceil(1_000_000);
+            i64::try_from(before).map_or(i64::MIN, |before| -before)
+        }
+    }
+}
+
+/// A time of Unix milliseconds; `None`: the system's times do not reach as far.
+pub(crate) fn system_time(unix_ms: i64) -> Option<SystemTime> {
+    let distance = Duration::from_millis(unix_ms.unsigned_abs());
+    if unix_ms < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
 }
 
 /// The event time in the one form that the platform accepts; it silently replaces any other by its own

@@ -1,4 +1,4 @@
-//! Property reports as a caller describes them, and their JSON: checked and measured, then written.
+//! Property reports as JSON: checked and measured, then written.
 //!
 //! The shape is that of the HTTPS access page, tables "ServiceProperty" and "DeviceProperty". Bodies
 //! that a caller wrote as JSON are checked in [`crate::report::validate`]; how a batch is cut into requests is
@@ -10,29 +10,7 @@ use crate::error::{Error, Result};
 use crate::report::calendar;
 use crate::report::identifier::check_device_id;
 use crate::report::json::{scan, write};
-
-/// The properties of one service of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Service<'a> {
-    /// The service's id in the product model; not empty.
-    pub service_id: &'a str,
-    /// A JSON object, nested at most 128 levels deep, passed to the platform byte for byte.
-    /// [`Properties`](crate::Properties) builds one.
-    pub properties: &'a str,
-    /// When the values were measured, in Unix milliseconds (UTC), years 2000 to 9999. `None`: the
-    /// platform takes the time at which it receives the report. What looks like another unit, or like a clock that
-    /// was never set, is refused.
-    pub event_time_ms: Option<i64>,
-}
-
-/// What a gateway reports for one of its child devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Child<'a> {
-    /// The child's device id.
-    pub device_id: &'a str,
-    /// Not empty.
-    pub services: &'a [Service<'a>],
-}
+use crate::report::service::{Child, Service};
 
 /// Where a list of services stands, for messages.
 #[derive(Clone, Copy)]
@@ -107,13 +85,13 @@ fn check_service(service: &Service<'_>, place: Place, index: usize) -> Result<()
             "give the service's id in the product model: {place}[{index}].service_id is empty"
         )));
     }
-    match scan::check(service.properties) {
+    match scan::check(&service.properties) {
         Ok(scan::Kind::Object) => {}
         Ok(other) => {
             return Err(Error::invalid(format!("give a JSON object: {place}[{index}].properties is {}", other.name())));
         }
         Err(fault) => {
-            return Err(fault.error(service.properties, format_args!("{place}[{index}].properties")));
+            return Err(fault.error(&service.properties, format_args!("{place}[{index}].properties")));
         }
     }
     match service.event_time_ms {
@@ -128,17 +106,18 @@ fn write_services(out: &mut Vec<u8>, services: &[Service<'_>]) {
         if index > 0 {
             out.push(b',');
         }
-        write_service(out, service);
+        write_service(out, service, service.event_time_ms);
     }
     out.push(b']');
 }
 
-fn write_service(out: &mut Vec<u8>, service: &Service<'_>) {
+/// Writes a service with this time.
+fn write_service(out: &mut Vec<u8>, service: &Service<'_>, event_time_ms: Option<i64>) {
     out.extend_from_slice(SERVICE.0);
     write::string(out, service.service_id);
     out.extend_from_slice(SERVICE.1);
     out.extend_from_slice(service.properties.as_bytes());
-    if let Some(unix_ms) = service.event_time_ms {
+    if let Some(unix_ms) = event_time_ms {
         out.extend_from_slice(EVENT_TIME);
         out.extend_from_slice(&calendar::event_time(unix_ms));
         out.push(b'"');
@@ -157,8 +136,7 @@ pub(crate) fn stamped(services: &[Service<'_>], place: Place, now_ms: i64) -> Re
         if index > 0 {
             out.push(b',');
         }
-        let event_time_ms = service.event_time_ms.or(Some(now_ms));
-        write_service(&mut out, &Service { event_time_ms, ..*service });
+        write_service(&mut out, service, service.event_time_ms.or(Some(now_ms)));
         if service.event_time_ms.is_none() {
             // A quote and a brace come behind it.
             times.push((out.len() - 2 - calendar::EVENT_TIME_LEN) as u32);
@@ -173,7 +151,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn service<'a>(service_id: &'a str, properties: &'a str) -> Service<'a> {
-        Service { service_id, properties, event_time_ms: None }
+        Service::new(service_id, properties)
     }
 
     fn refusal(services: &[Service<'_>]) -> String {
@@ -184,11 +162,8 @@ mod tests {
 
     #[test]
     fn the_pages_example() {
-        let body = properties_body(&[Service {
-            service_id: "serviceId",
-            properties: r#"{"Height":124,"Speed":23.24}"#,
-            event_time_ms: Some(1_628_849_410_555),
-        }]);
+        let service = service("serviceId", r#"{"Height":124,"Speed":23.24}"#);
+        let body = properties_body(&[service.event_time_ms(1_628_849_410_555)]);
         let text = String::from_utf8(body.unwrap()).unwrap();
         assert_eq!(
             text,
@@ -218,8 +193,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_as_long_as_was_reckoned() {
-        let timed = Service { event_time_ms: Some(1_628_849_410_555), ..service("a\"\\\n\u{1}\u{e9}", "{ }") };
-        for services in [&[timed][..], &[timed, service("b", "{}")], &[service("b", "{}"), timed, timed]] {
+        let timed = service("a\"\\\n\u{1}\u{e9}", "{ }").event_time_ms(1_628_849_410_555);
+        let (one, two) = (&[timed.clone()][..], &[timed.clone(), service("b", "{}")][..]);
+        for services in [one, two, &[service("b", "{}"), timed.clone(), timed]] {
             let body = properties_body(services).unwrap();
             assert_eq!(body.len(), check_services(services, Place::Device).unwrap() + 2);
         }
@@ -227,7 +203,7 @@ mod tests {
 
     #[test]
     fn refusals_name_the_field_and_the_index() {
-        let timed = |event_time_ms| Service { event_time_ms: Some(event_time_ms), ..service("a", "{}") };
+        let timed = |event_time_ms| service("a", "{}").event_time_ms(event_time_ms);
         for (services, expected) in [
             (&[][..], "give at least one service: services is empty"),
             (
@@ -270,7 +246,7 @@ mod tests {
     #[test]
     fn a_child_is_written_and_refused_with_its_index() {
         let services = [service("s", r#"{"a":1}"#)];
-        let child = Child { device_id: "deviceId_0001", services: &services };
+        let child = Child::new("deviceId_0001", &services);
         let mut out = Vec::new();
         write_child(&mut out, &child);
         assert_eq!(check_child(&child, 0).unwrap(), out.len());
@@ -279,13 +255,10 @@ mod tests {
             r#"{"device_id":"deviceId_0001","services":[{"service_id":"s","properties":{"a":1}}]}"#
         );
         for (child, end) in [
-            (Child { device_id: "a b", services: &services }, "children[7].device_id has ' ' at byte 1"),
-            (Child { device_id: "", services: &services }, "children[7].device_id is empty"),
-            (Child { device_id: "a", services: &[] }, "children[7].services is empty"),
-            (
-                Child { device_id: "a", services: &[service("s", "1")] },
-                "children[7].services[0].properties is a number",
-            ),
+            (Child::new("a b", &services), "children[7].device_id has ' ' at byte 1"),
+            (Child::new("", &services), "children[7].device_id is empty"),
+            (Child::new("a", &[]), "children[7].services is empty"),
+            (Child::new("a", &[service("s", "1")]), "children[7].services[0].properties is a number"),
         ] {
             let error = check_child(&child, 7).unwrap_err();
             assert!(error.message().ends_with(end), "{error}");

@@ -2,7 +2,8 @@
 //! anything.
 //!
 //! - `validate`: bodies that a caller wrote as JSON. `identifier`: device ids. `calendar`: event times.
-//! - `encode`: typed reports: checked and measured, then written. `properties`: a builder of property objects.
+//! - `service`: what a caller fills in. `properties`: a builder of property objects. `encode`: both checked and measured,
+//!   then written.
 //! - `split`: how a batch becomes requests. [`limits`]: the platform's.
 //! - `json`: where values begin and end; how strings and numbers are written.
 
@@ -12,9 +13,10 @@ pub(crate) mod identifier;
 pub(crate) mod json;
 pub mod limits;
 mod properties;
+mod service;
 pub(crate) mod split;
 pub(crate) mod validate;
 
-pub use encode::{Child, Service};
 pub use identifier::DEVICE_ID_MAX;
 pub use properties::Properties;
+pub use service::{Child, Service};

@@ -16,8 +16,7 @@ use crate::report::json::{scan, write};
 ///
 /// ```
 /// let mut properties = iotda::Properties::new();
-/// properties.integer("uptime_s", 86_400)?;
-/// properties.double("load", 0.25)?;
+/// properties.integer("uptime_s", 86_400)?.double("load", 0.25)?;
 /// assert_eq!(properties.as_json(), r#"{"uptime_s":86400,"load":0.25}"#);
 /// # Ok::<(), iotda::Error>(())
 /// ```
@@ -51,37 +50,37 @@ impl Properties {
     }
 
     /// Adds an integer.
-    pub fn integer(&mut self, name: &str, value: i64) -> Result<()> {
+    pub fn integer(&mut self, name: &str, value: i64) -> Result<&mut Self> {
         self.member(name, Value::Integer(value))
     }
 
     /// Adds a number with the fewest digits that read back as the same `f64`. NaN and the infinities are refused:
     /// JSON has none.
-    pub fn double(&mut self, name: &str, value: f64) -> Result<()> {
+    pub fn double(&mut self, name: &str, value: f64) -> Result<&mut Self> {
         check_finite(name, value)?;
         self.member(name, Value::Double(value))
     }
 
     /// Adds a number with the fewest digits that read back as the same `f32`: 23.24, where the same value as an
     /// `f64` is 23.239999771118164. NaN and the infinities are refused: JSON has none.
-    pub fn float(&mut self, name: &str, value: f32) -> Result<()> {
+    pub fn float(&mut self, name: &str, value: f32) -> Result<&mut Self> {
         check_finite(name, value.into())?;
         self.member(name, Value::Float(value))
     }
 
     /// Adds true or false.
-    pub fn boolean(&mut self, name: &str, value: bool) -> Result<()> {
+    pub fn boolean(&mut self, name: &str, value: bool) -> Result<&mut Self> {
         self.member(name, Value::Json(if value { b"true" } else { b"false" }))
     }
 
     /// Adds a string; what JSON demands to be escaped is escaped.
-    pub fn string(&mut self, name: &str, value: &str) -> Result<()> {
+    pub fn string(&mut self, name: &str, value: &str) -> Result<&mut Self> {
         self.member(name, Value::Text(value))
     }
 
     /// Adds any JSON value as it is written, nested at most 127 levels deep: 128 with the object around it, which is
     /// what a report takes.
-    pub fn json(&mut self, name: &str, value: &str) -> Result<()> {
+    pub fn json(&mut self, name: &str, value: &str) -> Result<&mut Self> {
         if let Err(fault) = scan::check_within(value, scan::MEMBER) {
             return Err(fault.error(value, format_args!("the property \"{}\"", shown(name))));
         }
@@ -94,11 +93,20 @@ impl Properties {
         self.names.clear();
     }
 
-    /// The object as JSON, for [`Service::properties`](crate::Service::properties).
+    /// The object as JSON. [`Service::new`](crate::Service::new) takes the builder itself.
     pub fn as_json(&self) -> &str {
         let json = self.as_json_with_nul();
         // Only whole strings and ASCII were written.
         std::str::from_utf8(&json[..json.len() - 1]).unwrap_or("{}")
+    }
+
+    /// The same, without a copy.
+    pub(crate) fn into_json(mut self) -> String {
+        if self.json.pop().is_none() {
+            return "{}".to_owned();
+        }
+        // Only whole strings and ASCII were written.
+        String::from_utf8(self.json).unwrap_or_default()
     }
 
     /// As [`as_json`](Self::as_json), with a zero byte behind it, for C interfaces. There is no other zero in it.
@@ -106,7 +114,7 @@ impl Properties {
         if self.json.is_empty() { EMPTY } else { &self.json }
     }
 
-    fn member(&mut self, name: &str, value: Value<'_>) -> Result<()> {
+    fn member(&mut self, name: &str, value: Value<'_>) -> Result<&mut Self> {
         if name.is_empty() {
             return Err(Error::invalid("give each property its name in the product model: a property's name is empty"));
         }
@@ -137,7 +145,7 @@ impl Properties {
             Value::Float(value) => write::float(&mut self.json, value),
         }
         self.json.extend_from_slice(END);
-        Ok(())
+        Ok(self)
     }
 
     /// Makes room for a member, so that nothing after it can fail.
@@ -212,17 +220,17 @@ mod tests {
         let mut properties = Properties::new();
         properties.integer("a", 1).unwrap();
         for refused in [
-            properties.double("x", f64::NAN),
-            properties.double("x", f64::NEG_INFINITY),
-            properties.float("x", f32::INFINITY),
-            properties.json("x", "{"),
-            properties.json("x", "1 2"),
-            properties.json("x", ""),
-            properties.integer("", 1),
-            properties.string("a", "again"),
-            properties.json("a", "1"),
+            properties.double("x", f64::NAN).err(),
+            properties.double("x", f64::NEG_INFINITY).err(),
+            properties.float("x", f32::INFINITY).err(),
+            properties.json("x", "{").err(),
+            properties.json("x", "1 2").err(),
+            properties.json("x", "").err(),
+            properties.integer("", 1).err(),
+            properties.string("a", "again").err(),
+            properties.json("a", "1").err(),
         ] {
-            assert!(refused.is_err());
+            assert!(refused.is_some());
         }
         assert_eq!(properties.as_json(), r#"{"a":1}"#);
         properties.integer("x", 2).unwrap();
@@ -233,11 +241,10 @@ mod tests {
     fn what_is_no_number_is_refused_with_the_propertys_name() {
         let mut properties = Properties::new();
         for (error, value) in [
-            (properties.double("température", f64::NAN), "NaN"),
-            (properties.float("température", f32::NAN), "NaN"),
-            (properties.double("température", f64::NEG_INFINITY), "-inf"),
+            (properties.double("température", f64::NAN).unwrap_err(), "NaN"),
+            (properties.float("température", f32::NAN).unwrap_err(), "NaN"),
+            (properties.double("température", f64::NEG_INFINITY).unwrap_err(), "-inf"),
         ] {
-            let error = error.unwrap_err();
             assert!(error.message().starts_with("leave out the property \"température\""), "{error}");
             assert!(error.message().contains(&format!("it is {value}")), "{error}");
         }
@@ -275,7 +282,7 @@ mod tests {
         properties.json("deep", &nested(127)).unwrap();
         let error = properties.json("deeper", &nested(128)).unwrap_err();
         assert!(error.message().contains("\"deeper\"") && error.message().contains("127 levels"), "{error}");
-        let service = Service { service_id: "s", properties: properties.as_json(), event_time_ms: None };
+        let service = Service::new("s", &properties);
         let body = encode::properties_body(&[service]).unwrap();
         validate::check_properties(std::str::from_utf8(&body).unwrap()).unwrap();
         let child = format!(r#"{{"devices":[{{"device_id":"c",{}]}}"#, &String::from_utf8(body).unwrap()[1..]);
@@ -296,13 +303,12 @@ mod tests {
         let mut properties = Properties::new();
         for name in ["n".repeat(64), "ä".repeat(64), "\u{1}".repeat(64)] {
             properties.integer(&name, 1).unwrap();
-            for refused in [
-                properties.integer(&name, 1),
-                properties.double(&name, f64::NAN),
-                properties.json(&name, &format!("[{},\"unknown\\escape\"]", "1".repeat(64))),
-                properties.json(&name, &format!("{{\"{}\":1,5}}", "m".repeat(64))),
+            for error in [
+                properties.integer(&name, 1).unwrap_err(),
+                properties.double(&name, f64::NAN).unwrap_err(),
+                properties.json(&name, &format!("[{},\"unknown\\escape\"]", "1".repeat(64))).unwrap_err(),
+                properties.json(&name, &format!("{{\"{}\":1,5}}", "m".repeat(64))).unwrap_err(),
             ] {
-                let error = refused.unwrap_err();
                 assert!(error.message().len() < 256, "{} bytes: {error}", error.message().len());
             }
         }

@@ -8,7 +8,7 @@ use iotda_platform::{Fault, HandshakeMessage, Stall};
 
 use crate::device::{self, ID, SECRET, at_once, authentications, config, platform};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+const OPTIONS: CallOptions = CallOptions::new();
 
 /// Keeps every line.
 #[derive(Debug, Default)]
@@ -82,7 +82,8 @@ fn an_authentication_from_memory_has_no_status_and_every_new_token_is_counted() 
     let client = device::client(&platform);
     assert_eq!((client.tokens_issued(), client.export_token()), (0, None));
     assert_eq!(client.token_remaining(), None);
-    assert_eq!(client.authenticate(OPTIONS).unwrap(), iotda::Delivery { http_status: 200, attempts: 0 });
+    let authenticated = client.authenticate(OPTIONS).unwrap();
+    assert_eq!((authenticated.http_status, authenticated.attempts), (200, 0));
     assert_eq!(client.authenticate(OPTIONS).unwrap(), iotda::Delivery::default());
     let saved = client.export_token();
     let lifetime = Duration::from_secs(86_399);
@@ -103,13 +104,13 @@ fn every_failure_is_logged_once_and_names_its_device_once() {
     config.log(iotda::Level::Error, Arc::clone(&lines) as Arc<dyn iotda::Log>);
     let client = Client::new(&config).unwrap();
     let wrong = client.open_device("device_2", b"not the secret").unwrap();
-    let bad = iotda::Service { service_id: "s", properties: "{", event_time_ms: None };
+    let bad = iotda::Service::new("s", "{");
     let errors = [
         client.report_properties(&[bad], OPTIONS).unwrap_err(),
         client.report_properties_json("[]", OPTIONS).unwrap_err(),
         client.report_message(&vec![0; 2_000_000], OPTIONS).unwrap_err(),
-        client.report_batch(&[], OPTIONS).result.unwrap_err(),
-        client.report_batch_json("", OPTIONS).result.unwrap_err(),
+        client.report_batch(&[], OPTIONS).unwrap_err().into(),
+        client.report_batch_json("", OPTIONS).unwrap_err().into(),
         client.open_device("no id", b"x").map(drop).unwrap_err(),
         client.open_device("device_3", b"").map(drop).unwrap_err(),
         wrong.authenticate(OPTIONS).unwrap_err(),
@@ -132,23 +133,23 @@ fn every_failure_is_logged_once_and_names_its_device_once() {
 
 #[test]
 fn reports_can_be_checked_without_sending_them() {
-    let service = |properties| iotda::Service { service_id: "s", properties, event_time_ms: None };
+    let service = |properties| iotda::Service::new("s", properties);
     Client::check_properties(&[service(r#"{"a":1}"#)]).unwrap();
     assert_eq!(Client::check_properties(&[service("{")]).unwrap_err().kind(), ErrorKind::InvalidArgument);
     let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(iotda::limits::BODY_LIMIT));
     assert_eq!(Client::check_properties(&[service(&large)]).unwrap_err().kind(), ErrorKind::TooLarge);
     Client::check_properties_json(r#"{"services":[{"service_id":"s","properties":{}}]}"#).unwrap();
     assert_eq!(Client::check_properties_json("{}").unwrap_err().kind(), ErrorKind::InvalidArgument);
-    let child = |device_id, services| iotda::Child { device_id, services };
+    let child = |device_id, services| iotda::Child::new(device_id, services);
     let (good, bad, large) = ([service("{}")], [service("{")], [service(&large)]);
     let children = [child("a", &good[..]), child("b", &large), child("c c", &good), child("d", &bad), child("e", &[])];
-    let report = Client::check_batch(&children);
+    let report = Client::check_batch(&children).unwrap_err();
     let invalid = Err(ErrorKind::InvalidArgument);
-    assert_eq!(report.children, [Ok(()), Err(ErrorKind::TooLarge), invalid, invalid, invalid]);
-    let error = report.result.unwrap_err();
+    assert_eq!(report.children(), [Ok(()), Err(ErrorKind::TooLarge), invalid, invalid, invalid]);
+    let error = report.error();
     assert!(error.kind() == ErrorKind::TooLarge && error.message().contains("children[1]"), "{error}");
-    assert_eq!(Client::check_batch(&children[..1]).result.unwrap(), iotda::Delivery::default());
-    assert_eq!(Client::check_batch(&[]).result.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    Client::check_batch(&children[..1]).unwrap();
+    assert_eq!(Client::check_batch(&[]).unwrap_err().kind(), ErrorKind::InvalidArgument);
     Client::check_message(b"").unwrap();
     assert_eq!(Client::check_message(&vec![0; 2_000_000]).unwrap_err().kind(), ErrorKind::TooLarge);
 }

@@ -90,7 +90,7 @@ mod enabled {
             config.ureq(agent(platform.ca_pem()));
             config
         };
-        iotda::Client::new(&config()).unwrap().report_message(b"x", iotda::CallOptions::default()).unwrap();
+        iotda::Client::new(&config()).unwrap().report_message(b"x", iotda::CallOptions::new()).unwrap();
         let settings: [fn(&mut iotda::Config, &str); 4] = [
             |config, pem| _ = config.ca_pem(pem.as_bytes()).unwrap(),
             |config, pem| _ = config.add_ca_pem(pem.as_bytes()).unwrap(),

@@ -15,7 +15,7 @@ use iotda_platform::{Fault, Platform, Route};
 use crate::device::{at_once, config, registry};
 use crate::scripted::{Reply, Scripted, Tls, answer, authenticated, token};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+const OPTIONS: CallOptions = CallOptions::new();
 
 /// What the machine at the first address does with connections.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -9,11 +9,11 @@ use iotda_platform::{Device, Platform, Registry, RequestRecord};
 pub const ID: &str = "gateway_1";
 /// Most tests look at what one attempt comes to.
 pub const NEVER: RetryPolicy =
-    RetryPolicy { max_attempts: 1, base_delay: Duration::from_millis(1), max_delay: Duration::from_millis(1) };
+    RetryPolicy::new().max_attempts(1).base_delay(Duration::from_millis(1)).max_delay(Duration::from_millis(1));
 
 /// Try again as often as that, at once.
 pub fn at_once(max_attempts: u32) -> RetryPolicy {
-    RetryPolicy { max_attempts, ..NEVER }
+    NEVER.max_attempts(max_attempts)
 }
 
 pub const SECRET: &[u8] = b"gateway-secret";

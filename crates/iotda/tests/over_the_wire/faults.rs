@@ -11,7 +11,7 @@ use iotda_platform::{
 
 use crate::device::{at_once, config, platform, registry};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+const OPTIONS: CallOptions = CallOptions::new();
 
 /// A client that has its token already, on no connection yet.
 fn with_token(platform: &Platform) -> Config {
@@ -86,7 +86,7 @@ fn time_faults_end_with_the_call() {
             // The status of a success had come; only its body, which says nothing, never ended.
             Ok(()) => assert!(shown.contains("Body") || shown.contains("ndless"), "{shown}"),
         }
-        let patient = CallOptions { timeout: Some(Duration::from_secs(30)), cancel: None };
+        let patient = CallOptions::new().timeout(Duration::from_secs(30));
         if let Err(error) = client.report_message(b"next", patient) {
             panic!("after {shown}: {error}");
         }

@@ -11,7 +11,7 @@ use iotda_platform::{Fault, Route};
 
 use crate::device::{ID, client, platform};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+const OPTIONS: CallOptions = CallOptions::new();
 
 struct Scratch(PathBuf);
 

@@ -8,7 +8,7 @@ use iotda::{CallOptions, Client, ErrorKind};
 use crate::device::at_once;
 use crate::scripted::{Reply, Scripted, answer, authenticated, token};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+const OPTIONS: CallOptions = CallOptions::new();
 
 /// What a report to a server that answers with these bytes, and then closes, comes to.
 fn outcome(bytes: &'static [u8]) -> Result<iotda::Delivery, iotda::Error> {
@@ -239,7 +239,7 @@ fn half_a_token_is_asked_for_again() {
 #[test]
 fn half_a_token_that_goes_no_further_ends_with_the_call() {
     let server = Scripted::start(|_| Reply::Send(HALF_A_TOKEN.to_vec()));
-    let options = CallOptions { timeout: Some(Duration::from_millis(300)), cancel: None };
+    let options = CallOptions::new().timeout(Duration::from_millis(300));
     let error = server.client().authenticate(options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
 }

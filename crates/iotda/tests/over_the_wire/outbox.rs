@@ -13,9 +13,9 @@ use iotda_platform::{Close, Direction, Fault, InjectedAnswer, Platform, ReportKi
 
 use crate::device::{ID, SECRET, client, config, platform, reports};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+const OPTIONS: CallOptions = CallOptions::new();
 /// A busy machine may take this long for what takes a second.
-const LONG: CallOptions = CallOptions { timeout: Some(Duration::from_secs(60)), cancel: None };
+const LONG: CallOptions = CallOptions::new().timeout(Duration::from_secs(60));
 
 /// A new directory, removed at the end.
 struct Scratch(PathBuf);
@@ -52,7 +52,7 @@ fn properties(number: usize) -> String {
 
 fn put(outbox: &Outbox, client: &Client, number: usize) -> iotda::Result<u64> {
     let properties = properties(number);
-    let service = Service { service_id: "s", properties: &properties, event_time_ms: None };
+    let service = Service::new("s", &properties);
     outbox.put_properties(client, &[service], OPTIONS)
 }
 
@@ -77,7 +77,7 @@ fn what_is_put_during_an_outage_arrives_once_and_in_order_when_the_platform_is_b
         put(&outbox, &client, number).unwrap();
     }
     assert_eq!(
-        outbox.flush(CallOptions { timeout: Some(Duration::from_millis(1)), cancel: None }).unwrap_err().kind(),
+        outbox.flush(CallOptions::new().timeout(Duration::from_millis(1))).unwrap_err().kind(),
         ErrorKind::Timeout
     );
     assert_eq!((arrived(&platform).len(), outbox.stats().unwrap().waiting), (0, 100));
@@ -164,7 +164,7 @@ fn ten_thousand_entries_of_140_bytes_count_at_most_400_units() {
     let filler = "x".repeat(140 - 80);
     for number in 0..10_000_usize {
         let properties = format!(r#"{{"t":"{number:0>width$}"}}"#, width = filler.len());
-        let service = Service { service_id: "s", properties: &properties, event_time_ms: None };
+        let service = Service::new("s", &properties);
         outbox.put_properties(&client, &[service], OPTIONS).unwrap();
     }
     outbox.flush(LONG).unwrap();
@@ -196,7 +196,7 @@ fn a_proxys_pages_lose_nothing_and_make_no_dead_letter() {
         outbox.wake();
         let before = outbox.stats().unwrap().requests;
         while outbox.stats().unwrap().requests == before {
-            let _ = outbox.flush(CallOptions { timeout: Some(Duration::from_millis(100)), cancel: None });
+            let _ = outbox.flush(CallOptions::new().timeout(Duration::from_millis(100)));
         }
         let stats = outbox.stats().unwrap();
         assert_eq!((stats.waiting, stats.delivered, stats.dead), (20, 0, 0), "{status}");
@@ -214,9 +214,8 @@ fn children_become_batches_and_all_kinds_keep_their_order() {
     let client = client(&platform);
     let scratch = Scratch::new("batch");
     let outbox = client.open_outbox(scratch.by_hand()).unwrap();
-    let services = [Service { service_id: "s", properties: r#"{"v":1}"#, event_time_ms: None }];
-    let children =
-        [Child { device_id: "child_1", services: &services }, Child { device_id: "child_2", services: &services }];
+    let services = [Service::new("s", r#"{"v":1}"#)];
+    let children = [Child::new("child_1", &services), Child::new("child_2", &services)];
     let first = outbox.put_batch(&client, &children, OPTIONS).unwrap();
     let json = r#"{"devices":[{"services":[{"service_id":"s","properties":{"v":2}}],"device_id":"child_1"}]}"#;
     assert_eq!(outbox.put_batch_json(&client, json, OPTIONS).unwrap(), first + 2);
@@ -245,15 +244,15 @@ fn what_is_wrong_is_refused_at_the_put_and_nothing_is_kept() {
     let scratch = Scratch::new("wrong");
     let outbox = client.open_outbox(scratch.by_hand()).unwrap();
     let kind = |result: iotda::Result<u64>| result.unwrap_err().kind();
-    let wrong = [Service { service_id: "s", properties: "[]", event_time_ms: None }];
-    let right = [Service { service_id: "s", properties: "{}", event_time_ms: None }];
+    let wrong = [Service::new("s", "[]")];
+    let right = [Service::new("s", "{}")];
     assert_eq!(kind(outbox.put_properties(&client, &wrong, OPTIONS)), ErrorKind::InvalidArgument);
     assert_eq!(kind(outbox.put_properties_json(&client, "{}", OPTIONS)), ErrorKind::InvalidArgument);
     assert_eq!(kind(outbox.put_message(&client, &vec![0; 1_048_576], OPTIONS)), ErrorKind::TooLarge);
-    let children = [Child { device_id: "c", services: &right }, Child { device_id: "c", services: &wrong }];
+    let children = [Child::new("c", &right), Child::new("c", &wrong)];
     assert_eq!(kind(outbox.put_batch(&client, &children, OPTIONS)), ErrorKind::InvalidArgument);
     assert_eq!(kind(outbox.put_batch(&client, &[], OPTIONS)), ErrorKind::InvalidArgument);
-    let many = vec![Child { device_id: "c", services: &right }; 10_001];
+    let many = vec![Child::new("c", &right); 10_001];
     assert_eq!(kind(outbox.put_batch(&client, &many, OPTIONS)), ErrorKind::TooLarge);
     let json = r#"{"devices":[{"device_id":"a b","services":[]}]}"#;
     assert_eq!(kind(outbox.put_batch_json(&client, json, OPTIONS)), ErrorKind::InvalidArgument);
@@ -262,7 +261,7 @@ fn what_is_wrong_is_refused_at_the_put_and_nothing_is_kept() {
         r#"{"service_id":"s","properties":{}},"#.repeat(29_000)
     );
     assert_eq!(kind(outbox.put_properties_json(&client, &crowd, OPTIONS)), ErrorKind::TooLarge, "with its times");
-    let over = CallOptions { timeout: Some(Duration::ZERO), cancel: None };
+    let over = CallOptions::new().timeout(Duration::ZERO);
     assert_eq!(kind(outbox.put_message(&client, b"", over)), ErrorKind::Timeout);
     assert_eq!(outbox.stats().unwrap().waiting, 0);
 }
@@ -276,10 +275,10 @@ fn a_large_batch_is_on_disk_when_its_put_returns() {
     options.sync_within = Duration::from_secs(3_600);
     let outbox = client.open_outbox(options).unwrap();
     let properties = format!(r#"{{"v":"{}"}}"#, "x".repeat(1_000));
-    let services = [Service { service_id: "s", properties: &properties, event_time_ms: None }];
+    let services = [Service::new("s", &properties)];
     let syncs = |outbox: &Outbox| outbox.stats().unwrap().syncs;
     let before = syncs(&outbox);
-    let child = Child { device_id: "c", services: &services };
+    let child = Child::new("c", &services);
     outbox.put_batch(&client, &vec![child; 100], OPTIONS).unwrap();
     assert_eq!(syncs(&outbox), before, "100 kB wait in memory");
     outbox.put_batch(&client, &vec![child; 1_000], OPTIONS).unwrap();
@@ -471,7 +470,7 @@ fn a_cancelled_flush_ends_and_what_waits_is_kept() {
     let outbox = client.open_outbox(scratch.options()).unwrap();
     put(&outbox, &client, 0).unwrap();
     let cancel = iotda::CancelToken::new();
-    let options = CallOptions { timeout: Some(Duration::from_secs(60)), cancel: Some(cancel.clone()) };
+    let options = CallOptions::new().timeout(Duration::from_secs(60)).cancel(&cancel);
     let error = std::thread::scope(|scope| {
         let flush = scope.spawn(|| outbox.flush(options));
         cancel.cancel();

@@ -13,7 +13,7 @@ use iotda_platform::Platform;
 use crate::device::{self, ID, SECRET, at_once, authentications, config, platform};
 use crate::scripted::{Reply, Scripted, answer, authenticated, token};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+const OPTIONS: CallOptions = CallOptions::new();
 
 const LIMITED: &str = r#"{"error_code":"IOTDA.021101","error_msg":"Request reached the maximum rate limit."}"#;
 
@@ -78,11 +78,12 @@ fn a_rate_limit_that_lifts_lets_the_report_through() {
     platform.set_device_rate(ID, Some(1)).unwrap();
     let mut config = config(&platform);
     config
-        .retry(RetryPolicy {
-            max_attempts: 50,
-            base_delay: Duration::from_millis(50),
-            max_delay: Duration::from_millis(200),
-        })
+        .retry(
+            RetryPolicy::new()
+                .max_attempts(50)
+                .base_delay(Duration::from_millis(50))
+                .max_delay(Duration::from_millis(200)),
+        )
         .unwrap();
     let client = Client::new(&config).unwrap();
     for _ in 0..3 {
@@ -139,7 +140,7 @@ fn a_tenants_limit_slows_all_its_devices() {
     let second = first.open_device("device", b"secret").unwrap();
     assert_eq!(first.report_message(b"x", OPTIONS).unwrap_err().platform_code(), Some("IOTDA.021102"));
     // The other device never met the limit, and is still held back: its time is too short for the pace.
-    let short = CallOptions { timeout: Some(Duration::from_millis(300)), cancel: None };
+    let short = CallOptions::new().timeout(Duration::from_millis(300));
     let error = second.report_message(b"y", short).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RateLimited);
     assert_eq!(server.targets().iter().filter(|target| *target == "messages/up").count(), 1);
@@ -204,7 +205,7 @@ fn a_call_that_is_cancelled_while_it_waits_gives_its_turn_back() {
     let client = paced(&server, 1);
     client.report_message(b"sent", OPTIONS).unwrap();
     let cancel = CancelToken::new();
-    let options = CallOptions { timeout: Some(Duration::from_secs(86_400)), cancel: Some(cancel.clone()) };
+    let options = CallOptions::new().timeout(Duration::from_secs(86_400)).cancel(&cancel);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| client.report_message(b"cancelled", options));
         until_it_waits(&client);
@@ -238,7 +239,7 @@ fn a_token_that_expires_during_the_wait_is_not_used() {
     let client = Client::new(&config).unwrap();
     client.report_message(b"before", OPTIONS).unwrap();
     thread::scope(|scope| {
-        let options = CallOptions { timeout: Some(Duration::from_secs(86_400)), cancel: None };
+        let options = CallOptions::new().timeout(Duration::from_secs(86_400));
         let waiting = scope.spawn(|| client.report_message(b"after", options));
         until_it_waits(&client);
         clock.0.store(48, Ordering::SeqCst);
@@ -273,17 +274,16 @@ fn a_silent_server_is_left_after_each_attempt_and_at_the_deadline() {
 
 #[test]
 fn a_call_can_be_cancelled_wherever_it_waits() {
-    let never: CallOptions = CallOptions { timeout: Some(Duration::from_secs(86_400)), cancel: None };
-    let patient = RetryPolicy {
-        max_attempts: u32::MAX,
-        base_delay: Duration::from_secs(80_000),
-        max_delay: Duration::from_secs(80_000),
-    };
+    let never = CallOptions::new().timeout(Duration::from_secs(86_400));
+    let patient = RetryPolicy::new()
+        .max_attempts(u32::MAX)
+        .base_delay(Duration::from_secs(80_000))
+        .max_delay(Duration::from_secs(80_000));
     // In the handshake.
     let (mut config, listener) = silent();
     config.attempt_timeout(Duration::from_secs(86_400)).unwrap().connect_timeout(Duration::from_secs(86_400)).unwrap();
     let cancel = CancelToken::new();
-    let options = CallOptions { cancel: Some(cancel.clone()), ..never.clone() };
+    let options = never.clone().cancel(&cancel);
     let client = Client::new(&config).unwrap();
     thread::scope(|scope| {
         let call = scope.spawn(|| client.report_message(b"x", options));
@@ -313,7 +313,7 @@ fn a_call_can_be_cancelled_wherever_it_waits() {
         config.retry(patient).unwrap().attempt_timeout(Duration::from_secs(86_400)).unwrap();
         let client = Client::new(&config).unwrap();
         let cancel = CancelToken::new();
-        let options = CallOptions { cancel: Some(cancel.clone()), ..never.clone() };
+        let options = never.clone().cancel(&cancel);
         thread::scope(|scope| {
             let call = scope.spawn(|| client.report_message(b"x", options));
             seen.recv().unwrap();
@@ -324,7 +324,7 @@ fn a_call_can_be_cancelled_wherever_it_waits() {
             release.wait();
         }
         // The client is as good as before; a cancelled token stays cancelled.
-        let again = CallOptions { cancel: Some(cancel), ..never.clone() };
+        let again = never.clone().cancel(&cancel);
         assert_eq!(client.report_message(b"x", again).unwrap_err().kind(), ErrorKind::Cancelled);
     }
 }

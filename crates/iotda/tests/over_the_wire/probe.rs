@@ -14,7 +14,7 @@ use crate::device::{self, authentications, platform, registry};
 use crate::routes::proxy;
 use crate::scripted::{Scripted, Tls};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+const OPTIONS: CallOptions = CallOptions::new();
 
 /// One that an agent of ureq's has no part in: a probe looks at this library's own connections.
 fn config(platform: &Platform) -> Config {

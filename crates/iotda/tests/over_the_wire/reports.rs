@@ -8,10 +8,10 @@ use iotda_platform::{Device, Platform, ReportKind};
 use crate::device::{self, ID, authentications, client, config, platform, registry};
 use crate::scripted::{answer, authenticated};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+const OPTIONS: CallOptions = CallOptions::new();
 
 fn service(properties: &str) -> Service<'_> {
-    Service { service_id: "environment", properties, event_time_ms: None }
+    Service::new("environment", properties)
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn properties_arrive_byte_for_byte() {
 #[test]
 fn the_platform_applies_the_event_time() {
     let platform = platform();
-    let timed = Service { event_time_ms: Some(1_628_849_410_555), ..service(r#"{"a":1}"#) };
+    let timed = service(r#"{"a":1}"#).event_time_ms(1_628_849_410_555);
     client(&platform).report_properties(&[timed, service(r#"{"b":2}"#)], OPTIONS).unwrap();
     let [report] = platform.reports().try_into().unwrap();
     assert_eq!(report.kind, ReportKind::Properties);
@@ -260,7 +260,7 @@ fn calls_of_one_client_do_not_wait_for_one_another() {
     let client = server.client();
     thread::scope(|scope| {
         for _ in 0..6 {
-            scope.spawn(|| client.report_message(b"x", CallOptions::default()).unwrap());
+            scope.spawn(|| client.report_message(b"x", CallOptions::new()).unwrap());
         }
     });
     assert_eq!(server.connections(), 6);

@@ -14,7 +14,7 @@ use rustls::{ClientConnection, StreamOwned};
 
 use crate::device::{client, config, platform};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+const OPTIONS: CallOptions = CallOptions::new();
 
 /// A proxy that answers each CONNECT with `answer`, and passes bytes on if that is a success.
 pub fn proxy(answer: &'static str) -> (u16, Arc<Mutex<Vec<String>>>) {
@@ -250,11 +250,11 @@ fn a_transport_of_the_programs_own_keeps_deadlines_and_can_be_cancelled() {
     let mut config = config(&platform);
     config.transport(Arc::new(Mute(Mutex::new(waits))));
     let client = Client::new(&config).unwrap();
-    let short = CallOptions { timeout: Some(Duration::from_millis(50)), cancel: None };
+    let short = CallOptions::new().timeout(Duration::from_millis(50));
     assert_eq!(client.report_message(b"x", short).unwrap_err().kind(), ErrorKind::Timeout);
     while waited.try_recv().is_ok() {}
     let cancel = CancelToken::new();
-    let long = CallOptions { timeout: Some(Duration::from_secs(86_400)), cancel: Some(cancel.clone()) };
+    let long = CallOptions::new().timeout(Duration::from_secs(86_400)).cancel(&cancel);
     thread::scope(|scope| {
         let call = scope.spawn(|| client.report_message(b"x", long));
         waited.recv().unwrap();

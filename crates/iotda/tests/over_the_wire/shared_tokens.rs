@@ -10,7 +10,7 @@ use iotda_platform::Platform;
 
 use crate::device::{self, ID, SECRET, authentications, config, count, platform, registry, reports};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+const OPTIONS: CallOptions = CallOptions::new();
 
 /// Keeps each token that is issued, with its device.
 #[derive(Clone, Default)]
@@ -150,14 +150,14 @@ fn the_callback_can_hand_the_token_on_to_another_client() {
 fn where_only_the_program_authenticates_a_report_without_a_token_sends_nothing() {
     let platform = platform();
     let client = when_asked(&platform);
-    let service = Service { service_id: "s", properties: "{}", event_time_ms: None };
-    let child = Child { device_id: "child", services: &[service] };
+    let services = [Service::new("s", "{}")];
+    let child = Child::new("child", &services);
     for _ in 0..3 {
         is_refused(client.report_message(b"x", OPTIONS), None);
-        is_refused(client.report_properties(&[service], OPTIONS), None);
-        let batch = client.report_batch(&[child], OPTIONS);
-        assert_eq!(batch.children, [Err(ErrorKind::TokenRejected)]);
-        assert_eq!(batch.result.unwrap_err().kind(), ErrorKind::TokenRejected);
+        is_refused(client.report_properties(&services, OPTIONS), None);
+        let batch = client.report_batch(&[child], OPTIONS).unwrap_err();
+        assert_eq!(batch.children(), [Err(ErrorKind::TokenRejected)]);
+        assert_eq!(batch.kind(), ErrorKind::TokenRejected);
     }
     let opened = client.open_device("device_2", b"second-secret").unwrap();
     is_refused(opened.report_message(b"x", OPTIONS), None);
@@ -232,7 +232,7 @@ fn an_outbox_waits_for_a_token_and_delivers_with_the_one_that_comes() {
     client.import_token(&first.export_token().unwrap()).unwrap();
     // Attaching tries at once what waits for a pause.
     outbox.attach(&client).unwrap();
-    outbox.flush(CallOptions { timeout: Some(Duration::from_secs(60)), cancel: None }).unwrap();
+    outbox.flush(CallOptions::new().timeout(Duration::from_secs(60))).unwrap();
     assert_eq!((authentications(&platform), reports(&platform).len()), (1, 1));
     outbox.close().unwrap();
     let _ = std::fs::remove_dir_all(&directory);

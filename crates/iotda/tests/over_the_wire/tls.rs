@@ -11,7 +11,7 @@ use iotda_platform::{CertificateKind, Platform};
 use crate::device::{self, ID, SECRET, config, platform, registry};
 use crate::scripted::{Scripted, Tls, answer, authenticated};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+const OPTIONS: CallOptions = CallOptions::new();
 
 fn failure(config: &Config) -> Error {
     let mut config = config.clone();

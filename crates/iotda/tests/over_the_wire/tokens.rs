@@ -11,7 +11,7 @@ use iotda_platform::Platform;
 
 use crate::device::{authentications, client, config, platform, registry, reports};
 
-const OPTIONS: CallOptions = CallOptions { timeout: None, cancel: None };
+const OPTIONS: CallOptions = CallOptions::new();
 
 /// Moves when the test says so.
 #[derive(Debug)]

@@ -66,13 +66,9 @@ fn a_report_is_one_record_and_a_large_message_is_full_records() {
     client.authenticate(options()).unwrap();
     assert_eq!(relay.records().len(), 1);
 
-    let service = Service {
-        service_id: "serviceId",
-        properties: r#"{"Height":124,"Speed":23.24}"#,
-        event_time_ms: Some(1_628_849_410_555),
-    };
+    let service = [Service::new("serviceId", r#"{"Height":124,"Speed":23.24}"#).event_time_ms(1_628_849_410_555)];
     for _ in 0..3 {
-        client.report_properties(&[service], options()).unwrap();
+        client.report_properties(&service, options()).unwrap();
         let [length] = relay.records().try_into().unwrap();
         // The token of the stand-in and its port differ in length from those that the target was measured
         // with: 32 characters of token, "127.0.0.1:8443", a device id of 9.
