@@ -96,6 +96,8 @@ fn each_program_of_the_readme_is_built() -> Result<()> {
         ("cmake", &[DOCS], "txt"),
         // Go itself compiles and runs these.
         ("go", &["bindings/go/iotda", "examples/go"], "go"),
+        // The crate's page, which is compiled as a part of its documentation.
+        ("rust", &["crates/iotda"], "md"),
     ] {
         let blocks = blocks(language)?;
         ensure!(!blocks.is_empty(), "README.md shows no {language}");
@@ -284,6 +286,9 @@ fn other_commands() -> Result<()> {
             // crates/dist/tests/go.rs does it.
             let manifest = read("bindings/go/iotda/go.mod")?;
             ensure!(manifest.starts_with(&format!("module {module}\n")), "there is no module {module}");
+        } else if let Some(name) = block.trim().strip_prefix("cargo add ") {
+            // A program is built from what is published by tests/examples.rs.
+            ensure!(path("crates").join(name).exists(), "there is no crate {name}");
         } else {
             bail!("nothing tries this out: {block}");
         }

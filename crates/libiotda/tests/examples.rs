@@ -1,9 +1,10 @@
-//! The programs of examples/: built from copies by their own CMakeLists.txt or Makefile with the installed package, and
-//! run against a platform. What arrives is compared.
+//! The programs of examples/: built from copies by their own CMakeLists.txt or Makefile with the installed package, or by
+//! cargo with the packaged crates, and run against a platform. What arrives is compared.
 
 #![forbid(unsafe_code)]
 
 mod outage;
+mod published;
 
 use anyhow::{Context, Result, bail, ensure};
 use iotda_platform::{Device, Fault, Platform, Route, Stall};
@@ -52,7 +53,7 @@ mod gateway_c {
 
     #[test]
     fn reports_what_is_lost() -> Result<()> {
-        what_is_lost_is_reported(&cmake_example("c", "gateway")?, C_INPUT.bad)
+        what_is_lost_is_reported(&cmake_example("c", "gateway")?, C_INPUT.bad, "IOTDA_E_INVALID_ARGUMENT")
     }
 
     #[test]
@@ -77,7 +78,7 @@ mod gateway_cpp {
 
     #[test]
     fn reports_what_is_lost() -> Result<()> {
-        what_is_lost_is_reported(&cmake_example("cpp", "gateway")?, CPP_INPUT.bad)
+        what_is_lost_is_reported(&cmake_example("cpp", "gateway")?, CPP_INPUT.bad, "IOTDA_E_INVALID_ARGUMENT")
     }
 
     #[test]
@@ -89,6 +90,27 @@ mod gateway_cpp {
     #[test]
     fn simulates_under_valgrind() -> Result<()> {
         simulated(&cmake_example("cpp", "gateway")?)
+    }
+}
+
+/// Built from the crates as they are published.
+mod gateway_rust {
+    use super::*;
+
+    #[test]
+    fn delivers_all() -> Result<()> {
+        all_is_delivered(&published::gateway(&scratch()?)?, CPP_INPUT.good)
+    }
+
+    #[test]
+    fn reports_what_is_lost() -> Result<()> {
+        what_is_lost_is_reported(&published::gateway(&scratch()?)?, CPP_INPUT.bad, "InvalidArgument")
+    }
+
+    #[test]
+    fn survives_kills_in_an_outage() -> Result<()> {
+        let program = published::gateway(&scratch()?)?;
+        outage::nothing_acknowledged_is_lost(&|| at_work(&program), CPP_INPUT.line)
     }
 }
 
@@ -154,13 +176,14 @@ fn all_is_delivered(program: &Path, input: &str) -> Result<()> {
 }
 
 /// A reading that is none, or that no platform takes, is lost; that of a device which is not the gateway's waits until it is.
-fn what_is_lost_is_reported(program: &Path, input: &str) -> Result<()> {
+fn what_is_lost_is_reported(program: &Path, input: &str, invalid: &str) -> Result<()> {
     let stand = Stand::start()?;
     let mut command = with_input(program, input)?;
     stand.configure(&mut command);
     let Err(error) = process::output_in_time(&mut command) else { bail!("it says that nothing was lost") };
     let said = error.to_string();
-    for part in ["not/an/id is lost: IOTDA_E_INVALID_ARGUMENT", "meter_2", "delivered 2 readings, lost 2, 1 wait"] {
+    let no_id = format!("not/an/id is lost: {invalid}");
+    for part in [no_id.as_str(), "meter_2", "delivered 2 readings, lost 2, 1 wait"] {
         ensure!(said.contains(part), "{part} is not in what it says: {said}");
     }
     let mut arrived: Vec<String> = stand.platform.reports().into_iter().map(|report| report.device_id).collect();
