@@ -13,6 +13,8 @@ mod client;
 mod config;
 mod delivery;
 mod error;
+#[cfg(feature = "log")]
+mod log_crate;
 mod monitor;
 pub mod outbox;
 #[cfg(feature = "probe")]
@@ -24,6 +26,8 @@ pub use config::{Config, SignType};
 pub use delivery::{BatchError, CallOptions, Delivery, RetryPolicy};
 pub use error::{Error, ErrorKind, Result};
 pub use iotda_http::{CancelToken, Clock, Connection, Level, Log, SystemClock, Transport};
+#[cfg(feature = "log")]
+pub use log_crate::LogCrate;
 pub use monitor::Stats;
 pub use outbox::{DeadLetter, EntryKind, OnSettled, Outbox, OutboxOptions, OutboxStats, Settled, WhenFull};
 pub use report::{Child, DEVICE_ID_MAX, Properties, Service, limits};

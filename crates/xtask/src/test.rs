@@ -15,6 +15,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self as std_process, Command, ExitCode};
 
+/// Those of the crate iotda that are off unless a program in Rust asks for them.
+const FEATURES: &str = "iotda/log,iotda/serde,iotda/ureq";
 /// Not of the whole workspace, in which tests of iotda-http take its features.
 const WITHOUT_FEATURES: &[&str] = &["--package", "iotda", "--package", "iotda-capi", "--no-default-features"];
 
@@ -88,7 +90,7 @@ impl<'a> Test<'a> {
         let mut steps = vec![
             self.step("format", &[], || self.format()),
             self.step("shipped", &[], || Ok(vec![self.package(&[])])),
-            self.step("build", &[], || Ok(vec![self.build(&["--workspace", "--features", "iotda/ureq"], "build")])),
+            self.step("build", &[], || Ok(vec![self.build(&["--workspace", "--features", FEATURES], "build")])),
             self.step("panic-hook", &[], || Ok(vec![self.package(&[PANIC_HOOK])])).after(&["shipped"]),
             self.step("rust", &["build"], || self.programs("build", |program| !program.is_alone())),
             self.step("debian", &["shipped", "build"], || self.in_root(&["debian"])),
@@ -147,20 +149,20 @@ impl<'a> Test<'a> {
 
     fn clippy(&self) -> Command {
         let mut clippy = checkout::cargo("clippy");
-        clippy.args(["--locked", "--workspace", "--all-targets", "--features", "iotda/ureq", "--", "-D", "warnings"]);
+        clippy.args(["--locked", "--workspace", "--all-targets", "--features", FEATURES, "--", "-D", "warnings"]);
         clippy
     }
 
     fn documentation(&self) -> Command {
         let mut doc = checkout::cargo("doc");
-        doc.args(["--locked", "--workspace", "--no-deps", "--document-private-items"]);
+        doc.args(["--locked", "--workspace", "--no-deps", "--document-private-items", "--features", FEATURES]);
         doc.env("RUSTDOCFLAGS", "-D warnings");
         doc
     }
 
     fn documentation_tests(&self) -> Command {
         let mut test = checkout::cargo("test");
-        test.args(["--locked", "--workspace", "--doc"]);
+        test.args(["--locked", "--workspace", "--doc", "--features", FEATURES]);
         test
     }
 

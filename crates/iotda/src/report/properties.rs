@@ -181,7 +181,7 @@ impl Properties {
 /// More than the longest number that [`mod@write`] makes.
 const NUMBER_MAX: usize = 32;
 
-fn check_finite(name: &str, value: f64) -> Result<()> {
+pub(crate) fn check_finite(name: &str, value: f64) -> Result<()> {
     if value.is_finite() {
         return Ok(());
     }
