@@ -1,28 +1,35 @@
 //! A client: one device, its token, and the connections that it shares with other devices.
 //!
 //! This is the façade: what a program sees. Reports are checked and encoded in [`crate::report`] and sent by
-//! [`crate::delivery`].
+//! [`crate::delivery`]. Batches are in [`mod@batch`], checks without sending
+//! in [`check`], tokens in [`token`].
+
+mod batch;
+mod check;
+mod token;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use iotda_http::Watch;
 use iotda_sys::fork::ForkMark;
 
 use crate::config::{Config, Identity};
+use crate::delivery::authorize;
 use crate::delivery::call::{Call, CallOptions, Delivery, Request, Rules};
 use crate::delivery::deliver::{Target, deliver};
 use crate::delivery::pace::Pace;
-use crate::delivery::saved_token::{self, SavedToken};
 use crate::delivery::session::{Device, Session};
-use crate::delivery::token::Token;
-use crate::delivery::{BatchError, authorize, batch};
-use crate::error::{Error, ErrorKind, Result};
+#[allow(unused_imports, reason = "for the documentation, and for the feature probe")]
+use crate::error::ErrorKind;
+use crate::error::{Error, Result};
 use crate::monitor::{Level, Monitor, Stats};
 use crate::outbox::{Outbox, OutboxOptions};
-use crate::report::limits::BODY_LIMIT;
-use crate::report::{Child, Service, calendar, encode, validate};
+use crate::report::{Service, calendar, encode, validate};
+
+pub(crate) use check::check_size;
+use token::restore;
 
 /// Reports to the platform for one device. All its functions can be called from many threads at once.
 ///
@@ -30,6 +37,8 @@ use crate::report::{Child, Service, calendar, encode, validate};
 /// authenticate when they need to, and again when the platform refuses the token. They retry transient
 /// failures: no connection, no answer, a fault of the platform, a rate limit. A report whose connection breaks
 /// may be sent twice: it arrives at least once, not exactly once.
+///
+/// A clone is the same client.
 #[derive(Clone)]
 pub struct Client {
     session: Arc<Session>,
@@ -39,8 +48,20 @@ pub struct Client {
 impl Client {
     /// Makes a client. Reads nothing and contacts nobody.
     ///
-    /// A saved token ([`Config::token`]) that is damaged, or another device's, is left out with a warning in the log: the
-    /// device then authenticates.
+    /// A saved token ([`Config::token`]) that is damaged, or another device's, is left out with a warning in the log:
+    /// the device then authenticates.
+    ///
+    /// ```no_run
+    /// let mut config = iotda::Config::new();
+    /// config.endpoint("https://xxx.st1.iotda-device.cn-north-4.myhuaweicloud.com")?.device("my_device", b"my-secret")?;
+    /// let client = iotda::Client::new(&config)?;
+    /// # Ok::<(), iotda::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`]: the endpoint or the device is missing, no certificate authority is trusted, or two
+    /// settings exclude each other.
     pub fn new(config: &Config) -> Result<Self> {
         let watch = Arc::new(Watch::new(config.log.clone()));
         Self::with_watch(config, &watch).inspect_err(|error| watch.log(Level::Error, || error.to_string()))
@@ -79,12 +100,41 @@ impl Client {
     }
 
     /// A client for another device that shares connections, TLS sessions and addresses with this one.
+    ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Service};
+    /// # use std::time::Duration;
+    /// # fn report(client: &Client) -> iotda::Result<()> {
+    /// let meter = client.open_device("meter_0001", b"its-secret")?;
+    /// meter.report_message(b"hello", Duration::from_secs(5))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`]: the id is none, or the secret is empty. [`ErrorKind::Forked`].
+    /// [`ErrorKind::Internal`]: there is no memory for the secret.
     pub fn open_device(&self, device_id: &str, secret: &[u8]) -> Result<Client> {
         self.open_device_with_token(device_id, secret, "")
     }
 
-    /// The same, with a token that [`export_token`](Self::export_token) of such a client gave, used while it is valid; as
-    /// with [`Config::token`], a damaged one is left out. Empty: none.
+    /// The same, with a token that [`export_token`](Self::export_token) of such a client gave, used while it is valid;
+    /// as with [`Config::token`], a damaged one is left out. Empty: none.
+    ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Service};
+    /// # use std::time::Duration;
+    /// # fn report(client: &Client) -> iotda::Result<()> {
+    /// let saved = std::fs::read_to_string("/run/fleet/meter_0001").unwrap_or_default();
+    /// let meter = client.open_device_with_token("meter_0001", b"its-secret", &saved)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`open_device`](Self::open_device).
     pub fn open_device_with_token(&self, device_id: &str, secret: &[u8], saved: &str) -> Result<Client> {
         self.noting(|| {
             self.session.check_process()?;
@@ -103,9 +153,25 @@ impl Client {
     }
 
     /// Authenticates, unless a token is in memory that is valid and not yet due to be renewed: then
-    /// [`Delivery::http_status`] is 0. Reports do it when they need to, unless
-    /// [`Config::authenticate_when_asked`] says otherwise; this shows early whether endpoint, certificates, device id and
-    /// secret are right.
+    /// [`Delivery::http_status`] is 0. Reports do it when they need to, unless [`Config::authenticate_when_asked`] says
+    /// otherwise; this shows early whether endpoint, certificates, device id and secret are right.
+    ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Service};
+    /// # use std::time::Duration;
+    /// # fn report(client: &Client) -> iotda::Result<()> {
+    /// client.authenticate(Duration::from_secs(10))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AuthFailed`]: the platform does not accept the id with the secret. [`ErrorKind::RateLimited`],
+    /// [`ErrorKind::Server`], [`ErrorKind::Protocol`]: it answered something else. [`ErrorKind::Clock`],
+    /// [`ErrorKind::Dns`], [`ErrorKind::Connect`], [`ErrorKind::Tls`]: it was not reached; also [`ErrorKind::Config`],
+    /// where a proxy wants a password. [`ErrorKind::Timeout`], [`ErrorKind::Cancelled`]. [`ErrorKind::Forked`].
+    /// [`ErrorKind::Internal`].
     pub fn authenticate(&self, options: impl Into<CallOptions>) -> Result<Delivery> {
         let options = options.into();
         self.noting(|| {
@@ -117,6 +183,22 @@ impl Client {
     }
 
     /// Reports properties of the device itself.
+    ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Service};
+    /// # use std::time::Duration;
+    /// # fn report(client: &Client) -> iotda::Result<()> {
+    /// let weather = Service::new("weather", r#"{"Temperature":21.5}"#);
+    /// client.report_properties(&[weather], Duration::from_secs(10))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`], [`ErrorKind::TooLarge`]: found before anything is sent. [`ErrorKind::Rejected`]:
+    /// the platform refused the data. [`ErrorKind::TokenRejected`]: it refused a new token as well, or only the program
+    /// authenticates and there is none that it takes. Otherwise as [`authenticate`](Self::authenticate).
     pub fn report_properties(&self, services: &[Service<'_>], options: impl Into<CallOptions>) -> Result<Delivery> {
         let options = options.into();
         self.noting(|| {
@@ -127,6 +209,22 @@ impl Client {
 
     /// Reports properties by a request body that the caller wrote, `{"services":[…]}`. It is checked and
     /// sent as it is.
+    ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Service};
+    /// # use std::time::Duration;
+    /// # fn report(client: &Client) -> iotda::Result<()> {
+    /// client.report_properties_json(
+    ///     r#"{"services":[{"service_id":"weather","properties":{"Temperature":21.5}}]}"#,
+    ///     Duration::from_secs(10),
+    /// )?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`report_properties`](Self::report_properties).
     pub fn report_properties_json(&self, json: &str, options: impl Into<CallOptions>) -> Result<Delivery> {
         let options = options.into();
         self.noting(|| {
@@ -136,9 +234,22 @@ impl Client {
         })
     }
 
-    /// Whether the platform takes the token of this device, without leaving anything there: it is sent a property report
-    /// that holds no service. Any code of the platform's that is about the report, not the token, says that the token has
-    /// passed: the page documents `IOTDA.000006`. Counts as a report for the rate. Authenticates where there is no token.
+    /// Whether the platform takes the token of this device, without leaving anything there: it is sent a property
+    /// report that holds no service. Any code of the platform's that is about the report, not the token, says that the
+    /// token has passed: the page documents `IOTDA.000006`. Counts as a report for the rate. Authenticates where there
+    /// is no token.
+    ///
+    ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Service};
+    /// # use std::time::Duration;
+    /// # fn report(client: &Client) -> iotda::Result<()> {
+    /// client.check_token(Duration::from_secs(10))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
     ///
     /// [`ErrorKind::TokenRejected`]: a new token was refused too, so that something on the way drops the header
     /// `access_token`. Otherwise as [`report_properties`](Self::report_properties).
@@ -155,96 +266,43 @@ impl Client {
     }
 
     /// Reports a message: any bytes, also none.
+    ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Service};
+    /// # use std::time::Duration;
+    /// # fn report(client: &Client) -> iotda::Result<()> {
+    /// client.report_message(b"started", Duration::from_secs(10))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`report_properties`](Self::report_properties).
     pub fn report_message(&self, data: &[u8], options: impl Into<CallOptions>) -> Result<Delivery> {
         let options = options.into();
         self.noting(|| self.report(Target::Message, data, options))
     }
 
-    /// What [`report_properties`](Self::report_properties) would refuse without sending anything: for a program that
-    /// keeps reports to send them later. It contacts nobody and needs no client.
-    pub fn check_properties(services: &[Service<'_>]) -> Result<()> {
-        check_size(Target::Properties, &encode::properties_body(services)?)
-    }
-
-    /// The same for [`report_properties_json`](Self::report_properties_json).
-    pub fn check_properties_json(json: &str) -> Result<()> {
-        validate::check_properties(json)?;
-        check_size(Target::Properties, json.as_bytes())
-    }
-
-    /// The same for [`report_message`](Self::report_message).
-    pub fn check_message(data: &[u8]) -> Result<()> {
-        check_size(Target::Message, data)
-    }
-
-    /// What of these children [`report_batch`](Self::report_batch) would leave out without sending anything. The error of the
-    /// whole is that of the first child that is wrong.
-    pub fn check_batch(children: &[Child<'_>]) -> Result<(), BatchError> {
-        batch::check(&children)
-    }
-
-    /// The same for [`report_checked_batch`](Self::report_checked_batch).
-    pub fn check_checked_batch(children: &[Result<Child<'_>, Box<Error>>]) -> Result<(), BatchError> {
-        batch::check(&children)
-    }
-
-    /// Reports properties of child devices of this gateway, any number in one call.
+    /// Opens an outbox, which keeps reports on disk until the platform has taken them, and attaches this client's
+    /// device to it: see the module [`outbox`](crate::outbox).
     ///
-    /// No child holds back another. One that is wrong in itself ([`ErrorKind::InvalidArgument`]), whose
-    /// own data passes 1 MB ([`ErrorKind::TooLarge`]), that the platform does not know
-    /// ([`ErrorKind::UnknownChild`]) or whose data it refuses ([`ErrorKind::Rejected`]) is left out; the
-    /// others are delivered, and the error says of each what became of it. Finding the children that the
-    /// platform refuses takes at most about two requests for each. Any other failure, after its retries,
-    /// ends the batch: children that were not sent by then have the kind of that failure.
+    /// Blocks for as long as the storage does: the directory is read.
     ///
-    /// A child that the platform does not know is remembered for ten minutes (up to 1,024 of them in each
-    /// client) and left out without a request in that time. Then it is sent again, after the others.
+    /// ```no_run
+    /// # use iotda::{Child, Client, Service};
+    /// # use std::time::Duration;
+    /// # fn report(client: &Client) -> iotda::Result<()> {
+    /// let outbox = client.open_outbox(iotda::OutboxOptions::new("/var/lib/sensor/outbox"))?;
+    /// outbox.put_message(client, b"started", Duration::from_secs(5))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
-    /// The kind of the whole: [`ErrorKind::Partial`] if any child was delivered; otherwise the kind of the
-    /// children's failures, and where they differ the one for which the data is to be kept: a failure that
-    /// passes with time before one that says nothing about the children, and this before `UnknownChild`,
-    /// `Rejected`, `TooLarge` and `InvalidArgument`.
-    pub fn report_batch(
-        &self,
-        children: &[Child<'_>],
-        options: impl Into<CallOptions>,
-    ) -> Result<Delivery, BatchError> {
-        self.note(batch::typed(&self.session, &self.device, children, options.into()))
-    }
-
-    /// Reports a batch by a request body that the caller wrote, `{"devices":[…]}`, with any number of
-    /// children. It is checked; a body that fits into one request is sent as it is.
-    pub fn report_batch_json(&self, json: &str, options: impl Into<CallOptions>) -> Result<Delivery, BatchError> {
-        self.report_batch_json_if(json, |_| Ok(()), options)
-    }
-
-    /// As [`report_batch`](Self::report_batch), for children of which some were found wrong while they were made: such
-    /// a child fails with the kind of its error, and the others are sent.
-    pub fn report_checked_batch(
-        &self,
-        children: &[Result<Child<'_>, Box<Error>>],
-        options: impl Into<CallOptions>,
-    ) -> Result<Delivery, BatchError> {
-        self.note(batch::checked(&self.session, &self.device, children, options.into()))
-    }
-
-    /// As [`report_batch_json`](Self::report_batch_json). `accept` is given the number of children before anything is
-    /// sent; its error refuses all, for example for lack of room for so many statuses.
-    pub fn report_batch_json_if(
-        &self,
-        json: &str,
-        accept: impl FnOnce(usize) -> Result<()>,
-        options: impl Into<CallOptions>,
-    ) -> Result<Delivery, BatchError> {
-        self.note(batch::document(&self.session, &self.device, json, accept, options.into()))
-    }
-
-    /// Opens an outbox, which keeps reports on disk until the platform has taken them, and attaches this client's device
-    /// to it: see the module [`outbox`](crate::outbox).
+    /// # Errors
     ///
-    /// Blocks for as long as the storage does: the directory is read. [`ErrorKind::InvalidArgument`],
-    /// [`ErrorKind::Storage`] (it cannot be written or locked, another outbox has it, or a newer version wrote it),
-    /// [`ErrorKind::Forked`].
+    /// [`ErrorKind::InvalidArgument`]: an option is out of its range. [`ErrorKind::Storage`]: the directory cannot be
+    /// written or locked, another outbox has it, or a newer version wrote it. [`ErrorKind::Forked`].
     pub fn open_outbox(&self, options: OutboxOptions) -> Result<Outbox> {
         self.noting(|| Outbox::open(&self.session, &self.device, options))
     }
@@ -254,60 +312,32 @@ impl Client {
         (&self.session, &self.device)
     }
 
-    /// The token, to be kept over a restart: a device that wakes, reports and sleeps then authenticates once
-    /// a day. Give it to [`Config::token`], [`open_device_with_token`](Self::open_device_with_token) or
-    /// [`import_token`](Self::import_token). It is as secret as the device's secret, and not wiped when it is dropped.
-    /// `None`: there is none that is valid.
-    ///
-    /// The text of one token is always the same; [`tokens_issued`](Self::tokens_issued) says when there is another.
-    pub fn export_token(&self) -> Option<String> {
-        saved_token::save(&self.device.token, self.session.owner(&self.device), self.session.clock.monotonic())
-    }
-
-    /// Puts a token to use that [`export_token`](Self::export_token) or [`Config::on_token`] gave, in this process or in
-    /// another, instead of the present one: for processes that share a device's token. Calls that wait for an
-    /// authentication go on with it; one that is under way goes on, and its token replaces this one.
-    ///
-    /// [`ErrorKind::InvalidArgument`] for one that is damaged, expired, another device's or of another endpoint; the
-    /// present token then stays. [`ErrorKind::Forked`]. Never blocks.
-    pub fn import_token(&self, saved: &str) -> Result<()> {
-        self.noting(|| {
-            self.session.check_process()?;
-            let token = read(&self.session, &self.device, saved).map_err(|why| {
-                Error::invalid(format!(
-                    "import a token that device \"{}\" exported at this endpoint, or authenticate: this one {why}",
-                    self.device_id()
-                ))
-            })?;
-            self.device.token.set(token);
-            Ok(())
-        })
-    }
-
-    /// For how long the present token will still be valid. `None`: there is none, or the platform did not say how long it
-    /// lasts.
-    pub fn token_remaining(&self) -> Option<Duration> {
-        let now = self.session.clock.monotonic();
-        self.device.token.valid(now)?.remaining(now)
-    }
-
-    /// How many tokens this device was issued since its client was made: when it has changed after a call, there is a
-    /// new token to be kept.
-    pub fn tokens_issued(&self) -> u64 {
-        self.device.token.issued()
-    }
-
     /// The platform's time in Unix milliseconds, from its last answer; `None`: no answer had it yet.
     pub fn server_time_ms(&self) -> Option<i64> {
         self.session.server_time_ms()
     }
 
     /// The same as a [`SystemTime`].
+    ///
+    /// ```no_run
+    /// # fn look(client: &iotda::Client) {
+    /// if let Some(time) = client.server_time() {
+    ///     println!("the clock is off by {:?}", time.duration_since(std::time::SystemTime::now()));
+    /// }
+    /// # }
+    /// ```
     pub fn server_time(&self) -> Option<SystemTime> {
         calendar::system_time(self.server_time_ms()?)
     }
 
     /// Counters, over all devices that share connections with this one.
+    ///
+    /// ```no_run
+    /// # fn look(client: &iotda::Client) {
+    /// let stats = client.stats();
+    /// println!("{} requests, {} of them again", stats.requests, stats.retries);
+    /// # }
+    /// ```
     pub fn stats(&self) -> Stats {
         self.session.monitor.stats()
     }
@@ -331,45 +361,10 @@ impl Client {
         call().inspect_err(|error| self.failed(error))
     }
 
-    fn note(&self, result: Result<Delivery, BatchError>) -> Result<Delivery, BatchError> {
-        result.inspect_err(|error| self.failed(error.error()))
-    }
-
     /// Notes that a call fails.
     fn failed(&self, error: &Error) {
         self.session.monitor.log(Level::Error, || self.device.line(error));
     }
-}
-
-/// Puts a saved token to use, if it is one of this device; it is never worth failing for.
-fn restore(session: &Session, device: &Device, saved: &str) {
-    match read(session, device, saved) {
-        Ok(token) => device.token.set(token),
-        Err(why) => session
-            .monitor
-            .log(Level::Warning, || format!("device \"{}\" starts without its saved token: it {why}", device.id())),
-    }
-}
-
-/// The token of a text that was saved for this device; `Err` says what is wrong with it.
-fn read(session: &Session, device: &Device, saved: &str) -> Result<Token, &'static str> {
-    let saved = SavedToken::parse(saved, session.owner(device))?;
-    saved.valid(session.clock.unix_ms(), session.clock.monotonic()).ok_or("has expired")
-}
-
-/// Whether the platform takes a body of this size.
-pub(crate) fn check_size(target: Target, body: &[u8]) -> Result<()> {
-    if body.len() < BODY_LIMIT {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::TooLarge,
-        format!(
-            "send less at a time: {} has {} bytes, and the platform takes less than {BODY_LIMIT} (1 MB)",
-            target.what(),
-            body.len()
-        ),
-    ))
 }
 
 impl fmt::Debug for Client {

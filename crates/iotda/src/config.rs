@@ -1,81 +1,25 @@
 //! The settings of a client. Every setter checks its value and keeps the old one if the
-//! new one is wrong; nothing here touches the network.
+//! new one is wrong; nothing here touches the network. TLS is in [`trust`], connections in [`network`], the device in
+//! [`identity`].
+
+mod identity;
+mod network;
+mod trust;
 
 use std::fmt;
-use std::fs::File;
-use std::io::BufReader;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iotda_http::{
-    ClientIdentity, Clock, Endpoint, Exchange, Https, KeptConnections, Level, Log, Proxy, Route, Settings, SystemClock,
-    Timing, TlsSettings, Transport, Trust, Watch,
-};
+use iotda_http::{Clock, Endpoint, KeptConnections, Level, Log, Route, SystemClock, Timing, TlsSettings};
 use zeroize::Zeroizing;
 
 use crate::delivery::RetryPolicy;
+#[allow(unused_imports, reason = "for the documentation")]
+use crate::error::ErrorKind;
 use crate::error::{Error, Result};
-use crate::report::identifier::check_device_id;
 
-/// Whether the platform compares the time stamp of an authentication with its own time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SignType {
-    /// It does not (`sign_type` 0): works on a device whose clock is wrong.
-    #[default]
-    PasswordOnly,
-    /// It does (`sign_type` 1).
-    PasswordAndTime,
-}
-
-impl SignType {
-    /// As the protocol numbers it.
-    pub fn number(self) -> i32 {
-        match self {
-            SignType::PasswordOnly => 0,
-            SignType::PasswordAndTime => 1,
-        }
-    }
-
-    /// From the protocol's number.
-    pub fn from_number(number: i32) -> Result<Self> {
-        match number {
-            0 => Ok(SignType::PasswordOnly),
-            1 => Ok(SignType::PasswordAndTime),
-            _ => Err(Error::invalid(format!(
-                "the sign type is {number}: it takes 0 (password only) or 1 (password and time)"
-            ))),
-        }
-    }
-}
-
-/// Who a device is: its id and its secret.
-pub(crate) struct Identity {
-    pub(crate) device_id: String,
-    pub(crate) secret: Zeroizing<Vec<u8>>,
-}
-
-impl Identity {
-    pub(crate) fn new(device_id: &str, secret: &[u8]) -> Result<Self> {
-        check_device_id(device_id, || "device_id".to_owned())?;
-        if secret.is_empty() {
-            return Err(Error::invalid(format!(
-                "the secret of device \"{device_id}\" is empty: it takes the secret that the platform gave the device"
-            )));
-        }
-        // A secret may be as long as the caller likes.
-        let mut copy = Zeroizing::new(Vec::new());
-        copy.try_reserve_exact(secret.len()).map_err(|_| Error::no_memory(secret.len()))?;
-        copy.extend_from_slice(secret);
-        Ok(Identity { device_id: device_id.to_owned(), secret: copy })
-    }
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("device_id", &self.device_id).finish_non_exhaustive()
-    }
-}
+pub(crate) use identity::Identity;
+pub use identity::SignType;
 
 /// The platform's rates in units per second, where they are known.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,7 +33,18 @@ pub(crate) struct Rates {
 /// Is given a device's id and its new token, as text.
 pub(crate) type OnToken = dyn Fn(&str, &str) + Send + Sync;
 
-/// The settings of a [`Client`](crate::Client). An endpoint and a device are required.
+/// The settings of a [`Client`](crate::Client). An endpoint and a device are required. A setter that fails keeps what
+/// was set before.
+///
+/// ```no_run
+/// let mut config = iotda::Config::new();
+/// config
+///     .endpoint("https://xxx.st1.iotda-device.cn-north-4.myhuaweicloud.com")?
+///     .device("my_device", b"my-secret")?
+///     .timeout(std::time::Duration::from_secs(20))?;
+/// let client = iotda::Client::new(&config)?;
+/// # Ok::<(), iotda::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Config {
     pub(crate) endpoint: Option<Endpoint>,
@@ -160,6 +115,17 @@ impl Config {
     }
 
     /// Required. The platform's address, `https://host[:port]`, from the IoTDA console.
+    ///
+    /// ```
+    /// let mut config = iotda::Config::new();
+    /// config.endpoint("https://xxx.st1.iotda-device.cn-north-4.myhuaweicloud.com")?;
+    /// assert!(config.endpoint("http://xxx.iotda.example").is_err());
+    /// # Ok::<(), iotda::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`]: it is not such an address, or holds a user, a path or a query.
     pub fn endpoint(&mut self, url: &str) -> Result<&mut Self> {
         self.endpoint = Some(Endpoint::parse(url)?);
         Ok(self)
@@ -167,99 +133,59 @@ impl Config {
 
     /// Required. The device's id and its secret, any bytes. The secret is copied, and wiped when the
     /// config and the clients made of it are dropped.
+    ///
+    /// ```no_run
+    /// let secret = std::fs::read("/etc/sensor/secret").expect("the secret is installed");
+    /// iotda::Config::new().device("my_device", &secret)?;
+    /// # Ok::<(), iotda::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`]: the id has not 1 to 128 letters, digits, `_` and `-`, or the secret is empty.
+    /// [`ErrorKind::Internal`]: there is no memory for the secret.
     pub fn device(&mut self, device_id: &str, secret: &[u8]) -> Result<&mut Self> {
         self.identity = Some(Arc::new(Identity::new(device_id, secret)?));
         Ok(self)
     }
 
     /// Whether the platform checks the time of authentications. Default: it does not.
+    ///
+    /// ```
+    /// use iotda::{Config, SignType};
+    ///
+    /// Config::new().sign_type(SignType::PasswordAndTime);
+    /// ```
     pub fn sign_type(&mut self, sign_type: SignType) -> &mut Self {
         self.sign_type = sign_type;
         self
     }
 
-    /// The certificate authorities to trust, as PEM text with one or more certificates, instead of those that are built
-    /// in (the platform's, by the feature `platform-roots`, and the public ones, by `public-roots`) and of any that were
-    /// set before.
-    pub fn ca_pem(&mut self, pem: &[u8]) -> Result<&mut Self> {
-        self.tls.trust = Trust::only(pem)?;
-        Ok(self)
-    }
-
-    /// Certificate authorities to trust beside those that are trusted already: the ones that are built in, or those of
-    /// [`ca_pem`](Self::ca_pem).
-    pub fn add_ca_pem(&mut self, pem: &[u8]) -> Result<&mut Self> {
-        self.tls.trust.add(pem)?;
-        Ok(self)
-    }
-
-    /// As [`ca_pem`](Self::ca_pem), from a file of at most 4 MB, which is read now.
-    pub fn ca_file(&mut self, path: impl AsRef<Path>) -> Result<&mut Self> {
-        self.tls.trust = with_ca_file(path.as_ref(), Trust::only)?;
-        Ok(self)
-    }
-
-    /// As [`add_ca_pem`](Self::add_ca_pem), from a file, which is read now.
-    pub fn add_ca_file(&mut self, path: impl AsRef<Path>) -> Result<&mut Self> {
-        with_ca_file(path.as_ref(), |pem| self.tls.trust.add(pem))?;
-        Ok(self)
-    }
-
-    /// A certificate chain and its private key, both as PEM, by which the client shows who it is in the TLS
-    /// handshake, where a server or a gateway on the way demands it. They are checked to belong together. It does not
-    /// take the secret's place: over HTTPS the platform knows a device by its secret alone, and X.509 log-in is MQTT's.
-    pub fn client_certificate(&mut self, chain_pem: &[u8], key_pem: &[u8]) -> Result<&mut Self> {
-        self.tls.client = Some(ClientIdentity::from_pem(chain_pem, key_pem)?);
-        Ok(self)
-    }
-
-    /// A public key that must be in the path by which the server's certificate was verified, beside everything else
-    /// that is verified: the server's own, an issuer's, or the authority's. It is given as the SHA-256 of its
-    /// SubjectPublicKeyInfo. With several, one of them must be there. Certificates that come along and that the path
-    /// does not need do not count: anybody can add them.
-    pub fn pin_public_key(&mut self, sha256: [u8; 32]) -> &mut Self {
-        self.tls.pins.push(sha256);
-        self
-    }
-
-    /// Offers TLS 1.3 beside 1.2. Default: it does not; the platform documents TLS 1.2 alone. To ask for it is an
-    /// error where this crate was built without its feature `tls13`.
-    pub fn tls_1_3(&mut self, offer: bool) -> Result<&mut Self> {
-        self.tls.offer_tls_1_3(offer)?;
-        Ok(self)
-    }
-
-    /// The proxy to connect through, `http://[user:password@]host[:port]`; empty: none, which is the default.
-    /// The environment is not asked.
-    pub fn proxy(&mut self, url: &str) -> Result<&mut Self> {
-        self.route.proxy = if url.is_empty() { None } else { Some(Proxy::parse(url)?) };
-        Ok(self)
-    }
-
-    /// Takes the proxy from the environment, now, as curl does: `https_proxy`, otherwise `all_proxy`, unless `no_proxy`
-    /// exempts the endpoint, which must have been set before; each in lower case first, then in upper case. The value
-    /// is `[http://][user:password@]host[:port]`, the port 1080 if none is named.
-    pub fn proxy_from_environment(&mut self) -> Result<&mut Self> {
-        let endpoint = self.endpoint.as_ref().ok_or_else(|| {
-            Error::config("set the endpoint first: whether the environment's proxy is for it depends on its host")
-        })?;
-        self.route.proxy = Proxy::of_environment(|name| std::env::var_os(name), &endpoint.host, endpoint.port)?;
-        Ok(self)
-    }
-
-    /// The program's own way to the network. Default: the system's sockets.
-    pub fn transport(&mut self, transport: Arc<dyn Transport>) -> &mut Self {
-        self.route.transport = Some(transport);
-        self
-    }
-
     /// The most that a whole call may take: name look-up, connecting, authentication, sending, waiting.
+    ///
+    /// ```
+    /// iotda::Config::new().timeout(std::time::Duration::from_secs(60))?;
+    /// # Ok::<(), iotda::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`]: it is zero.
     pub fn timeout(&mut self, timeout: Duration) -> Result<&mut Self> {
         self.timeout = not_zero(timeout, "the timeout")?;
         Ok(self)
     }
 
     /// The most that connecting may take, TCP and TLS together; the call's own time is never exceeded.
+    ///
+    /// ```
+    /// iotda::Config::new().connect_timeout(std::time::Duration::from_secs(5))?;
+    /// # Ok::<(), iotda::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`]: it is zero.
     pub fn connect_timeout(&mut self, timeout: Duration) -> Result<&mut Self> {
         self.timing.connect = not_zero(timeout, "the connect timeout")?;
         Ok(self)
@@ -267,12 +193,31 @@ impl Config {
 
     /// The most that one attempt of a call may take, connecting included; what then has not been answered is
     /// tried again in the time that is left of the call.
+    ///
+    /// ```
+    /// iotda::Config::new().attempt_timeout(std::time::Duration::from_secs(20))?;
+    /// # Ok::<(), iotda::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`]: it is zero.
     pub fn attempt_timeout(&mut self, timeout: Duration) -> Result<&mut Self> {
         self.timing.patience = not_zero(timeout, "the attempt timeout")?;
         Ok(self)
     }
 
     /// How calls retry transient failures, within their time.
+    ///
+    /// ```
+    /// iotda::Config::new().retry(iotda::RetryPolicy::new().max_attempts(1))?; // A request is never sent twice.
+    /// # Ok::<(), iotda::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`]: no attempt is allowed, the first pause is zero, or the longest one is shorter
+    /// than that.
     pub fn retry(&mut self, policy: RetryPolicy) -> Result<&mut Self> {
         if policy.max_attempts == 0 {
             return Err(Error::invalid(
@@ -290,6 +235,15 @@ impl Config {
     /// The platform's rates, in reports per second, where they are known: of each device, and of all devices
     /// together. Reports then wait for their turn instead of being refused. A report counts once per started
     /// 4 KB. `None`: unknown; the client slows down when the platform refuses a report, and speeds up again.
+    ///
+    /// ```
+    /// iotda::Config::new().rates(Some(10.0), Some(500.0))?;
+    /// # Ok::<(), iotda::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`]: a rate is not a number above zero.
     pub fn rates(&mut self, device: Option<f64>, tenant: Option<f64>) -> Result<&mut Self> {
         for rate in [device, tenant].into_iter().flatten() {
             if !(rate.is_finite() && rate > 0.0) {
@@ -300,32 +254,19 @@ impl Config {
         Ok(self)
     }
 
-    /// The most connections that are open for requests at the same time, at least 1: further requests wait for one,
-    /// within their call's time.
-    pub fn max_connections(&mut self, most: usize) -> Result<&mut Self> {
-        if most == 0 {
-            return Err(Error::invalid("allow at least one connection: the most connections are 0"));
-        }
-        self.kept.most = most;
-        Ok(self)
-    }
-
-    /// The most connections that are kept open while nobody uses them (0: none), and for how long. Default: as many as
-    /// were lately used at the same time, for 55 s.
-    pub fn kept_connections(&mut self, most: usize, for_time: Duration) -> &mut Self {
-        (self.kept.idle, self.kept.time) = (most, for_time);
-        self
-    }
-
-    /// After this long without traffic the system asks whether the peer is still there (TCP keep-alive).
-    /// Default: never, so that an idle client sends nothing.
-    pub fn tcp_keepalive(&mut self, idle: Option<Duration>) -> &mut Self {
-        self.timing.keepalive = idle;
-        self
-    }
-
     /// A token that [`Client::export_token`](crate::Client::export_token) or [`on_token`](Self::on_token) gave; used
     /// while it is valid. Empty: none.
+    ///
+    /// ```no_run
+    /// let saved = std::fs::read_to_string("/run/sensor/token").unwrap_or_default();
+    /// iotda::Config::new().token(&saved)?;
+    /// # Ok::<(), iotda::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Internal`]: there is no memory for a copy. That it is no token, or another device's, is found by
+    /// [`Client::new`](crate::Client::new), which leaves it out.
     pub fn token(&mut self, saved: &str) -> Result<&mut Self> {
         // A text that is none may be as long as it likes.
         let mut copy = Zeroizing::new(String::new());
@@ -343,6 +284,12 @@ impl Config {
     /// when it returns. Several threads may call it at the same time, for different devices. It may export and import
     /// tokens, of any client, and must not make other calls. The text is as secret as the device's secret, and is wiped
     /// when `call` returns.
+    ///
+    /// ```
+    /// iotda::Config::new().on_token(|device_id, token| {
+    ///     let _ = std::fs::write(format!("/run/fleet/{device_id}"), token);
+    /// });
+    /// ```
     pub fn on_token(&mut self, call: impl Fn(&str, &str) + Send + Sync + 'static) -> &mut Self {
         self.on_token = Some(Arc::new(call));
         self
@@ -356,18 +303,37 @@ impl Config {
 
     /// Whether [`Client::authenticate`](crate::Client::authenticate) alone authenticates, and renews a token. A report
     /// without a valid token, or whose token the platform refuses, then fails with
-    /// [`ErrorKind::TokenRejected`](crate::ErrorKind::TokenRejected), also while another thread authenticates. Default:
+    /// [`ErrorKind::TokenRejected`], also while another thread authenticates. Default:
     /// no; reports authenticate when they need to.
     ///
     /// It is for devices whose token several processes share. The platform gives up a device's older token for a newer
     /// one: the process that authenticates takes the device from the others, who then stop, until they are given the
     /// newer token by [`Client::import_token`](crate::Client::import_token).
+    ///
+    /// ```
+    /// iotda::Config::new().authenticate_when_asked(true);
+    /// ```
     pub fn authenticate_when_asked(&mut self, when_asked: bool) -> &mut Self {
         self.authenticate_when_asked = when_asked;
         self
     }
 
     /// Receives log lines up to `level`. Default: nothing is logged.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// #[derive(Debug)]
+    /// struct StandardError;
+    ///
+    /// impl iotda::Log for StandardError {
+    ///     fn log(&self, level: iotda::Level, message: &str) {
+    ///         eprintln!("{level:?}: {message}");
+    ///     }
+    /// }
+    ///
+    /// iotda::Config::new().log(iotda::Level::Warning, Arc::new(StandardError));
+    /// ```
     pub fn log(&mut self, level: Level, log: Arc<dyn Log>) -> &mut Self {
         self.log = Some((level, log));
         self
@@ -380,58 +346,30 @@ impl Config {
     }
 
     /// Where the time comes from. Default: [`SystemClock`].
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::{Duration, Instant, SystemTime};
+    ///
+    /// /// Counts on from a time that the device was given.
+    /// #[derive(Debug)]
+    /// struct GivenTime(i64, Instant);
+    ///
+    /// impl iotda::Clock for GivenTime {
+    ///     fn unix_ms(&self) -> i64 {
+    ///         self.0 + self.monotonic().as_millis() as i64
+    ///     }
+    ///
+    ///     fn monotonic(&self) -> Duration {
+    ///         self.1.elapsed()
+    ///     }
+    /// }
+    ///
+    /// iotda::Config::new().clock(Arc::new(GivenTime(1_760_000_000_000, Instant::now())));
+    /// ```
     pub fn clock(&mut self, clock: Arc<dyn Clock>) -> &mut Self {
         self.clock = clock;
         self
-    }
-
-    /// Sends requests by `agent`, with its proxies, its resolver, its verifier and its connections, instead of by what
-    /// this library does itself. What the agent decides is set there: authorities, pins, a client certificate, a proxy
-    /// or a transport set here beside it are an error when the client is made. Timeouts, statuses and redirects stay
-    /// this library's.
-    ///
-    /// A call can then be cancelled only between its requests, statistics count no bytes and no handshakes, and a report
-    /// costs several times as much.
-    #[cfg(feature = "ureq")]
-    pub fn ureq(&mut self, agent: ureq::Agent) -> &mut Self {
-        self.agent = Some(agent);
-        self
-    }
-
-    /// What looks at the way to the platform step by step. An endpoint is required, a device is not; an error if a custom
-    /// transport is set. A ureq agent is not looked at: the steps are those of this library's own connections.
-    #[cfg(feature = "probe")]
-    pub fn probe(&self) -> Result<crate::probe::Probe> {
-        crate::probe::Probe::new(self)
-    }
-
-    /// What posts to `endpoint`.
-    pub(crate) fn exchange(&self, endpoint: Endpoint, watch: Arc<Watch>) -> Result<Box<dyn Exchange>> {
-        let settings = self.http(endpoint, watch);
-        #[cfg(feature = "ureq")]
-        if let Some(agent) = &self.agent {
-            if !settings.tls.is_default() || settings.route.proxy.is_some() || settings.route.transport.is_some() {
-                return Err(Error::config(
-                    "set authorities, pins, client certificate, TLS 1.3, proxy and transport in the ureq agent, not beside it",
-                ));
-            }
-            let Settings { endpoint, timing, clock, .. } = settings;
-            return Ok(Box::new(iotda_http::Ureq::new(agent.clone(), &endpoint, timing, clock)));
-        }
-        Ok(Box::new(Https::new(settings)?))
-    }
-
-    /// What connections to `endpoint` are made of.
-    pub(crate) fn http(&self, endpoint: Endpoint, watch: Arc<Watch>) -> Settings {
-        Settings {
-            endpoint,
-            route: self.route.clone(),
-            tls: self.tls.clone(),
-            timing: Timing { patience: self.timing.patience.min(self.timeout), ..self.timing },
-            kept: self.kept,
-            clock: Arc::clone(&self.clock),
-            watch,
-        }
     }
 }
 
@@ -448,26 +386,6 @@ impl fmt::Debug for Config {
 impl Default for Config {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// What is made of a file that is read piece by piece.
-fn with_ca_file<T>(path: &Path, make: impl FnOnce(BufReader<File>) -> iotda_http::Result<T>) -> Result<T> {
-    let file = File::open(path).map_err(|error| {
-        Error::config(format!("check the path: the CA file \"{}\" cannot be read: {error}", shown(path)))
-    })?;
-    // A page at a time, so that a large bundle takes little memory.
-    make(BufReader::with_capacity(4096, file))
-        .map_err(|error| Error::config(format!("{error} (CA file \"{}\")", shown(path))))
-}
-
-/// The end of a path, short enough for a message.
-fn shown(path: &Path) -> String {
-    const CHARACTERS_MAX: usize = 80;
-    let path = path.display().to_string();
-    match path.char_indices().nth_back(CHARACTERS_MAX) {
-        Some((start, _)) => format!("...{}", &path[start..]),
-        None => path,
     }
 }
 

@@ -7,8 +7,12 @@
 //! step knows only those behind it.
 
 #![forbid(unsafe_code)]
+#![warn(clippy::missing_errors_doc)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../ASYNC.md")]
+pub mod asynchronous {}
 mod client;
 mod config;
 mod delivery;

@@ -77,8 +77,8 @@ impl Probe {
         Ok(Probe(http::Probe::new(config.http(endpoint, watch))?))
     }
 
-    /// Looks names up by `lookup`, which is given host and port, instead of the system's `getaddrinfo`. It may block for
-    /// as long as it likes: [`look_up`](Self::look_up) runs it in a thread of its own and waits until the deadline.
+    /// Looks names up by `lookup`, which is given host and port, instead of the system's `getaddrinfo`. It may block
+    /// for as long as it likes: [`look_up`](Self::look_up) runs it in a thread of its own and waits until the deadline.
     #[must_use]
     pub fn with_lookup(
         self,
@@ -102,14 +102,22 @@ impl Probe {
         self.0.proxy()
     }
 
-    /// [`ErrorKind::Clock`](crate::ErrorKind::Clock) if the clock says a time before this library was released: a client
-    /// then does not even connect, because certificates cannot be checked.
+    /// Whether the clock can be right: a client does not even connect if it cannot, because certificates cannot be
+    /// checked.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Clock`](crate::ErrorKind::Clock): it says a time before this library was released.
     pub fn check_clock(&self) -> Result<()> {
         Ok(self.0.check_clock()?)
     }
 
-    /// The addresses of the host in the order in which a client tries them. What was found is kept for five minutes, as a
-    /// client keeps it. [`ErrorKind::Dns`](crate::ErrorKind::Dns), [`ErrorKind::Timeout`](crate::ErrorKind::Timeout).
+    /// The addresses of the host in the order in which a client tries them. What was found is kept for five minutes, as
+    /// a client keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Dns`](crate::ErrorKind::Dns), [`ErrorKind::Timeout`](crate::ErrorKind::Timeout).
     pub fn look_up(&self, deadline: Instant) -> Result<Vec<SocketAddr>> {
         Ok(self.0.look_up(&until(deadline))?)
     }
@@ -121,6 +129,9 @@ impl Probe {
     }
 
     /// Has the proxy pass the connection on (CONNECT); without a proxy it does nothing.
+    ///
+    /// # Errors
+    ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config): the proxy wants a user and a password, or others;
     /// [`ErrorKind::Connect`](crate::ErrorKind::Connect): it does not allow it;
     /// [`ErrorKind::Protocol`](crate::ErrorKind::Protocol): it is no proxy;
@@ -129,22 +140,31 @@ impl Probe {
         Ok(self.0.tunnel(link, &until(deadline))?)
     }
 
-    /// Makes the TLS handshake, with the verification that a client makes, and keeps what the server has shown also if it
-    /// is not accepted; such a connection is ended.
+    /// Makes the TLS handshake, with the verification that a client makes, and keeps what the server has shown also if
+    /// it is not accepted; such a connection is ended.
     pub fn handshake(&self, link: Link, deadline: Instant) -> Handshake {
         let http::Handshake { chain, fault, result } = self.0.handshake(link, &until(deadline));
         Handshake { chain, fault, result: result.map_err(Error::from) }
     }
 
     /// Sends `GET /` to a verified server.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Connect`](crate::ErrorKind::Connect), [`ErrorKind::Timeout`](crate::ErrorKind::Timeout),
+    /// [`ErrorKind::Protocol`](crate::ErrorKind::Protocol): what came back is no HTTP.
     pub fn ask(&self, secured: Secured, deadline: Instant) -> Result<Said> {
         let answer = self.0.ask(secured, &until(deadline)).map_err(|error| Error::from(error).with_arrival(false))?;
         Ok(Said { status: answer.status, time_ms: answer.server_time_ms })
     }
 
-    /// The time that a server says it is, in Unix milliseconds, **without verifying who it is**: no more than a hint, for a
-    /// machine whose clock is not set and which can verify nobody until it is. `GET /` is all that the server is sent.
-    /// `None`: its answer holds no time.
+    /// The time that a server says it is, in Unix milliseconds, **without verifying who it is**: no more than a hint,
+    /// for a machine whose clock is not set and which can verify nobody until it is. `GET /` is all that the server is
+    /// sent. `None`: its answer holds no time.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask), and [`ErrorKind::Tls`](crate::ErrorKind::Tls): there is no TLS to be had of the server.
     pub fn unverified_time(&self, link: Link, deadline: Instant) -> Result<Option<i64>> {
         let time = self.0.unverified_time(link, &until(deadline));
         time.map_err(|error| Error::from(error).with_arrival(false))

@@ -1,5 +1,7 @@
-//! What a program sees of an outbox: puts with their checks, and everything else by name. Its values are in
+//! What a program sees of an outbox, by name; its puts, with their checks, are in [`put`]. Its values are in
 //! [`super::options`], its errors in [`super::refusals`].
+
+mod put;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,37 +9,27 @@ use std::time::Duration;
 
 use iotda_http::{CancelToken, Clock};
 
-use super::attached::{Attached, child_payload, hash, milliseconds, payload_of, properties_payload};
-use super::book::Entry;
+use super::attached::{Attached, hash, milliseconds};
 use super::clock::Clocks;
 use super::directory::Directory;
-use super::frame::{LaneKey, frame_bytes, kind};
 use super::inspect::letter;
 use super::notices;
-use super::opened::{Opened, Options, Refused};
+use super::opened::{Opened, Options};
 use super::options::{DeadLetter, MAX_BYTES, OutboxOptions, OutboxStats, WhenFull};
 use super::refusals::{shown, unfit_error};
 use super::running::Threads;
 use super::sorted::Sorted;
-use super::space::UNSYNCED_MAX;
 use super::storage::Storage;
 use super::worker::Manner;
-use crate::client::{Client, check_size};
-use crate::delivery::batch::{no_children, written_id};
+use crate::client::Client;
 use crate::delivery::call::{Call, CallOptions};
-use crate::delivery::deliver::Target;
 use crate::delivery::retry;
 use crate::delivery::session::{Device, Session};
-use crate::error::{Error, ErrorKind, Result};
+#[allow(unused_imports, reason = "for the documentation")]
+use crate::error::ErrorKind;
+use crate::error::Result;
 use crate::monitor::Level;
 use crate::report::calendar::LAST_MS;
-use crate::report::encode::{self, Place};
-use crate::report::identifier::check_device_id;
-use crate::report::limits::BODY_LIMIT;
-use crate::report::{Child, Service, validate};
-
-/// The most children of a batch that is put at once: as many numbers are reserved ahead.
-const CHILDREN_MAX: usize = 10_000;
 
 /// Reports that outlive outages: what is put here is kept on disk until the platform has taken it. See the module
 /// [`outbox`](crate::outbox) for what is guaranteed. Made by [`Client::open_outbox`](crate::Client::open_outbox).
@@ -134,6 +126,19 @@ impl Outbox {
     /// A put attaches its device as well. After a restart, entries of devices that are not attached wait.
     ///
     /// Never blocks on the network or on disk.
+    ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Outbox, Service};
+    /// # use std::time::Duration;
+    /// # fn f(outbox: Outbox, client: &Client) -> iotda::Result<()> {
+    /// outbox.attach(client)?; // After a restart: what the device put before is delivered.
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Forked`], [`ErrorKind::Internal`].
     pub fn attach(&self, device: &Client) -> Result<()> {
         self.check(false)?;
         let (session, device) = device.parts();
@@ -175,146 +180,22 @@ impl Outbox {
         Call::start(options, &session.rules)
     }
 
-    /// Puts properties of a device; returns the entry's id. A service without an event time gets the time of the put. The
-    /// device is attached.
-    ///
-    /// The data is checked as [`Client::report_properties`] checks it. With
-    /// [`sync_within`](OutboxOptions::sync_within) it returns at once unless 256 KiB wait to be written; otherwise it
-    /// blocks for as long as the storage does, up to the call's time.
-    ///
-    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::TooLarge`]: 1 MB or more, or above a quarter of
-    /// [`max_bytes`](OutboxOptions::max_bytes); [`ErrorKind::Full`]; [`ErrorKind::Storage`]; [`ErrorKind::Timeout`];
-    /// [`ErrorKind::Cancelled`] (before it began); [`ErrorKind::Forked`]. After an error this process does not deliver
-    /// it; if the process then crashes, it may be delivered.
-    pub fn put_properties(
-        &self,
-        device: &Client,
-        services: &[Service<'_>],
-        options: impl Into<CallOptions>,
-    ) -> Result<u64> {
-        let options = options.into();
-        device.noting(|| {
-            let (session, device) = device.parts();
-            let call = self.start(session, options, true)?;
-            let stamped = encode::stamped(services, Place::Device, self.now_ms())?;
-            self.properties((session, device), &fitting(payload_of(None, stamped))?, &call)
-        })
-    }
-
-    /// Puts properties by a request body that the caller wrote, as [`Client::report_properties_json`] takes it.
-    /// Otherwise as [`put_properties`](Self::put_properties).
-    pub fn put_properties_json(&self, device: &Client, json: &str, options: impl Into<CallOptions>) -> Result<u64> {
-        let options = options.into();
-        device.noting(|| {
-            let (session, device) = device.parts();
-            let call = self.start(session, options, true)?;
-            validate::check_properties(json)?;
-            check_size(Target::Properties, json.as_bytes())?;
-            self.properties((session, device), &fitting(properties_payload(json, self.now_ms()))?, &call)
-        })
-    }
-
-    fn properties(&self, (session, device): (&Arc<Session>, &Arc<Device>), payload: &[u8], call: &Call) -> Result<u64> {
-        let own = self.attached(session, device)?;
-        let lane = LaneKey { sender: own, reported: own };
-        self.put(&[Entry { lane, kind: kind::PROPERTIES, payload }], call)
-    }
-
-    /// Puts a message: any bytes, also none. Otherwise as [`put_properties`](Self::put_properties).
-    pub fn put_message(&self, device: &Client, data: &[u8], options: impl Into<CallOptions>) -> Result<u64> {
-        let options = options.into();
-        device.noting(|| {
-            let (session, device) = device.parts();
-            let call = self.start(session, options, true)?;
-            check_size(Target::Message, data)?;
-            let own = self.attached(session, device)?;
-            let lane = LaneKey { sender: own, reported: own };
-            self.put(&[Entry { lane, kind: kind::MESSAGE, payload: data }], &call)
-        })
-    }
-
-    /// Puts readings of children of a gateway, all or none, up to 10,000 in a call; returns the id of the first one's
-    /// entry, and the others follow in order. They are delivered in batches, together with what else waits; a child
-    /// that the platform does not know holds back no other.
-    ///
-    /// Otherwise as [`put_properties`](Self::put_properties). Above 256 KiB in all it blocks until they are written.
-    pub fn put_batch(&self, gateway: &Client, children: &[Child<'_>], options: impl Into<CallOptions>) -> Result<u64> {
-        let options = options.into();
-        gateway.noting(|| {
-            let (session, device) = gateway.parts();
-            let call = self.start(session, options, true)?;
-            check_count(children.len())?;
-            let now_ms = self.now_ms();
-            let mut payloads = Vec::with_capacity(children.len());
-            for (index, child) in children.iter().enumerate() {
-                check_device_id(child.device_id, || format!("children[{index}].device_id"))?;
-                let stamped = encode::stamped(child.services, Place::Child(index), now_ms)?;
-                payloads.push((hash(child.device_id), fitting(payload_of(Some(child.device_id), stamped))?));
-            }
-            self.readings((session, device), &payloads, &call)
-        })
-    }
-
-    /// Puts a batch by a request body that the caller wrote, as [`Client::report_batch_json`] takes it. A child that is
-    /// wrong in itself refuses all. Otherwise as [`put_batch`](Self::put_batch).
-    pub fn put_batch_json(&self, gateway: &Client, json: &str, options: impl Into<CallOptions>) -> Result<u64> {
-        let options = options.into();
-        gateway.noting(|| {
-            let (session, device) = gateway.parts();
-            let call = self.start(session, options, true)?;
-            let children = validate::children(json)?;
-            check_count(children.len())?;
-            let now_ms = self.now_ms();
-            let mut payloads = Vec::with_capacity(children.len());
-            for child in children {
-                child.check.map_err(|error| *error)?;
-                let id = written_id(child.text).unwrap_or_default();
-                payloads.push((hash(id), fitting(child_payload(id, child.text, now_ms))?));
-            }
-            self.readings((session, device), &payloads, &call)
-        })
-    }
-
-    fn readings(
-        &self,
-        (session, device): (&Arc<Session>, &Arc<Device>),
-        payloads: &[(u64, Vec<u8>)],
-        call: &Call,
-    ) -> Result<u64> {
-        let sender = self.attached(session, device)?;
-        let entries: Vec<_> = payloads
-            .iter()
-            .map(|(reported, payload)| Entry {
-                lane: LaneKey { sender, reported: *reported },
-                kind: kind::CHILD,
-                payload,
-            })
-            .collect();
-        self.put(&entries, call)
-    }
-
-    fn put(&self, entries: &[Entry<'_>], call: &Call) -> Result<u64> {
-        let bytes: u64 = entries.iter().map(|entry| frame_bytes(entry.payload.len()) as u64).sum();
-        if bytes > self.most {
-            return Err(Refused::TooLarge(self.most).into());
-        }
-        let first = self.opened.put(entries, call.deadline)?;
-        if bytes > UNSYNCED_MAX && !self.sync_at_put {
-            // More than may wait in memory. If it cannot be written now it is kept there: that is what the put says, and
-            // the next one reports the failure.
-            let _ = self.opened.sync(call.deadline);
-        }
-        Ok(first)
-    }
-
-    fn now_ms(&self) -> i64 {
-        self.session.clock.unix_ms().clamp(0, LAST_MS)
-    }
-
     /// Returns when all that was put is on the device.
     ///
-    /// Blocks for as long as the storage does, up to the call's time: [`ErrorKind::Timeout`], [`ErrorKind::Storage`],
-    /// [`ErrorKind::Forked`].
+    /// Blocks for as long as the storage does, up to the call's time.
+    ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Outbox, Service};
+    /// # use std::time::Duration;
+    /// # fn f(outbox: Outbox, client: &Client) -> iotda::Result<()> {
+    /// outbox.sync(Duration::from_secs(5))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`], [`ErrorKind::Storage`], [`ErrorKind::Forked`].
     pub fn sync(&self, options: impl Into<CallOptions>) -> Result<()> {
         let options = options.into();
         let call = self.start(&self.session, options, false)?;
@@ -325,6 +206,19 @@ impl Outbox {
     /// ([`OutboxOptions::start_worker`]). Returns after how long to pump again, for a sync that becomes due as
     /// well; `None`: nothing waits that could be sent. That something could not be delivered is no error: it waits.
     ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Outbox, Service};
+    /// # use std::time::Duration;
+    /// # fn f(outbox: Outbox, client: &Client) -> iotda::Result<()> {
+    /// while let Some(pause) = outbox.pump(Duration::from_secs(30))? {
+    ///     std::thread::sleep(pause); // Or measure, and put.
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
     /// [`ErrorKind::Cancelled`] (looked at between requests), [`ErrorKind::Forked`].
     pub fn pump(&self, options: impl Into<CallOptions>) -> Result<Option<Duration>> {
         let options = options.into();
@@ -334,6 +228,19 @@ impl Outbox {
     }
 
     /// Waits until all that was put before is settled; without threads it delivers in this one.
+    ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Outbox, Service};
+    /// # use std::time::Duration;
+    /// # fn f(outbox: Outbox, client: &Client) -> iotda::Result<()> {
+    /// if outbox.flush(Duration::from_secs(30)).is_err() {
+    ///     println!("{} entries wait for the next run", outbox.stats()?.waiting);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
     ///
     /// [`ErrorKind::Timeout`]: the call's time is over, or what waits is for devices that are not attached; it goes
     /// on waiting in the outbox. [`ErrorKind::Cancelled`], [`ErrorKind::Forked`].
@@ -346,6 +253,15 @@ impl Outbox {
     /// The network is back: what waits for a pause is tried within a second, instead of up to five minutes later.
     ///
     /// Never blocks on the network or on disk.
+    ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Outbox, Service};
+    /// # use std::time::Duration;
+    /// # fn f(outbox: Outbox, client: &Client) -> iotda::Result<()> {
+    /// outbox.wake(); // The modem has said that it is connected.
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wake(&self) {
         self.opened.wake();
     }
@@ -353,27 +269,64 @@ impl Outbox {
     /// Gives up what waits for a device, as the one that sends or the one reported for, without delivering it; returns
     /// how many entries that were. For a device that was removed. A request that is under way may still arrive.
     ///
-    /// Blocks for as long as the storage does. [`ErrorKind::Storage`], [`ErrorKind::Forked`].
+    /// Blocks for as long as the storage does.
+    ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Outbox, Service};
+    /// # use std::time::Duration;
+    /// # fn f(outbox: Outbox, client: &Client) -> iotda::Result<()> {
+    /// let given_up = outbox.discard("meter_0001")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Storage`], [`ErrorKind::Forked`].
     pub fn discard(&self, device_id: &str) -> Result<u64> {
         self.check(false)?;
         Ok(self.opened.discard(hash(device_id))?)
     }
 
     /// The first dead letter after the number `cursor` (0: the first of all); `None`: there is none.
+    /// Reads from disk.
     ///
-    /// Reads from disk. [`ErrorKind::Storage`], [`ErrorKind::Forked`].
+    /// ```no_run
+    /// # use iotda::{Child, Client, Outbox, Service};
+    /// # use std::time::Duration;
+    /// # fn f(outbox: Outbox, client: &Client) -> iotda::Result<()> {
+    /// let mut cursor = 0;
+    /// while let Some(letter) = outbox.dead_read(cursor)? {
+    ///     println!("{} was refused: {} {:?}", letter.device_id, letter.platform_code, letter.reason);
+    ///     cursor = letter.number;
+    /// }
+    /// outbox.dead_forget(cursor)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Storage`], [`ErrorKind::Forked`].
     pub fn dead_read(&self, cursor: u64) -> Result<Option<DeadLetter>> {
         Ok(self.opened.dead_read(cursor)?.map(letter))
     }
 
     /// Dead letters up to this number are not needed any more.
+    /// Writes to disk.
     ///
-    /// Writes to disk. [`ErrorKind::Storage`], [`ErrorKind::Forked`].
+    /// # Errors
+    ///
+    /// [`ErrorKind::Storage`], [`ErrorKind::Forked`].
     pub fn dead_forget(&self, up_to_number: u64) -> Result<()> {
         Ok(self.opened.dead_forget(up_to_number)?)
     }
 
     /// What it holds, and what it has done. Never blocks on the network.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Forked`], [`ErrorKind::Internal`].
     pub fn stats(&self) -> Result<OutboxStats> {
         Ok(self.opened.stats()?)
     }
@@ -381,7 +334,20 @@ impl Outbox {
     /// Ends requests that are under way, ends the threads, and syncs; delivers nothing. What was not delivered is
     /// delivered when the directory is opened again. Another outbox can open it afterwards.
     ///
-    /// Blocks for as long as the storage does. [`ErrorKind::Storage`]: what was put since the last sync may be lost.
+    /// Blocks for as long as the storage does.
+    ///
+    /// ```no_run
+    /// # use iotda::{Child, Client, Outbox, Service};
+    /// # use std::time::Duration;
+    /// # fn f(outbox: Outbox, client: &Client) -> iotda::Result<()> {
+    /// outbox.close()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Storage`]: what was put since the last sync may be lost.
     pub fn close(mut self) -> Result<()> {
         Ok(self.opened.end()?)
     }
@@ -404,25 +370,4 @@ impl fmt::Debug for Outbox {
 
 fn address(device: &Arc<Device>) -> usize {
     Arc::as_ptr(device) as usize
-}
-
-/// A payload that the platform takes once its times are in it.
-fn fitting(payload: Option<Vec<u8>>) -> Result<Vec<u8>> {
-    payload.filter(|payload| payload.len() < BODY_LIMIT - 256).ok_or_else(|| {
-        Error::new(
-            ErrorKind::TooLarge,
-            "send less at a time: a report with its event times has 1 MB or more, or more than 65,535 services",
-        )
-    })
-}
-
-fn check_count(children: usize) -> Result<()> {
-    match children {
-        0 => Err(no_children()),
-        1..=CHILDREN_MAX => Ok(()),
-        _ => Err(Error::new(
-            ErrorKind::TooLarge,
-            format!("put less at a time: the batch has {children} children, and an outbox takes {CHILDREN_MAX}"),
-        )),
-    }
 }

@@ -63,8 +63,19 @@ pub struct WaitingEntry {
 /// Reads what an outbox's directory holds, and calls `each` with every entry that waits, in order within each device.
 /// `known` are ids of devices whose names the result shows: see [`WaitingEntry::device_id`].
 ///
-/// Nothing is changed, and nothing is locked: a program may use the outbox meanwhile. One entry is in memory at a time, and
-/// each file while it is read. [`ErrorKind::Storage`]: there is no outbox, it cannot be read, or a newer version wrote it.
+/// Nothing is changed, and nothing is locked: a program may use the outbox meanwhile. One entry is in memory at a time,
+/// and each file while it is read.
+///
+/// ```no_run
+/// let directory = std::path::Path::new("/var/lib/sensor/outbox");
+/// let found = iotda::outbox::inspect(directory, &["my_device"], |entry| println!("{} of {}", entry.id, entry.device_id))?;
+/// println!("{} wait, {} are dead letters", found.waiting, found.dead);
+/// # Ok::<(), iotda::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// [`ErrorKind::Storage`]: there is no outbox, it cannot be read, or a newer version wrote it.
 pub fn inspect(directory: &Path, known: &[&str], mut each: impl FnMut(WaitingEntry)) -> Result<Inspection> {
     let storage = Arc::new(ReadOnly(directory.to_owned()));
     let files = storage.files(directory)?;
@@ -109,6 +120,14 @@ pub fn inspect(directory: &Path, known: &[&str], mut each: impl FnMut(WaitingEnt
 }
 
 /// Calls `each` with every dead letter that is kept, the oldest first; as [`inspect`], it changes nothing.
+///
+/// ```no_run
+/// let directory = std::path::Path::new("/var/lib/sensor/outbox");
+/// iotda::outbox::dead_letters(directory, |letter| println!("{}: {}", letter.device_id, letter.platform_code))?;
+/// # Ok::<(), iotda::Error>(())
+/// ```
+///
+/// # Errors
 ///
 /// [`ErrorKind::Storage`]: there is no outbox, or it cannot be read.
 pub fn dead_letters(directory: &Path, mut each: impl FnMut(DeadLetter)) -> Result<()> {

@@ -17,7 +17,13 @@ use crate::report::json::{scan, write};
 /// ```
 /// let mut properties = iotda::Properties::new();
 /// properties.integer("uptime_s", 86_400)?.double("load", 0.25)?;
-/// assert_eq!(properties.as_json(), r#"{"uptime_s":86400,"load":0.25}"#);
+/// properties.float("speed", 23.24)?.boolean("raining", false)?.string("state", "open")?.json("phases", "[1,2,3]")?;
+/// assert_eq!(
+///     properties.as_json(),
+///     r#"{"uptime_s":86400,"load":0.25,"speed":23.24,"raining":false,"state":"open","phases":[1,2,3]}"#
+/// );
+/// properties.clear();
+/// assert_eq!(properties.as_json_with_nul(), b"{}\0");
 /// # Ok::<(), iotda::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -50,12 +56,23 @@ impl Properties {
     }
 
     /// Adds an integer.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument): the name is empty, or the object has it
+    /// already. [`ErrorKind::Internal`](crate::ErrorKind::Internal): there is no memory.
     pub fn integer(&mut self, name: &str, value: i64) -> Result<&mut Self> {
         self.member(name, Value::Integer(value))
     }
 
     /// Adds a number with the fewest digits that read back as the same `f64`. NaN and the infinities are refused:
     /// JSON has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument): the name is empty, or the object has it
+    /// already, or the number is NaN or infinite. [`ErrorKind::Internal`](crate::ErrorKind::Internal): there is no
+    /// memory.
     pub fn double(&mut self, name: &str, value: f64) -> Result<&mut Self> {
         check_finite(name, value)?;
         self.member(name, Value::Double(value))
@@ -63,23 +80,44 @@ impl Properties {
 
     /// Adds a number with the fewest digits that read back as the same `f32`: 23.24, where the same value as an
     /// `f64` is 23.239999771118164. NaN and the infinities are refused: JSON has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument): the name is empty, or the object has it
+    /// already, or the number is NaN or infinite. [`ErrorKind::Internal`](crate::ErrorKind::Internal): there is no
+    /// memory.
     pub fn float(&mut self, name: &str, value: f32) -> Result<&mut Self> {
         check_finite(name, value.into())?;
         self.member(name, Value::Float(value))
     }
 
     /// Adds true or false.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument): the name is empty, or the object has it
+    /// already. [`ErrorKind::Internal`](crate::ErrorKind::Internal): there is no memory.
     pub fn boolean(&mut self, name: &str, value: bool) -> Result<&mut Self> {
         self.member(name, Value::Json(if value { b"true" } else { b"false" }))
     }
 
     /// Adds a string; what JSON demands to be escaped is escaped.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument): the name is empty, or the object has it
+    /// already. [`ErrorKind::Internal`](crate::ErrorKind::Internal): there is no memory.
     pub fn string(&mut self, name: &str, value: &str) -> Result<&mut Self> {
         self.member(name, Value::Text(value))
     }
 
     /// Adds any JSON value as it is written, nested at most 127 levels deep: 128 with the object around it, which is
     /// what a report takes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument): the name is empty, or the object has it
+    /// already, or the value is no JSON. [`ErrorKind::Internal`](crate::ErrorKind::Internal): there is no memory.
     pub fn json(&mut self, name: &str, value: &str) -> Result<&mut Self> {
         if let Err(fault) = scan::check_within(value, scan::MEMBER) {
             return Err(fault.error(value, format_args!("the property \"{}\"", shown(name))));
