@@ -4,33 +4,14 @@
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, ensure};
+use made::{Files, made, made_again};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use testkit::{Lock, Tool, VERSION, declared_function, forget_this_crate, is_missing, process, read, scratch, target};
+use testkit::{Tool, VERSION, declared_function, is_missing, process, read, scratch};
 
-/// Makes the packages in a directory of their own, and returns them by their names.
-fn packages(name: &str, umask: &str) -> Result<BTreeMap<String, PathBuf>> {
-    hand_out("packages", name, umask)
-}
-
-/// The same for any kind of hand-out.
-fn hand_out(kind: &str, name: &str, umask: &str) -> Result<BTreeMap<String, PathBuf>> {
-    // CMake's build directory is that of `cargo xtask dist`, for one at a time.
-    let _lock = Lock::take(&target().join("test/dist.lock"))?;
-    let out = scratch()?.join(name);
-    let mut dist = Command::new("sh");
-    dist.args(["-c", "umask $0 && exec \"$@\"", umask, env!("CARGO_BIN_EXE_dist"), "--out"]).arg(&out).arg(kind);
-    forget_this_crate(&mut dist);
-    process::output(dist.env("SOURCE_DATE_EPOCH", "1700000000"))?;
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(&out)? {
-        let path = entry?.path();
-        found.insert(path.file_name().unwrap_or_default().to_string_lossy().into_owned(), path);
-    }
-    Ok(found)
-}
+mod made;
 
 /// Whether dpkg's tools are missing. If so, says that the running test is skipped.
 fn dpkg_is_missing() -> bool {
@@ -45,20 +26,34 @@ fn field(package: &Path, name: &str) -> Result<String> {
     Ok(process::output(Command::new("dpkg-deb").arg("--field").arg(package).arg(name))?.trim().to_owned())
 }
 
+/// The files of a kind, of which a second making has given the same bytes.
+fn the_same_twice(kind: &str) -> Result<Files> {
+    let (one, other) = (made(kind)?, made_again(kind)?);
+    ensure!(one.keys().eq(other.keys()), "other files the second time: {:?}", other.keys());
+    for (name, path) in &one {
+        ensure!(fs::read(path)? == fs::read(&other[name])?, "two builds of {name} differ");
+    }
+    Ok(one)
+}
+
 #[test]
 fn same_build_gives_same_bytes() -> Result<()> {
     if dpkg_is_missing() {
         return Ok(());
     }
-    let (one, other) = (packages("one", "022")?, packages("other", "077")?);
+    let packages = the_same_twice("packages")?;
     let architecture = architecture()?;
     let debs = ["libiotda1", "libiotda-dev"].map(|name| format!("{name}_{VERSION}_{architecture}.deb"));
-    ensure!(debs.iter().all(|deb| one.contains_key(deb)) && one.len() == 3, "other files: {:?}", one.keys());
-    ensure!(one.keys().eq(other.keys()), "other files the second time: {:?}", other.keys());
-    for (name, path) in &one {
-        ensure!(fs::read(path)? == fs::read(&other[name])?, "two builds of {name} differ");
-    }
+    ensure!(debs.iter().all(|deb| packages.contains_key(deb)), "other files: {:?}", packages.keys());
+    ensure!(packages.len() == 3, "other files: {:?}", packages.keys());
     Ok(())
+}
+
+/// lintian, for which errors and warnings are failures.
+fn lintian() -> Command {
+    let mut lintian = Command::new("lintian");
+    lintian.args(["--allow-root", "--no-cfg", "--fail-on", "error,warning", "--tag-display-limit", "0"]);
+    lintian
 }
 
 /// lintian finds nothing that Debian would call an error or worth a warning.
@@ -67,20 +62,17 @@ fn lintian_is_content() -> Result<()> {
     if dpkg_is_missing() || is_missing(Tool::Program("lintian", "lintian")) {
         return Ok(());
     }
-    let debs = packages("out", "022")?.into_values().filter(|path| path.extension().is_some_and(|end| end == "deb"));
-    let debs: Vec<PathBuf> = debs.collect();
-    let mut lintian = Command::new("lintian");
-    lintian.args(["--allow-root", "--no-cfg", "--fail-on", "error,warning", "--tag-display-limit", "0"]).args(&debs);
-    process::output(&mut lintian)?;
-    // It looks at them: a package with a wrong rights is found.
+    let files = [made("packages")?, made("tools")?].into_iter().flatten();
+    let debs: Vec<_> = files.filter(|(name, _)| name.ends_with(".deb")).map(|(_, path)| path).collect();
+    ensure!(debs.len() == 3, "other packages: {debs:?}");
+    process::output(lintian().args(&debs))?;
+    // It looks at them: a package whose maintainer has no address is found.
     let wrong = scratch()?.join("wrong");
-    process::output(Command::new("dpkg-deb").arg("--raw-extract").arg(&debs[0]).arg(&wrong))?;
-    fs::remove_file(wrong.join("DEBIAN/control"))
-        .and_then(|()| fs::write(wrong.join("DEBIAN/control"), WITHOUT_MUCH))?;
+    fs::create_dir_all(wrong.join("DEBIAN"))?;
+    fs::write(wrong.join("DEBIAN/control"), WITHOUT_MUCH)?;
     let bad = scratch()?.join("wrong.deb");
     process::output(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(&wrong).arg(&bad))?;
-    let mut lintian = Command::new("lintian");
-    let found = process::output(lintian.args(["--allow-root", "--no-cfg", "--fail-on", "error,warning"]).arg(&bad));
+    let found = process::output(lintian().arg(&bad));
     ensure!(found.is_err(), "lintian takes a package without a maintainer's address for a good one");
     Ok(())
 }
@@ -93,7 +85,7 @@ fn metadata() -> Result<()> {
     if dpkg_is_missing() {
         return Ok(());
     }
-    let made = packages("out", "022")?;
+    let made = made("packages")?;
     let architecture = architecture()?;
     let of = |name: &str| made.get(&format!("{name}_{VERSION}_{architecture}.deb")).context("no such package");
     let (library, dev) = (of("libiotda1")?, of("libiotda-dev")?);
@@ -139,20 +131,17 @@ fn metadata() -> Result<()> {
     Ok(())
 }
 
-/// The command, by Debian's judge, with what it prints and its pages; the same files twice.
+/// The command, with what it prints and its pages; the same files twice.
 #[test]
 fn tools() -> Result<()> {
     if dpkg_is_missing() {
         return Ok(());
     }
-    let (one, other) = (hand_out("tools", "one", "022")?, hand_out("tools", "other", "077")?);
+    let tools = the_same_twice("tools")?;
     let deb = format!("iotda-tools_{VERSION}_{}.deb", architecture()?);
-    ensure!(one.len() == 2 && one.contains_key(&deb), "other files: {:?}", one.keys());
-    for (name, path) in &one {
-        ensure!(fs::read(path)? == fs::read(&other[name])?, "two builds of {name} differ");
-    }
+    ensure!(tools.len() == 2 && tools.contains_key(&deb), "other files: {:?}", tools.keys());
     let root = scratch()?.join("root");
-    process::output(Command::new("dpkg-deb").arg("--extract").arg(&one[&deb]).arg(&root))?;
+    process::output(Command::new("dpkg-deb").arg("--extract").arg(&tools[&deb]).arg(&root))?;
     let version = process::output(Command::new(root.join("usr/bin/iotda")).arg("--version"))?;
     ensure!(version.trim() == format!("iotda {VERSION}"), "it says {version}");
     let page = process::output(Command::new("gzip").arg("-dc").arg(root.join("usr/share/man/man1/iotda-stream.1.gz")))?;
@@ -167,11 +156,6 @@ fn tools() -> Result<()> {
     }
     let licences = fs::read_to_string(root.join("usr/share/doc/iotda-tools/THIRD-PARTY.txt"))?;
     ensure!(licences.contains("  clap 4") && licences.contains("  hyper 1"), "it lists other crates");
-    ensure!(field(&one[&deb], "Depends")?.contains("libc6 (>= "), "it depends on no libc6");
-    if !is_missing(Tool::Program("lintian", "lintian")) {
-        let mut lintian = Command::new("lintian");
-        lintian.args(["--allow-root", "--no-cfg", "--fail-on", "error,warning", "--tag-display-limit", "0"]);
-        process::output(lintian.arg(&one[&deb]))?;
-    }
+    ensure!(field(&tools[&deb], "Depends")?.contains("libc6 (>= "), "it depends on no libc6");
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use iotda_platform::ReportKind;
+use made::{Files, made, made_again};
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
@@ -12,27 +13,23 @@ use std::process::Command;
 use testkit::program::is_linked;
 use testkit::{Stand, cargo, copy_files, forget_this_crate, path, process, read, scratch};
 
-const NAME: &str = concat!("libiotda-", env!("CARGO_PKG_VERSION"));
-/// A time that is none of a file's.
-const EPOCH: &str = "1700000000";
+mod made;
 
-/// Makes the archive in a directory of its own.
-fn archive(name: &str, umask: &str) -> Result<PathBuf> {
-    let out = scratch()?.join(name);
-    let mut dist = Command::new("sh");
-    dist.args(["-c", "umask $0 && exec \"$@\"", umask, env!("CARGO_BIN_EXE_dist"), "--out"]).arg(&out).arg("source");
-    forget_this_crate(&mut dist);
-    process::output(dist.env("SOURCE_DATE_EPOCH", EPOCH))?;
-    Ok(out.join(format!("{NAME}.tar.gz")))
+const NAME: &str = concat!("libiotda-", env!("CARGO_PKG_VERSION"));
+
+/// The archive of a making.
+fn archive(files: &Files) -> Result<&PathBuf> {
+    files.get(&format!("{NAME}.tar.gz")).with_context(|| format!("other files: {:?}", files.keys()))
 }
 
 /// Whoever makes it, and whenever: the same bytes, in which nobody and no other time is named.
 #[test]
 fn same_source_gives_same_bytes() -> Result<()> {
-    let (one, other) = (archive("one", "022")?, archive("other", "077")?);
-    ensure!(fs::read(&one)? == fs::read(&other)?, "two archives of the same source differ");
+    let (one, other) = (made("source")?, made_again("source")?);
+    let one = archive(&one)?;
+    ensure!(fs::read(one)? == fs::read(archive(&other)?)?, "two archives of the same source differ");
     let mut list = Command::new("tar");
-    list.env("TZ", "UTC").args(["--utc", "--full-time", "--numeric-owner", "-tvzf"]).arg(&one);
+    list.env("TZ", "UTC").args(["--utc", "--full-time", "--numeric-owner", "-tvzf"]).arg(one);
     let listed = process::output(&mut list)?;
     let mut names = Vec::new();
     for line in listed.lines() {
@@ -59,7 +56,8 @@ fn same_source_gives_same_bytes() -> Result<()> {
 /// README.md's project, outside of the repository, with the archive's address. cargo has nothing downloaded.
 #[test]
 fn fetch_content_builds_it_without_a_registry() -> Result<()> {
-    let archive = archive("out", "022")?;
+    let made = made("source")?;
+    let archive = archive(&made)?;
     let source = scratch()?.join("project");
     copy_files("crates/libiotda/tests/docs/source_tree", &source)?;
     copy_files("examples/c", &source.join("examples"))?;
