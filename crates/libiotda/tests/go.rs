@@ -82,8 +82,8 @@ fn vet() -> Result<()> {
     if is_missing() {
         return Ok(());
     }
-    for dir in [MODULE, EXAMPLE] {
-        process::output(Linkage::Shared.go(&path(dir))?.args(["vet", "./..."]))?;
+    for (linkage, dir) in [(Linkage::Shared, MODULE), (Linkage::Static, MODULE), (Linkage::Shared, EXAMPLE)] {
+        process::output(linkage.go(&path(dir))?.args(["vet", "./..."]))?;
     }
     Ok(())
 }
@@ -187,8 +187,9 @@ mod tests {
             return Ok(());
         }
         let mut test = linkage.go(&path(MODULE))?;
-        // -count=1: what passed before is not taken for granted. A test that hangs is ended.
-        test.args(["test", "-count=1", "-timeout=300s"]).args(arguments).arg("./...");
+        // -count=1: what passed before is not taken for granted. A test that hangs is ended. The test above has vetted all,
+        // by more analyzers: go test would vet Go's own library once more for each of these.
+        test.args(["test", "-count=1", "-vet=off", "-timeout=300s"]).args(arguments).arg("./...");
         process::output(test.env("IOTDA_PLATFORM", platform_program()?).envs(settings.iter().copied())).map(drop)
     }
 }
