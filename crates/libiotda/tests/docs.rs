@@ -227,8 +227,8 @@ fn cargo_directory() -> String {
     format!("-DIOTDA_CARGO_TARGET_DIR={}", target().join("package/cargo").display())
 }
 
-/// README.md's commands that name /opt/iotda, in its order and with one prefix: the first builds and installs there, the
-/// others build examples with it.
+/// README.md's commands that name /opt/iotda, in its order, with one prefix and in one checkout, as they are typed: the first
+/// builds and installs there, the others build examples with it.
 #[test]
 fn install_commands() -> Result<()> {
     let dir = scratch()?;
@@ -241,13 +241,11 @@ fn install_commands() -> Result<()> {
     ensure!(blocks.len() == 4, "README.md has {} blocks of commands with {PREFIX}", blocks.len());
     for block in &blocks {
         let text = block.replace(PREFIX, &prefix.display().to_string()).replace("cmake -S cmake ", &source);
-        // Each begins in a directory of its own, but for what was installed.
-        let work = if block.contains("examples/") { dir.clone() } else { dir.join("examples/c") };
         // First up to the program that is linked shared: it finds the library by itself.
         if let Some((shared, _)) = text.split_once("# shared") {
             let mut commands = Command::new("sh");
-            process::output(commands.current_dir(&work).args(["-euc", shared]))?;
-            let program = work.join("host_monitor");
+            process::output(commands.current_dir(&dir).args(["-euc", shared]))?;
+            let program = dir.join("examples/c/host_monitor");
             is_linked(&program, "shared")?;
             let found = process::output(Command::new("ldd").env_remove("LD_LIBRARY_PATH").arg(&program))?;
             let library =
@@ -257,13 +255,12 @@ fn install_commands() -> Result<()> {
         }
         let mut commands = Command::new("sh");
         forget_this_crate(&mut commands);
-        process::output(commands.current_dir(&work).args(["-euc", &text])).with_context(|| block.clone())?;
-        let _ = fs::remove_dir_all(dir.join("examples/c/build"));
+        process::output(commands.current_dir(&dir).args(["-euc", &text])).with_context(|| block.clone())?;
     }
     for file in ["lib/libiotda.a", "lib/libiotda.so.1", "include/iotda.h", "include/iotda.hpp"] {
         ensure!(prefix.join(file).exists(), "{file} was not installed");
     }
-    for program in ["build/host_monitor", "examples/make/firmware", "examples/c/host_monitor"] {
+    for program in ["build/example/host_monitor", "examples/make/firmware", "examples/c/host_monitor"] {
         is_linked(&dir.join(program), "static").with_context(|| program.to_owned())?;
     }
     Ok(())
