@@ -305,7 +305,8 @@ fn serves(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// README.md names nothing that the headers do not have, and refers to no file that is not there.
+/// README.md names nothing that the headers do not have, says what to do about each status, and refers to no file that is
+/// not there.
 #[test]
 fn readme_names_what_there_is() -> Result<()> {
     let readme = read("README.md")?;
@@ -317,6 +318,10 @@ fn readme_names_what_there_is() -> Result<()> {
         .filter(|word| (word.starts_with("iotda_") || word.starts_with("IOTDA_E_")) && !headers.contains(word))
         .collect();
     ensure!(unknown.is_empty(), "README.md names what the headers do not have: {unknown:?}");
+    let statuses = headers.lines().filter_map(|line| line.strip_prefix("#define ")?.split(' ').next());
+    let (rows, statuses) = (rows(&readme), statuses.filter(|name| name.starts_with("IOTDA_E_")));
+    let missing: Vec<&str> = statuses.filter(|status| !rows.contains(*status)).collect();
+    ensure!(missing.is_empty(), "README.md does not say what to do about these: {missing:?}");
     for document in ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "crates/iotda-capi/TROUBLESHOOTING.md"] {
         let text = read(document)?.replace("](../../", "](");
         let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
@@ -326,6 +331,12 @@ fn readme_names_what_there_is() -> Result<()> {
         ensure!(missing.is_empty(), "{document} refers to what is not there: {missing:?}");
     }
     Ok(())
+}
+
+/// The functions and statuses in a page's tables.
+fn rows(text: &str) -> BTreeSet<String> {
+    let cells = text.lines().filter(|line| line.starts_with('|')).flat_map(|line| line.split('`').skip(1).step_by(2));
+    cells.filter(|name| name.to_ascii_lowercase().starts_with("iotda_")).map(str::to_owned).collect()
 }
 
 /// README.zh-CN.md shows the programs and commands of README.md, and names the same functions and statuses.
@@ -342,11 +353,6 @@ fn readme_in_chinese_agrees() -> Result<()> {
     let strange: Vec<&String> = theirs.iter().filter(|block| !ours.contains(block)).collect();
     ensure!(strange.is_empty(), "README.zh-CN.md shows what README.md does not: {strange:#?}");
     ensure!(theirs.len() >= 10, "README.zh-CN.md shows {} programs and commands", theirs.len());
-    let rows = |text: &str| -> BTreeSet<String> {
-        let cells =
-            text.lines().filter(|line| line.starts_with('|')).flat_map(|line| line.split('`').skip(1).step_by(2));
-        cells.filter(|name| name.to_ascii_lowercase().starts_with("iotda_")).map(str::to_owned).collect()
-    };
     let (ours, theirs) = (rows(&english), rows(&chinese));
     let differs: Vec<&String> = ours.symmetric_difference(&theirs).collect();
     ensure!(differs.is_empty(), "one of README.md and README.zh-CN.md names these in its tables: {differs:?}");
