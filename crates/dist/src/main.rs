@@ -25,7 +25,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 Make what libiotda is handed out as
 
-Usage: cargo xtask dist [--out DIR] [--platform NAME ...] [KIND ...]
+Usage: cargo xtask dist [--out DIR] [--platform NAME ...] [--profile NAME] [KIND ...]
 
   source    libiotda-VERSION.tar.gz: the source with the crates that it needs on Linux, so that CMake's
             FetchContent builds it without a registry
@@ -33,7 +33,8 @@ Usage: cargo xtask dist [--out DIR] [--platform NAME ...] [KIND ...]
   go        go-proxy, which GOPROXY=file://... takes: the Go module, with the static library for each platform
             in a module of its own; and go-repository.git, with the tags that publish them. The platforms are
             all that this machine can build for, or those that are named: linux-amd64, linux-arm64, ...
-  tools     Debian's iotda-tools, and a .tar.gz of the same: the command iotda, its manual pages and completions
+  tools     Debian's iotda-tools, and a .tar.gz of the same: the command iotda, its manual pages and completions.
+            cargo builds the command by the profile of this name, which is release unless given
   stand-in  a .tar.gz of iotda-platform alone, a static program that any Linux of this processor runs
 
 Without a KIND, all of them. They go to DIR, which is target/dist unless given; a file of the same name is replaced.
@@ -47,7 +48,7 @@ const KINDS: &[Kind] = &[
     ("source", |project, _| source::make(project)),
     ("packages", |project, _| package::make(project)),
     ("go", go::make),
-    ("tools", |project, _| tools::make(project)),
+    ("tools", tools::make),
     ("stand-in", |project, _| stand_in::make(project)),
 ];
 
@@ -56,6 +57,8 @@ const KINDS: &[Kind] = &[
 struct Options {
     /// The platforms of the Go module's archives; none for all that can be built.
     platforms: Vec<String>,
+    /// cargo's profile for the command.
+    profile: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -75,6 +78,7 @@ fn command_line() -> Result<()> {
                 return Ok(());
             }
             Long("platform") => options.platforms.push(parser.value()?.string()?),
+            Long("profile") => options.profile = Some(parser.value()?.string()?),
             Long("out") => out = Some(PathBuf::from(parser.value()?)),
             Value(name) => match KINDS.iter().find(|(kind, _)| name == *kind) {
                 Some(kind) => chosen.push(kind),

@@ -1,6 +1,7 @@
 //! The command `iotda` with its manual pages and completions: as Debian's iotda-tools, and as a .tar.gz whose files can stay
 //! anywhere. The command makes the pages and the completions itself.
 
+use crate::Options;
 use crate::archive;
 use crate::debian;
 use crate::licences;
@@ -20,8 +21,8 @@ const COMPLETIONS: [(&str, &str); 3] = [
 ];
 
 /// Makes both.
-pub(crate) fn make(project: &Project) -> Result<Vec<PathBuf>> {
-    let program = build(project)?;
+pub(crate) fn make(project: &Project, options: &Options) -> Result<Vec<PathBuf>> {
+    let program = build(project, options.profile.as_deref().unwrap_or("release"))?;
     let work = project.work("tools")?;
     licences::write(project, "iotda-cli", &work)?;
     let system = checkout::host()?.replace("-unknown", "");
@@ -42,12 +43,13 @@ pub(crate) fn make(project: &Project) -> Result<Vec<PathBuf>> {
     Ok(vec![debian::tools(project, &work, |root| install(&program, &root.join("usr")))?, packed])
 }
 
-/// Builds the command; returns it.
-fn build(project: &Project) -> Result<PathBuf> {
+/// Builds the command by one of cargo's profiles; returns it.
+fn build(project: &Project, profile: &str) -> Result<PathBuf> {
     let mut cargo = checkout::cargo("build");
-    cargo.args(["--locked", "--quiet", "--release", "--package", "iotda-cli"]);
+    cargo.args(["--locked", "--quiet", "--package", "iotda-cli", "--profile", profile]);
     run(cargo.arg("--target-dir").arg(project.target("")).env_remove("SOURCE_DATE_EPOCH"))?;
-    Ok(project.target("release/iotda"))
+    // cargo's name for the directory of that one alone is another.
+    Ok(project.target(if profile == "dev" { "debug" } else { profile }).join("iotda"))
 }
 
 /// Puts the command and what belongs to it below a prefix.
