@@ -44,7 +44,7 @@ func (l *lines) Handle(_ context.Context, line slog.Record) error {
 func (l *lines) WithAttrs([]slog.Attr) slog.Handler { return l }
 func (l *lines) WithGroup(string) slog.Handler      { return l }
 
-func TestTheLogTellsWhatHappens(t *testing.T) {
+func TestTheLogSaysWhatHappens(t *testing.T) {
 	p := newPlatform(t)
 	p.fault(t, `{"kind":"answer","status":503,"on":"message","times":2}`)
 	levels := func(from slog.Level) map[slog.Level]int {

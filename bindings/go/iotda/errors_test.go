@@ -57,7 +57,7 @@ func TestEveryStatusHasANameAndAText(t *testing.T) {
 	}
 }
 
-func TestFailuresAreToldAsWhatTheyAre(t *testing.T) {
+func TestEachFailureHasItsError(t *testing.T) {
 	p := newPlatform(t)
 	for name, test := range map[string]struct {
 		fault  string
@@ -129,7 +129,7 @@ func TestAReportThatIsTooLarge(t *testing.T) {
 	must(t, p.client(t).ReportMessage(t.Context(), make([]byte, 1<<20-1)))
 }
 
-func TestAWrongConfigIsToldByNew(t *testing.T) {
+func TestAWrongConfigIsRefusedByNew(t *testing.T) {
 	right := iotda.Config{Endpoint: "https://localhost", DeviceID: "d", Secret: "s"}
 	file := filepath.Join(t.TempDir(), "no.pem")
 	must(t, os.WriteFile(file, []byte("no certificate"), 0o600))
