@@ -42,8 +42,8 @@ type oneKey struct {
 	last, now uint64 // revisions; now is 0 when the key has lapsed
 }
 
-func (b *oneKey) Create(context.Context, string, []byte, ...jetstream.KVCreateOpt) (uint64, error) {
-	return b.Update(nil, "", nil, 0)
+func (b *oneKey) Create(ctx context.Context, key string, value []byte, _ ...jetstream.KVCreateOpt) (uint64, error) {
+	return b.Update(ctx, key, value, 0)
 }
 
 func (b *oneKey) Update(_ context.Context, _ string, _ []byte, revision uint64) (uint64, error) {
