@@ -111,11 +111,16 @@ impl Connector {
         }
     }
 
-    /// Tries the addresses until one can be talked to: what accepts TCP may still be the wrong machine.
+    /// Tries the addresses until one can be talked to: what accepts TCP may still be the wrong machine. If none can, a
+    /// certificate that was refused says more than an address at which nobody answers.
     fn open_system(&self, bounds: &Bounds<'_>) -> Result<Stream> {
         let mut untried = self.addresses.get(bounds)?;
+        let mut refused_certificate = None;
         loop {
-            let (stream, address) = self.open_tcp(&untried, bounds)?;
+            let (stream, address) = match self.open_tcp(&untried, bounds) {
+                Ok(opened) => opened,
+                Err(error) => return Err(refused_certificate.unwrap_or(error)),
+            };
             let opened = Instant::now();
             let socket = Socket::new(stream, self.timing.patience, Arc::clone(&self.watch))
                 .map_err(|error| io_error(&error, &self.peer))?;
@@ -133,9 +138,12 @@ impl Connector {
             }
             untried.retain(|other| *other != address);
             if untried.is_empty() || bounds.remaining().is_err() {
-                return Err(error);
+                return Err(refused_certificate.unwrap_or(error));
             }
             self.watch.log(Level::Info, || format!("{address}: {error}; trying the next address of {}", self.target()));
+            if error.kind == Kind::Tls {
+                refused_certificate.get_or_insert(error);
+            }
         }
     }
 

@@ -36,6 +36,7 @@ mod enabled {
     const CLOCK: &str = "the agent checks certificates by the system's clock";
     const HANDSHAKE: &str = "ureq does not say how far a handshake came";
     const TIME: &str = "ureq has a time-out for the whole of a request, and none for what does not move";
+    const LAST: &str = "ureq says what befell it at the last address";
     const BEHIND: &str = "ureq takes what lies behind an answer for the next one";
     const BYTES: &str = "what fields and records a request is made of is ureq's business";
     const GRAMMAR: &str = "ureq reads by the grammar alone";
@@ -47,6 +48,7 @@ mod enabled {
         ("connections::bytes_behind_an_answer_are_not_the_next_answer", BEHIND),
         ("connections::the_beginning_of_a_record_behind_an_answer_ends_its_connection", BEHIND),
         ("connections::the_second_address_serves_where_the_first_is_another_machine", TIME),
+        ("connections::where_no_other_address_serves_the_error_is_that_of_the_certificate", LAST),
         ("faults::oddities_that_are_no_answer_are_told_as_such", POOL),
         ("faults::the_wire_cut_at_every_offset_of_what_the_client_sends", POOL),
         ("faults::the_wire_cut_at_every_offset_of_what_the_platform_sends", POOL),

@@ -122,6 +122,26 @@ fn where_every_address_is_another_machine_the_error_is_that_of_the_certificate()
 }
 
 #[test]
+fn where_no_other_address_serves_the_error_is_that_of_the_certificate() {
+    for other in [None, Some(Manner::Closes), Some(Manner::Stalls)] {
+        for is_first in [true, false] {
+            let (first, second) = both_addresses();
+            let port = second.local_addr().unwrap().port();
+            let (wrong, elsewhere) = if is_first { (first, second) } else { (second, first) };
+            let _wrong = Wrong::start(wrong, Manner::ShowsAnotherCertificate);
+            // Without a manner, nobody listens there.
+            let _elsewhere = other.map(|manner| Wrong::start(elsewhere, manner));
+            let platform = Scripted::start(|_| answer(200, ""));
+            let mut config = platform.config();
+            config.endpoint(&format!("https://localhost:{port}")).unwrap();
+            config.connect_timeout(Duration::from_millis(200)).unwrap().retry(at_once(2)).unwrap();
+            let error = Client::new(&config).unwrap().report_message(b"x", OPTIONS).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Tls, "{other:?}, first: {is_first}: {error}");
+        }
+    }
+}
+
+#[test]
 fn an_upload_that_is_slow_but_moves_arrives_in_one_attempt() {
     let platform = Platform::builder().registry(registry()).narrow_window().start().unwrap();
     let mut config = config(&platform);
