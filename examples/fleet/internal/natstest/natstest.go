@@ -2,6 +2,8 @@
 package natstest
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -33,7 +35,12 @@ func Setup(t testing.TB, servers int, change func(*broker.Layout)) (*embedded.Se
 	layout := broker.DefaultLayout()
 	layout.Replicas = servers
 	change(&layout)
-	must(t, broker.Setup(t.Context(), stream, layout))
+	// A call that servers which have just found each other did not answer is made again: its effect is the same.
+	err := broker.Setup(t.Context(), stream, layout)
+	for deadline := time.Now().Add(time.Minute); errors.Is(err, context.DeadlineExceeded) && time.Now().Before(deadline); {
+		err = broker.Setup(t.Context(), stream, layout)
+	}
+	must(t, err)
 	return started, stream
 }
 
