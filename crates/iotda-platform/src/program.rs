@@ -68,8 +68,9 @@ fn start(arguments: &Arguments, registry: Registry, lines: Option<Lines>) -> Res
         .inspection(&arguments.inspect)
         .token_lifetime(Duration::from_secs(arguments.token_lifetime.into()))
         .max_records(arguments.max_records)
-        // Half of it for the requests, and half for the reports.
-        .max_record_bytes(arguments.max_memory.saturating_mul(1_048_576) / 2);
+        // Half of it for the requests, and half for the reports; but a quarter is for what a request takes while it is read,
+        // and for what the system's allocator leaves unused between records that come and go.
+        .max_record_bytes(arguments.max_memory.saturating_mul(1_048_576) / 8 * 3);
     if let Some(path) = &arguments.record {
         builder = builder.record_file(path);
     }

@@ -16,7 +16,8 @@ fn optional(value: Option<&String>) -> usize {
 
 pub(super) fn request(record: &RequestRecord) -> usize {
     let pair = size_of::<(String, String)>();
-    let headers: usize = record.headers.iter().map(|(name, value)| pair + text(name) + text(value)).sum();
+    let headers: usize = record.headers.iter().map(|(name, value)| text(name) + text(value)).sum();
+    let headers = headers + record.headers.capacity() * pair;
     let faults: usize = record.faults.iter().map(|name| size_of::<String>() + text(name)).sum();
     let texts = text(&record.method) + text(&record.target) + text(&record.http_version);
     let reasons =
@@ -32,14 +33,14 @@ pub(super) fn request(record: &RequestRecord) -> usize {
 }
 
 pub(super) fn report(report: &Report) -> usize {
-    let service = size_of::<super::ServiceReport>();
     let services: usize = report
         .services
         .iter()
-        .map(|it| service + text(&it.service_id) + text(&it.properties) + optional(it.event_time_given.as_ref()))
+        .map(|it| text(&it.service_id) + text(&it.properties) + optional(it.event_time_given.as_ref()))
         .sum();
+    let list = report.services.capacity() * size_of::<super::ServiceReport>();
     let ids = text(&report.reporter) + text(&report.device_id);
-    size_of::<Report>() + 4 * ALLOCATION + ids + report.body.capacity() + services
+    size_of::<Report>() + 4 * ALLOCATION + ids + report.body.capacity() + list + services
 }
 
 pub(super) fn incident(incident: &Incident) -> usize {
@@ -125,5 +126,8 @@ mod tests {
         let mut many = nothing.clone();
         many.services = vec![service(); 1000];
         assert!(report(&many) > report(&nothing) + 1000 * 100);
+        // Room that is not used is taken all the same.
+        many.services = Vec::with_capacity(1000);
+        assert!(report(&many) >= report(&nothing) + 1000 * size_of::<ServiceReport>());
     }
 }

@@ -75,6 +75,8 @@ pub(super) fn read_list(model: Model<'_>, services: &str, place: &str, now_ms: i
             Some(misfit) => read_so_far.discarded.push(misfit),
         }
     }
+    // It is kept for long, and a list that has grown may have room for twice as many.
+    read_so_far.kept.shrink_to_fit();
     Ok(read_so_far)
 }
 

@@ -76,8 +76,8 @@ fn its_memory_is_what_was_promised() {
     println!(
         "memory: {peak} MiB at most, after {count} batches of 1 MB, of which {promised} MiB may be kept: {counters}"
     );
-    // Beside what is kept: what a batch takes while it is read, what allocations leave behind, and the program itself.
-    assert!(peak < promised + promised / 8 + 56, "{peak} MiB");
+    // Beside what is kept: what a batch takes while it is read, and the program itself.
+    assert!(peak < promised + 64, "{peak} MiB");
     drop(child.stdin.take());
     assert!(child.wait().expect("it ends").success());
 }
@@ -110,7 +110,8 @@ fn its_start_takes_what_its_devices_take() {
     );
     assert!(many < few * 30, "{few:?} and {many:?}");
     if asked("IOTDA_LOAD_DEVICES").is_some() {
-        assert!(took < Duration::from_secs(1), "not ready within a second");
+        // How long that takes beside what else the machine does is not the platform's.
+        assert!(many < Duration::from_secs(1), "it is a second's work and more");
     }
 }
 
