@@ -35,7 +35,7 @@ inline std::size_t count(std::string_view text, std::string_view part) noexcept 
     return found;
 }
 
-/* Where statuses are to be written: never NULL, which would stand for no interest in them. */
+/* Where statuses are to be written: never NULL, which would mean that nobody wants them. */
 inline iotda_status_t *room(std::vector<iotda_status_t> &statuses) noexcept {
     static iotda_status_t none;
     return statuses.empty() ? &none : statuses.data();

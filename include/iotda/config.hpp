@@ -101,9 +101,7 @@ class Config {
     /** TCP keep-alive after so long without traffic, in whole seconds, rounded up; 0 (default): never. */
     template <class Rep, class Period>
     Config &set_tcp_keepalive(std::chrono::duration<Rep, Period> idle) & noexcept {
-        const auto ms = detail::milliseconds(idle);
-        return after(
-            iotda_config_set_tcp_keepalive_s(handle_.get(), ms / 1000 + (ms % 1000 != 0 ? 1 : 0)));
+        return after(iotda_config_set_tcp_keepalive_s(handle_.get(), detail::seconds(idle)));
     }
     /** An access token that Client::export_token gave before a restart; "" (default): none. */
     Config &set_token(const TextArgument &token) & noexcept {
@@ -182,10 +180,8 @@ class Config {
         if constexpr (std::is_null_pointer_v<Clock>) {
             return after(iotda_config_set_clock(handle_.get(), nullptr, nullptr, nullptr));
         } else {
-            if constexpr (detail::CanBeEmpty<Clock>::value) {
-                if (clock == nullptr)
-                    return set_clock(nullptr);
-            }
+            if (detail::is_empty(clock))
+                return set_clock(nullptr);
             const iotda_clock_t read = [](void *callable) noexcept {
                 return detail::unix_ms((*static_cast<Clock *>(callable))());
             };
@@ -204,10 +200,8 @@ class Config {
         if constexpr (std::is_null_pointer_v<Log>) {
             return after(iotda_config_set_log(handle_.get(), number, nullptr, nullptr, nullptr));
         } else {
-            if constexpr (detail::CanBeEmpty<Log>::value) {
-                if (log == nullptr)
-                    return set_log(level, nullptr);
-            }
+            if (detail::is_empty(log))
+                return set_log(level, nullptr);
             const iotda_log_t write = [](void *callable, std::int32_t line_level,
                                          const char *line) noexcept {
                 (*static_cast<Log *>(callable))(LogLevel{line_level}, std::string_view(line));
@@ -229,10 +223,8 @@ class Config {
         if constexpr (std::is_null_pointer_v<Issued>) {
             return after(iotda_config_set_token_callback(handle_.get(), nullptr, nullptr, nullptr));
         } else {
-            if constexpr (detail::CanBeEmpty<Issued>::value) {
-                if (issued == nullptr)
-                    return set_token_callback(nullptr);
-            }
+            if (detail::is_empty(issued))
+                return set_token_callback(nullptr);
             const iotda_token_callback_t pass = [](void *callable, const char *device_id,
                                                    const char *token) noexcept {
                 (*static_cast<Issued *>(callable))(std::string_view(device_id),

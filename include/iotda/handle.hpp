@@ -19,11 +19,18 @@ inline namespace IOTDA_HPP_VERSION {
 
 namespace detail {
 
-/* Whether a callable is an empty std::function, or a pointer to no function. */
 template <class F, class = void> struct CanBeEmpty : std::false_type {};
 template <class F>
 struct CanBeEmpty<F, std::void_t<decltype(std::declval<const F &>() == nullptr)>>
     : std::bool_constant<std::is_pointer_v<F> || std::is_constructible_v<F, std::nullptr_t>> {};
+
+/* Whether there is nothing to call: an empty std::function, or a pointer to no function. */
+template <class F> bool is_empty(const F &callable) noexcept {
+    if constexpr (CanBeEmpty<F>::value)
+        return callable == nullptr;
+    else
+        return false;
+}
 
 template <class F> void destroy(void *callable) noexcept {
     delete static_cast<F *>(callable);

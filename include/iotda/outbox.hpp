@@ -49,8 +49,7 @@ class OutboxOptions {
     /** Rounded up to the next second. */
     template <class Rep, class Period>
     OutboxOptions &max_age(std::chrono::duration<Rep, Period> age) & noexcept {
-        const auto ms = detail::milliseconds(age);
-        native_.max_age_s = ms / 1000 + (ms % 1000 != 0 ? 1 : 0);
+        native_.max_age_s = detail::seconds(age);
         return *this;
     }
     /** Default: 1 s. Zero: what is put is on disk when the put returns. */
@@ -121,11 +120,13 @@ class Outbox {
     /**
      * The same with a callable that is given what became of each entry: its id, the device, a Status and a message, which
      * are valid during the call alone. See iotda_outbox_settled_t for what it may call; if it throws, the program
-     * ends. It is copied or moved to memory of its own.
+     * ends. It is copied or moved to memory of its own. An empty std::function: as without.
      */
     template <class Settled>
     [[nodiscard]] static Result<Outbox> open(const Client &client, const OutboxOptions &options,
                                              Settled settled) {
+        if (detail::is_empty(settled))
+            return open(client, options);
         auto native = options.native();
         native.settled = [](void *callable, std::uint64_t id, const char *device_id,
                             iotda_status_t status, const char *message) noexcept {

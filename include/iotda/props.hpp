@@ -11,8 +11,8 @@
 #include "text.hpp"
 
 #include <charconv>
-#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -154,8 +154,10 @@ class Props {
     friend struct Service;
 
     template <class T> static const char *reason_of(T value) noexcept {
+        /* By comparison: for one function, <cmath> is too much to compile. */
+        using Limits = std::numeric_limits<T>;
         if constexpr (std::is_floating_point_v<T>)
-            if (!std::isfinite(value))
+            if (!(value >= Limits::lowest() && value <= (Limits::max)()))
                 return "it is NaN or infinite, which JSON has not";
         return "its name is empty or not UTF-8";
     }

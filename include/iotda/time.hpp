@@ -35,6 +35,13 @@ std::uint32_t milliseconds(std::chrono::duration<Rep, Period> duration) noexcept
     return static_cast<double>(whole) < exact ? whole + 1 : whole;
 }
 
+/* Of milliseconds() whole seconds, rounded up. */
+template <class Rep, class Period>
+std::uint32_t seconds(std::chrono::duration<Rep, Period> duration) noexcept {
+    const auto ms = milliseconds(duration);
+    return ms / 1000 + (ms % 1000 != 0 ? 1 : 0);
+}
+
 /* Bounded, since the conversion of what is far away would overflow. */
 template <class Duration>
 std::int64_t unix_ms(std::chrono::time_point<std::chrono::system_clock, Duration> time) noexcept {
@@ -45,7 +52,7 @@ std::int64_t unix_ms(std::chrono::time_point<std::chrono::system_clock, Duration
     return std::int64_t{std::chrono::floor<std::chrono::milliseconds>(since_1970).count()};
 }
 
-/* Stands for an event time that no report can have; not for none, as the time point of zero would. */
+/* An event time that no report can have; not that of none, as the time point of zero would be. */
 inline constexpr std::int64_t no_event_time = (std::numeric_limits<std::int64_t>::min)();
 
 /* Of the years 2000 to 9999. */

@@ -189,7 +189,7 @@ fn reports(stand: &Stand, program: &mut Command) -> Result<()> {
 /// The entries, in few requests: properties, then the message, then the batch.
 fn outbox(stand: &Stand, program: &mut Command) -> Result<()> {
     let requests = stand.run(program)?;
-    compare(&bodies(&of_call(&requests, GATEWAY, "messages/up")), &[b"hello"])?;
+    compare(&bodies(&of_call(&requests, GATEWAY, "messages/up")), &[b"hello", b"again"])?;
     ensure!(of_call(&requests, GATEWAY, "properties/report").len() == 1, "properties in several requests");
     let batches = of_call(&requests, GATEWAY, "gateway/sub-devices/properties/report");
     let arrived = batches.into_iter().map(children).collect::<Result<Vec<_>>>()?.concat();

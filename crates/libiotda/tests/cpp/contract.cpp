@@ -390,7 +390,7 @@ static void calls_without_a_network() {
     char little[1];
     CHECK_STATUS(invalid_argument, client.export_token(iotda::Span<char>(little, 0)));
 
-    /* The time is over: nothing is sent, and each child is told. */
+    /* The time is over: nothing is sent, and each child has that status. */
     CHECK_STATUS(timeout, client.report_message("x", 0s));
     CHECK_STATUS(timeout, client.auth(std::chrono::steady_clock::now()));
     CHECK_STATUS(timeout, client.auth(std::chrono::steady_clock::time_point::min()));

@@ -1,8 +1,9 @@
-/* An outbox in C++: every function once, the callable that is told, and what a moved-from one does. */
+/* An outbox in C++: every function once, the callable that hears of each entry, and what a closed outbox does. */
 #include "check.hpp"
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unistd.h>
@@ -63,6 +64,15 @@ int main() {
     CHECK(!outbox && kept.use_count() == 1);
     CHECK_STATUS(invalid_argument, outbox.put_message(client, "x"));
     CHECK_STATUS(invalid_argument, outbox.stats());
+
+    const std::function<void(std::uint64_t, std::string_view, iotda::Status, std::string_view)>
+        nobody;
+    auto again = iotda::Outbox::open(client, options, nobody);
+    CHECK_STATUS(ok, again);
+    CHECK_STATUS(ok, again->put_message(client, "again"));
+    CHECK_STATUS(ok, again->pump(60s));
+    CHECK(again->stats()->delivered == 1);
+    again->close();
     std::filesystem::remove_all(directory);
     return EXIT_SUCCESS;
 }

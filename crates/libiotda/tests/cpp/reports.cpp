@@ -157,7 +157,7 @@ int main() {
     std::array<char, 512> room{};
     auto length = client.export_token(room);
     CHECK_STATUS(ok, length);
-    /* The text also holds the expiry, which is told anew each time. The token comes last. */
+    /* The text also holds the expiry, which is computed anew each time. The token comes last. */
     const std::string_view again(room.data(), *length);
     CHECK(again.substr(again.rfind(' ')) == token->substr(token->rfind(' ')));
     CHECK(again.size() - again.rfind(' ') > 32 && room[*length] == '\0');

@@ -1,4 +1,4 @@
-/* A transport of the program's own: blocking sockets, waited for with poll(), that tell what they send. */
+/* A transport of the program's own: blocking sockets, waited for with poll(), that report what they send. */
 #ifndef SOCKETS_HPP
 #define SOCKETS_HPP
 
