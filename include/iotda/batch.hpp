@@ -46,7 +46,7 @@ class Batch {
   public:
     /** Adds a child, as yet without services. Its place in the batch is that of its status in the BatchOutcome. */
     Batch &child(const TextArgument &device_id) & {
-        children_.push_back({add(device_id.c_str()), services_.size()});
+        children_.push_back({add(device_id.c_str()), services_.size(), IOTDA_TIME_NONE});
         return *this;
     }
     /** Adds a service to the last child: properties are a Props, or the text of a JSON object. */
@@ -102,34 +102,32 @@ class Batch {
     using Place = std::size_t;
     static constexpr Place null = static_cast<Place>(-1);
 
-    struct OwnService {
+    /* A service, or a child. */
+    struct Own {
         Place id;
-        Place properties;
+        /* Of a service: its properties. Of a child: its first service, up to the first one of the next child. */
+        std::size_t what;
         std::int64_t event_time_ms;
-    };
-    struct OwnChild {
-        Place id;
-        /* Up to those of the next child. */
-        std::size_t first_service;
     };
 
     /* The batch as the library takes it, for as long as the batch is not changed. */
     class Native {
       public:
-        explicit Native(const Batch &batch) {
-            services_.reserve(batch.services_.size());
-            for (const auto &own : batch.services_) {
-                services_.emplace_back(CStringView(batch.text(own.id)),
-                                       CStringView(batch.text(own.properties)));
-                services_.back().event_time_ms = own.event_time_ms;
+        explicit Native(const Batch &batch)
+            : services_(batch.services_.size(), Service("", "")),
+              children_(batch.size(), Child("", Span<const Service>())) {
+            for (std::size_t i = 0; i < services_.size(); i++) {
+                const auto &own = batch.services_[i];
+                services_[i] =
+                    Service(CStringView(batch.text(own.id)), CStringView(batch.text(own.what)));
+                services_[i].event_time_ms = own.event_time_ms;
             }
-            children_.reserve(batch.size());
-            for (std::size_t i = 0; i < batch.size(); i++) {
-                const auto first = batch.children_[i].first_service;
+            for (std::size_t i = 0; i < children_.size(); i++) {
+                const auto &own = batch.children_[i];
                 const auto end =
-                    i + 1 < batch.size() ? batch.children_[i + 1].first_service : services_.size();
-                const Span<const Service> list(services_.data() + first, end - first);
-                children_.emplace_back(CStringView(batch.text(batch.children_[i].id)), list);
+                    i + 1 < children_.size() ? batch.children_[i + 1].what : services_.size();
+                const Span<const Service> list(services_.data() + own.what, end - own.what);
+                children_[i] = Child(CStringView(batch.text(own.id)), list);
             }
         }
         Native(const Native &) = delete;
@@ -159,20 +157,20 @@ class Batch {
     Batch &add_service(const TextArgument &id, Object &&properties, std::int64_t time_ms) {
         /* Of no child: of one without an id, which is refused. */
         if (children_.empty())
-            children_.push_back({null, 0});
-        OwnService own{add(id.c_str()), null, time_ms};
+            children_.push_back({null, 0, IOTDA_TIME_NONE});
+        Own own{add(id.c_str()), null, time_ms};
         if constexpr (IsProps<Object>::value)
-            own.properties = add(Service("", static_cast<const Props &>(properties)).properties);
+            own.what = add(Service("", static_cast<const Props &>(properties)).properties);
         else
-            own.properties = add(TextArgument(std::forward<Object>(properties)).c_str());
+            own.what = add(TextArgument(std::forward<Object>(properties)).c_str());
         services_.push_back(own);
         return *this;
     }
 
     /* Terminated texts, one after the other. */
     std::string text_;
-    std::vector<OwnService> services_;
-    std::vector<OwnChild> children_;
+    std::vector<Own> services_;
+    std::vector<Own> children_;
 };
 
 } // namespace IOTDA_HPP_VERSION

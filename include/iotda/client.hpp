@@ -64,9 +64,7 @@ class Client {
                                           "this program was compiled with the header of "
                                           "another version of libiotda than it runs with"));
         iotda_client_t *client = nullptr;
-        const auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
-            return iotda_init(config.native_handle(), &client, call);
-        });
+        const auto outcome = Outcome::of({}, iotda_init, config.native_handle(), &client);
         return made(outcome, client);
     }
 
@@ -77,10 +75,8 @@ class Client {
     [[nodiscard]] Result<Client> open_device(const TextArgument &device_id,
                                              Bytes secret) const noexcept {
         iotda_client_t *device = nullptr;
-        const auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
-            return iotda_open_device(handle_.get(), device_id.c_str(), secret.data(), secret.size(),
-                                     &device, call);
-        });
+        const auto outcome = Outcome::of({}, iotda_open_device, handle_.get(), device_id.c_str(),
+                                         secret.data(), secret.size(), &device);
         return made(outcome, device);
     }
 
@@ -91,10 +87,9 @@ class Client {
     [[nodiscard]] Result<Client> open_device(const TextArgument &device_id, Bytes secret,
                                              const TextArgument &token) const noexcept {
         iotda_client_t *device = nullptr;
-        const auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
-            return iotda_open_device_with_token(handle_.get(), device_id.c_str(), secret.data(),
-                                                secret.size(), token.c_str(), &device, call);
-        });
+        const auto outcome =
+            Outcome::of({}, iotda_open_device_with_token, handle_.get(), device_id.c_str(),
+                        secret.data(), secret.size(), token.c_str(), &device);
         return made(outcome, device);
     }
 
@@ -103,8 +98,7 @@ class Client {
      * Config::set_authentication says otherwise: it shows early whether the settings are right.
      */
     Outcome auth(const CallOptions &options = {}) const noexcept {
-        return Outcome::of(options,
-                           [&](iotda_call_t *call) { return iotda_auth(handle_.get(), call); });
+        return Outcome::of(options, iotda_auth, handle_.get());
     }
 
     /** Reports properties of the device: services, at least one. At least once, not exactly once. */
@@ -140,16 +134,13 @@ class Client {
     /** Reports properties by a request body that the program made itself. It is checked, and sent as it is, without a copy here. */
     Outcome report_props_json(std::string_view json,
                               const CallOptions &options = {}) const noexcept {
-        return Outcome::of(options, [&](iotda_call_t *call) {
-            return iotda_report_props_json(handle_.get(), json.data(), json.size(), call);
-        });
+        return Outcome::of(options, iotda_report_props_json, handle_.get(), json.data(),
+                           json.size());
     }
 
     /** Reports a message of the device: any bytes, also none. */
     Outcome report_message(Bytes data, const CallOptions &options = {}) const noexcept {
-        return Outcome::of(options, [&](iotda_call_t *call) {
-            return iotda_report_message(handle_.get(), data.data(), data.size(), call);
-        });
+        return Outcome::of(options, iotda_report_message, handle_.get(), data.data(), data.size());
     }
 
     /**
@@ -174,10 +165,8 @@ class Client {
         constexpr iotda_status_t unwritten = -1;
         for (auto &status : child_status)
             status = unwritten;
-        auto outcome = Outcome::of(options, [&](iotda_call_t *call) {
-            return iotda_gateway_batch(handle_.get(), children.data(), children.size(),
-                                       child_status.data(), call);
-        });
+        auto outcome = Outcome::of(options, iotda_gateway_batch, handle_.get(), children.data(),
+                                   children.size(), child_status.data());
         if (!outcome)
             explain(outcome, children);
         for (auto &status : child_status)
@@ -194,11 +183,9 @@ class Client {
         std::vector<iotda_status_t> child_status(detail::count(json, "\"device_id\""));
         for (;;) {
             std::size_t children = 0;
-            const auto outcome = Outcome::of(options, [&](iotda_call_t *call) {
-                return iotda_gateway_batch_json(handle_.get(), json.data(), json.size(),
-                                                detail::room(child_status), child_status.size(),
-                                                &children, call);
-            });
+            const auto outcome = Outcome::of(options, iotda_gateway_batch_json, handle_.get(),
+                                             json.data(), json.size(), detail::room(child_status),
+                                             child_status.size(), &children);
             const bool too_few = children > child_status.size();
             child_status.resize(children);
             if (!too_few)
@@ -222,23 +209,17 @@ class Client {
     }
     /** The same for report_props_json. */
     static Outcome check_props_json(std::string_view json) noexcept {
-        return Outcome::of({}, [&](iotda_call_t *call) {
-            return iotda_check_props_json(json.data(), json.size(), call);
-        });
+        return Outcome::of({}, iotda_check_props_json, json.data(), json.size());
     }
     /** The same for report_message. */
     static Outcome check_message(Bytes data) noexcept {
-        return Outcome::of({}, [&](iotda_call_t *call) {
-            return iotda_check_message(data.data(), data.size(), call);
-        });
+        return Outcome::of({}, iotda_check_message, data.data(), data.size());
     }
     /** The same for gateway_batch, for each child; the whole is as the first child that would be left out. */
     static BatchOutcome check_batch(Span<const Child> children) {
         std::vector<iotda_status_t> child_status(children.size());
-        auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
-            return iotda_check_batch(children.data(), children.size(), detail::room(child_status),
-                                     call);
-        });
+        auto outcome = Outcome::of({}, iotda_check_batch, children.data(), children.size(),
+                                   detail::room(child_status));
         if (!outcome)
             explain(outcome, children);
         return BatchOutcome(std::move(child_status), outcome);
@@ -309,9 +290,7 @@ class Client {
      * (Status::invalid_argument), and the present one stays. Never blocks.
      */
     Outcome import_token(const TextArgument &token) const noexcept {
-        return Outcome::of({}, [&](iotda_call_t *call) {
-            return iotda_token_import(handle_.get(), token.c_str(), call);
-        });
+        return Outcome::of({}, iotda_token_import, handle_.get(), token.c_str());
     }
 
     /** Closes the client now instead of when it is destroyed. No other call on it may be running. */
@@ -320,7 +299,7 @@ class Client {
     }
     /** Whether there is a client, whatever state it is in. */
     explicit operator bool() const noexcept {
-        return handle_ != nullptr;
+        return handle_.get() != nullptr;
     }
     /** The handle for functions of iotda.h; it stays this object's. */
     [[nodiscard]] iotda_client_t *native_handle() const noexcept {
@@ -332,27 +311,22 @@ class Client {
 
     Outcome report(Span<const iotda_service_t> services,
                    const CallOptions &options) const noexcept {
-        auto outcome = Outcome::of(options, [&](iotda_call_t *call) {
-            return iotda_report_props(handle_.get(), services.data(), services.size(), call);
-        });
+        auto outcome = Outcome::of(options, iotda_report_props, handle_.get(), services.data(),
+                                   services.size());
         if (outcome.status() == Status::invalid_argument)
             outcome.explain(services, detail::Line("services"));
         return outcome;
     }
 
     static Outcome check(Span<const iotda_service_t> services) noexcept {
-        auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
-            return iotda_check_props(services.data(), services.size(), call);
-        });
+        auto outcome = Outcome::of({}, iotda_check_props, services.data(), services.size());
         if (outcome.status() == Status::invalid_argument)
             outcome.explain(services, detail::Line("services"));
         return outcome;
     }
 
     Outcome export_to(Span<char> out, std::size_t &length) const noexcept {
-        return Outcome::of({}, [&](iotda_call_t *call) {
-            return iotda_token_export(handle_.get(), out.data(), out.size(), &length, call);
-        });
+        return Outcome::of({}, iotda_token_export, handle_.get(), out.data(), out.size(), &length);
     }
 
     static void explain(Outcome &outcome, Span<const Child> children) noexcept {

@@ -10,6 +10,7 @@
 #include "client.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -140,49 +141,37 @@ class Outbox {
 
     /** Delivers what waits for this client's device through it. A put attaches its device as well. */
     Outcome attach(const Client &device) const noexcept {
-        return Outcome::of({}, [&](iotda_call_t *call) {
-            return iotda_outbox_attach(handle_.get(), device.native_handle(), call);
-        });
+        return Outcome::of({}, iotda_outbox_attach, handle_.get(), device.native_handle());
     }
 
     /** Puts properties of a device; returns the entry's id. */
     Result<std::uint64_t> put_props(const Client &device, Span<const Service> services,
                                     const CallOptions &options = {}) const noexcept {
-        return put(options, [&](std::uint64_t *id, iotda_call_t *call) {
-            return iotda_outbox_put_props(handle_.get(), device.native_handle(), services.data(),
-                                          services.size(), id, call);
-        });
+        return put(options, iotda_outbox_put_props, handle_.get(), device.native_handle(),
+                   services.data(), services.size());
     }
     /** The same for one service: its id, its properties and, perhaps, its time. */
     Result<std::uint64_t> put_props(const Client &device, const ServiceArgument &service,
                                     const CallOptions &options = {}) const noexcept {
         const auto native = service.native();
-        return put(options, [&](std::uint64_t *id, iotda_call_t *call) {
-            return iotda_outbox_put_props(handle_.get(), device.native_handle(), &native, 1, id,
-                                          call);
-        });
+        return put(options, iotda_outbox_put_props, handle_.get(), device.native_handle(), &native,
+                   std::size_t{1});
     }
     Result<std::uint64_t> put_props_json(const Client &device, std::string_view json,
                                          const CallOptions &options = {}) const noexcept {
-        return put(options, [&](std::uint64_t *id, iotda_call_t *call) {
-            return iotda_outbox_put_props_json(handle_.get(), device.native_handle(), json.data(),
-                                               json.size(), id, call);
-        });
+        return put(options, iotda_outbox_put_props_json, handle_.get(), device.native_handle(),
+                   json.data(), json.size());
     }
     Result<std::uint64_t> put_message(const Client &device, Bytes data,
                                       const CallOptions &options = {}) const noexcept {
-        return put(options, [&](std::uint64_t *id, iotda_call_t *call) {
-            return iotda_outbox_put_message(handle_.get(), device.native_handle(), data.data(),
-                                            data.size(), id, call);
-        });
+        return put(options, iotda_outbox_put_message, handle_.get(), device.native_handle(),
+                   data.data(), data.size());
     }
     /** Puts properties of children of a gateway, all or none; returns the id of the first one's entry. */
     Result<std::uint64_t> put_batch(const Client &gateway, Span<const Child> children,
                                     const CallOptions &options = {}) const noexcept {
-        return put(options, [&](std::uint64_t *id, iotda_call_t *call) {
-            return iotda_outbox_put_batch(handle_.get(), gateway.native_handle(), children.data(),
-                                          children.size(), id, call);
-        });
+        return put(options, iotda_outbox_put_batch, handle_.get(), gateway.native_handle(),
+                   children.data(), children.size());
     }
     Result<std::uint64_t> put_batch(const Client &gateway, const Batch &batch,
                                     const CallOptions &options = {}) const {
@@ -190,26 +179,21 @@ class Outbox {
     }
     Result<std::uint64_t> put_batch_json(const Client &gateway, std::string_view json,
                                          const CallOptions &options = {}) const noexcept {
-        return put(options, [&](std::uint64_t *id, iotda_call_t *call) {
-            return iotda_outbox_put_batch_json(handle_.get(), gateway.native_handle(), json.data(),
-                                               json.size(), id, call);
-        });
+        return put(options, iotda_outbox_put_batch_json, handle_.get(), gateway.native_handle(),
+                   json.data(), json.size());
     }
 
     /** Returns when all that was put is on disk. */
     Outcome sync(const CallOptions &options = {}) const noexcept {
-        return Outcome::of(
-            options, [&](iotda_call_t *call) { return iotda_outbox_sync(handle_.get(), call); });
+        return Outcome::of(options, iotda_outbox_sync, handle_.get());
     }
     /** Delivers what is due, in this thread. Its retry_after() says when to pump again; nothing: nothing waits. */
     Outcome pump(const CallOptions &options = {}) const noexcept {
-        return Outcome::of(
-            options, [&](iotda_call_t *call) { return iotda_outbox_pump(handle_.get(), call); });
+        return Outcome::of(options, iotda_outbox_pump, handle_.get());
     }
     /** Waits until all that was put before is settled. */
     Outcome flush(const CallOptions &options = {}) const noexcept {
-        return Outcome::of(
-            options, [&](iotda_call_t *call) { return iotda_outbox_flush(handle_.get(), call); });
+        return Outcome::of(options, iotda_outbox_flush, handle_.get());
     }
     /** The network is back. */
     void wake() const noexcept {
@@ -217,9 +201,7 @@ class Outbox {
     }
     /** Gives up what waits for a device; returns how many entries that were. */
     Result<std::uint64_t> discard(const TextArgument &device_id) const noexcept {
-        return put({}, [&](std::uint64_t *count, iotda_call_t *call) {
-            return iotda_outbox_discard(handle_.get(), device_id.c_str(), count, call);
-        });
+        return put({}, iotda_outbox_discard, handle_.get(), device_id.c_str());
     }
     /** The first dead letter after this number (0: the first of all); nothing if there is none. */
     [[nodiscard]] Result<std::optional<DeadLetter>> dead_read(std::uint64_t cursor = 0) const {
@@ -227,10 +209,9 @@ class Outbox {
         letter.struct_size = sizeof(iotda_dead_t);
         for (;;) {
             std::size_t length = 0;
-            const auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
-                return iotda_outbox_dead_read(handle_.get(), cursor, &letter, letter.body.data(),
-                                              letter.body.size(), &length, call);
-            });
+            const auto outcome =
+                Outcome::of({}, iotda_outbox_dead_read, handle_.get(), cursor, &letter,
+                            letter.body.data(), letter.body.size(), &length);
             const bool too_small = length > letter.body.size();
             letter.body.resize(length);
             if (too_small)
@@ -261,7 +242,7 @@ class Outbox {
     }
     /** Whether there is an outbox, whatever state it is in. */
     explicit operator bool() const noexcept {
-        return handle_ != nullptr;
+        return handle_.get() != nullptr;
     }
     /** The handle for functions of iotda.h; it stays this object's. */
     [[nodiscard]] iotda_outbox_t *native_handle() const noexcept {
@@ -274,18 +255,18 @@ class Outbox {
     static Result<Outbox> open(const Client &client,
                                const iotda_outbox_options_t &options) noexcept {
         iotda_outbox_t *outbox = nullptr;
-        const auto outcome = Outcome::of({}, [&](iotda_call_t *call) {
-            return iotda_outbox_open(client.native_handle(), &options, &outbox, call);
-        });
+        const auto outcome =
+            Outcome::of({}, iotda_outbox_open, client.native_handle(), &options, &outbox);
         return outcome ? Result<Outbox>(outcome, Outbox(outbox)) : Result<Outbox>(outcome);
     }
 
-    template <class Function>
-    static Result<std::uint64_t> put(const CallOptions &options, Function function) noexcept {
-        std::uint64_t id = 0;
-        const auto outcome =
-            Outcome::of(options, [&](iotda_call_t *call) { return function(&id, call); });
-        return outcome ? Result<std::uint64_t>(outcome, std::move(id))
+    template <class... Parameters, class... Arguments>
+    static Result<std::uint64_t> put(const CallOptions &options,
+                                     iotda_status_t (*function)(Parameters...),
+                                     Arguments... arguments) noexcept {
+        std::uint64_t number = 0;
+        const auto outcome = Outcome::of(options, function, arguments..., &number);
+        return outcome ? Result<std::uint64_t>(outcome, std::move(number))
                        : Result<std::uint64_t>(outcome);
     }
 

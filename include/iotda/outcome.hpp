@@ -179,11 +179,13 @@ class [[nodiscard]] Outcome {
     }
 
     /* Makes a call of the library, unless its time is over. */
-    template <class Function> static Outcome of(const CallOptions &options, Function function) {
+    template <class... Parameters, class... Arguments>
+    static Outcome of(const CallOptions &options, iotda_status_t (*function)(Parameters...),
+                      Arguments... arguments) noexcept {
         Outcome outcome;
         if (!outcome.prepare(options))
             return outcome;
-        outcome.status_ = Status{function(&outcome.call_)};
+        outcome.status_ = Status{function(arguments..., &outcome.call_)};
         outcome.call_.cancel = nullptr;
         return outcome;
     }

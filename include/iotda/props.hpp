@@ -170,7 +170,7 @@ class Props {
         failure_ = status;
         failed_ = name.c_str() == nullptr || detail::refusal(name.c_str()) ? "" : name.c_str();
         Props other;
-        if (handle_ == nullptr)
+        if (handle_.get() == nullptr)
             reason = "the Props is empty: there was no memory, or it was moved from";
         else if (status == Status::internal)
             reason = "there is no memory for it";
