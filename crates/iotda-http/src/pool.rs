@@ -144,3 +144,21 @@ impl Drop for Slot<'_> {
         self.end(self.0.lock());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_gives_up_waiting_is_not_counted_any_more() {
+        let pool = Pool::new(KeptConnections { most: 1, idle: 1, time: Duration::from_secs(1) });
+        let slot = pool.take(Instant::now(), &Bounds::default()).unwrap().0;
+        let soon = Bounds { deadline: Instant::now().checked_add(Duration::from_millis(1)), ..Bounds::default() };
+        assert_eq!(pool.take(Instant::now(), &soon).map(drop).unwrap_err().kind, Kind::Timeout);
+        assert_eq!(pool.lock().waiting, 0, "nobody needs to be woken");
+        drop(slot);
+        assert_eq!(pool.lock().in_use, 0);
+    }
+}

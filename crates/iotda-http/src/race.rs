@@ -165,6 +165,15 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_cannot_be_tried_is_named_with_its_reason() {
+        // TCP has no broadcast: the system refuses it before it sends anything.
+        let (_listener, good) = listening();
+        let outcome = connect(&[SocketAddr::from(([255, 255, 255, 255], 1)), good], &Bounds::default(), None);
+        assert_eq!(outcome.won.unwrap().1, good);
+        assert_eq!(outcome.failed[0].1.kind(), io::ErrorKind::NetworkUnreachable);
+    }
+
+    #[test]
     fn an_address_that_swallows_packets_is_overtaken() {
         let (_listener, good) = listening();
         let swallowing = swallowing_port();

@@ -346,6 +346,16 @@ mod tests {
     }
 
     #[test]
+    fn a_result_is_used_until_its_lifetime_is_over() {
+        let (_, answers, addresses) = scripted();
+        answers.send(Ok(found(&["192.0.2.1:443"]))).unwrap();
+        get(&addresses).unwrap();
+        let state = addresses.shared.lock();
+        let end = state.asked.unwrap() + LIFETIME;
+        assert!(state.is_current(end - Duration::from_nanos(1)) && !state.is_current(end));
+    }
+
+    #[test]
     fn known_addresses_serve_on_while_the_name_server_fails() {
         let (lookup, answers, addresses) = scripted();
         let known = found(&["192.0.2.1:443"]);

@@ -384,6 +384,27 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_names_the_authority_at_the_end_of_the_path() {
+        let trusted = Made::new(authority("Root"), None);
+        let far = Made::new(authority("Far"), None);
+        let middle = Made::new(authority("Middle"), Some(&far));
+        let beside = Made::new(authority("Beside"), Some(&Made::new(authority("Other"), None)));
+        let server = Made::new(named("server", &["iot.example"]), Some(&middle));
+        let message_of = |chain: &[&Made]| message(verified(Vec::new(), &trusted, chain));
+        for chain in
+            [&[&server, &beside, &middle][..], &[&server, &middle, &beside], &[&server, &beside, &middle, &far]]
+        {
+            let message = message_of(chain);
+            assert!(message.contains("\"Far\"") && !message.contains("but by itself"), "{message}");
+        }
+        // One that has signed itself is the end, also if somebody else has certified its name.
+        let own = Made::new(named("Own", &["iot.example"]), None);
+        let namesake = Made::new(authority("Own"), Some(&far));
+        let message = message_of(&[&own, &namesake]);
+        assert!(message.contains("but by itself"), "{message}");
+    }
+
+    #[test]
     fn a_certificate_that_is_none_is_called_that() {
         let root = Made::new(authority("root"), None);
         let mut server = Made::new(named("server", &["iot.example"]), Some(&root));

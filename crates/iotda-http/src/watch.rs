@@ -86,3 +86,50 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Lines(Mutex<Vec<(Level, String)>>);
+
+    impl Log for Lines {
+        fn log(&self, level: Level, message: &str) {
+            self.0.lock().unwrap().push((level, message.to_owned()));
+        }
+    }
+
+    #[test]
+    fn each_counter_counts_its_own() {
+        let watch = Watch::default();
+        let amounts = [
+            (Traffic::BytesSent, 5),
+            (Traffic::BytesReceived, 7),
+            (Traffic::HandshakesFull, 11),
+            (Traffic::HandshakesResumed, 13),
+        ];
+        for _ in 0..2 {
+            amounts.iter().for_each(|(count, amount)| watch.add(*count, *amount));
+        }
+        let expected =
+            TrafficCounts { bytes_sent: 10, bytes_received: 14, handshakes_full: 22, handshakes_resumed: 26 };
+        assert_eq!(watch.counts(), expected);
+    }
+
+    #[test]
+    fn a_log_is_given_what_matters_enough_and_no_other_line_is_made() {
+        let lines = Arc::new(Lines::default());
+        let watch = Watch::new(Some((Level::Warning, Arc::clone(&lines) as Arc<dyn Log>)));
+        watch.log(Level::Error, || "fails".to_owned());
+        watch.log(Level::Warning, || "is tried again".to_owned());
+        watch.log(Level::Info, || panic!("nobody wants it"));
+        assert_eq!(
+            *lines.0.lock().unwrap(),
+            [(Level::Error, "fails".to_owned()), (Level::Warning, "is tried again".to_owned())]
+        );
+        Watch::default().log(Level::Error, || panic!("there is no log"));
+    }
+}

@@ -1,4 +1,6 @@
-//! Which connection a request takes, and what becomes of it, over a transport in memory.
+//! Which connection a request takes, and what becomes of it, over a transport in memory. `over_tls`: over sockets.
+
+mod over_tls;
 
 use std::collections::HashSet;
 use std::io;
@@ -29,6 +31,10 @@ struct Network {
     full: Mutex<HashSet<usize>>,
     /// So many requests must be under way before one is answered.
     together: Mutex<Option<Arc<Barrier>>>,
+    /// What comes without a request, once.
+    unasked: Mutex<Vec<u8>>,
+    /// Is cancelled when an answer is received, or the end of the connection.
+    cancelled_by_answer: Mutex<Option<CancelToken>>,
 }
 
 #[derive(Debug)]
@@ -68,6 +74,13 @@ impl Connection for Wire {
     }
 
     fn receive(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        if self.pending > 0 {
+            if let Some(cancel) = &*self.network.cancelled_by_answer.lock().unwrap() {
+                cancel.cancel();
+            }
+        } else if self.rest.is_empty() {
+            self.rest = std::mem::take(&mut *self.network.unasked.lock().unwrap());
+        }
         if self.network.broken.lock().unwrap().contains(&self.number) && self.pending > 0 {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
@@ -100,6 +113,11 @@ impl Network {
 }
 
 fn https(most: usize) -> (Arc<Network>, Https) {
+    https_keeping(most, usize::MAX)
+}
+
+/// A client that keeps so many connections that nobody uses.
+fn https_keeping(most: usize, idle: usize) -> (Arc<Network>, Https) {
     let network = Arc::new(Network::default());
     let ten = Duration::from_secs(10);
     let https = Https::new(Settings {
@@ -107,7 +125,7 @@ fn https(most: usize) -> (Arc<Network>, Https) {
         route: Route { proxy: None, transport: Some(Arc::new(To(Arc::clone(&network)))) },
         tls: TlsSettings::default(),
         timing: Timing { connect: ten, patience: ten, keepalive: None },
-        kept: KeptConnections { most, idle: usize::MAX, time: Duration::from_secs(55) },
+        kept: KeptConnections { most, idle, time: Duration::from_secs(55) },
         clock: Arc::new(crate::clock::SystemClock),
         watch: Arc::new(Watch::default()),
     });
@@ -276,4 +294,73 @@ fn a_cancellation_that_comes_late_does_not_touch_the_connection() {
     cancel.cancel();
     https.post(&POST, &Bounds::default()).unwrap();
     assert_eq!((network.opened(), network.served()), (1, vec![0, 0]));
+}
+
+#[test]
+fn no_more_connections_are_kept_than_is_allowed() {
+    for (idle, opened) in [(0, 4), (1, 3), (2, 2)] {
+        let (network, https) = https_keeping(usize::MAX, idle);
+        open(&network, &https, 2);
+        open(&network, &https, 2);
+        assert_eq!(network.opened(), opened, "{idle} kept");
+    }
+}
+
+#[test]
+fn a_connection_on_which_something_came_unasked_is_not_used() {
+    let (network, https) = https(usize::MAX);
+    https.post(&POST, &Bounds::default()).unwrap();
+    *network.unasked.lock().unwrap() = b"HTTP/1.1 408 Request Timeout\r\n\r\n".to_vec();
+    https.post(&POST, &Bounds::default()).unwrap();
+    assert_eq!(network.served(), [0, 1]);
+}
+
+#[test]
+fn what_comes_behind_an_answer_ends_its_connection() {
+    let (network, https) = https(usize::MAX);
+    *network.answer.lock().unwrap() = [ANSWER, ANSWER].concat();
+    for _ in 0..2 {
+        https.post(&POST, &Bounds::default()).unwrap();
+    }
+    assert_eq!(network.served(), [0, 1]);
+}
+
+#[test]
+fn why_a_body_broke_off_is_known() {
+    let (network, https) = https(usize::MAX);
+    *network.answer.lock().unwrap() = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok".to_vec();
+    let broken = |bounds: &Bounds<'_>| {
+        let answer = https.post(&POST, bounds).unwrap();
+        assert_eq!((answer.status, answer.body.as_slice()), (200, &b"ok"[..]));
+        answer.broken.map(|error| (error.kind, error.sent, error.arrived))
+    };
+    assert_eq!(broken(&impatient()), Some((Kind::Timeout, true, Arrived::Perhaps)));
+    let cancel = CancelToken::new();
+    *network.cancelled_by_answer.lock().unwrap() = Some(cancel.clone());
+    let bounds = Bounds { cancel: Some(&cancel), ..impatient() };
+    assert_eq!(broken(&bounds), Some((Kind::Cancelled, true, Arrived::Perhaps)));
+}
+
+#[test]
+fn an_answer_that_is_whole_stays_so_when_the_call_is_cancelled() {
+    let (network, https) = https(usize::MAX);
+    let cancel = CancelToken::new();
+    *network.cancelled_by_answer.lock().unwrap() = Some(cancel.clone());
+    let answer = https.post(&POST, &Bounds { cancel: Some(&cancel), ..Bounds::default() }).unwrap();
+    assert!(cancel.is_cancelled() && answer.broken.is_none());
+    assert_eq!(answer.body.as_slice(), b"ok");
+}
+
+#[test]
+fn a_cancellation_says_nothing_of_the_other_connections() {
+    let (network, https) = https(usize::MAX);
+    open_in_order(&https, 2);
+    network.broken.lock().unwrap().insert(1);
+    let cancel = CancelToken::new();
+    *network.cancelled_by_answer.lock().unwrap() = Some(cancel.clone());
+    let error = https.post(&POST, &Bounds { cancel: Some(&cancel), ..Bounds::default() }).map(drop).unwrap_err();
+    assert!(error.kind == Kind::Cancelled && error.sent && !error.kept, "{error:?}");
+    *network.cancelled_by_answer.lock().unwrap() = None;
+    https.post(&POST, &Bounds::default()).unwrap();
+    assert_eq!((network.opened(), network.served().last()), (2, Some(&0)));
 }
