@@ -22,3 +22,22 @@ impl Clock for ProgramClock {
         unsafe { (self.unix_ms)(self.user_data.pointer()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use super::*;
+
+    unsafe extern "C" fn read(user_data: *mut c_void) -> i64 {
+        // SAFETY: the test passes the address of a number.
+        unsafe { *user_data.cast::<i64>() }
+    }
+
+    #[test]
+    fn the_time_is_what_the_program_says() {
+        let mut time = 1_800_000_000_123_i64;
+        let clock = ProgramClock { unix_ms: read, user_data: UserData::new(ptr::from_mut(&mut time).cast(), None) };
+        assert_eq!(clock.unix_ms(), 1_800_000_000_123);
+    }
+}

@@ -57,3 +57,37 @@ impl Log for ProgramLog {
         unsafe { (self.log)(self.user_data.pointer(), number(level), line.as_ptr()) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+    use std::ptr;
+
+    use super::*;
+
+    #[test]
+    fn levels_have_the_numbers_of_the_header() {
+        for number in IOTDA_LOG_ERROR..=IOTDA_LOG_DEBUG {
+            assert_eq!(level(number).map(super::number), Some(number));
+        }
+        assert_eq!(level(IOTDA_LOG_WARNING), Some(Level::Warning));
+        assert_eq!([0, 5, -1].map(level), [None; 3]);
+    }
+
+    /// Keeps a line in the `Vec` that `user_data` points to.
+    unsafe extern "C" fn keep(user_data: *mut c_void, level: i32, message: *const c_char) {
+        // SAFETY: the test passes the address of a `Vec`, which nothing else uses meanwhile, and the text is terminated.
+        let (lines, text) = unsafe { (&mut *user_data.cast::<Vec<(i32, String)>>(), CStr::from_ptr(message)) };
+        lines.push((level, text.to_str().unwrap().to_owned()));
+    }
+
+    #[test]
+    fn a_line_comes_with_its_level_and_ends_at_a_zero_byte() {
+        let mut lines: Vec<(i32, String)> = Vec::new();
+        let log = ProgramLog { log: keep, user_data: UserData::new(ptr::from_mut(&mut lines).cast(), None) };
+        log.log(Level::Info, "connected");
+        log.log(Level::Error, "an odd\0answer");
+        drop(log);
+        assert_eq!(lines, [(IOTDA_LOG_INFO, "connected".to_owned()), (IOTDA_LOG_ERROR, "an odd".to_owned())]);
+    }
+}

@@ -152,3 +152,15 @@ fn terminated(text: &str) -> CString {
     let end = text.bytes().position(|byte| byte == 0).unwrap_or(text.len());
     CString::new(&text[..end]).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_the_platforms_ends_at_its_zero_byte() {
+        for (text, expected) in [("", c""), ("abc", c"abc"), ("ab\0c", c"ab"), ("\0", c"")] {
+            assert_eq!(terminated(text).as_c_str(), expected);
+        }
+    }
+}

@@ -146,3 +146,34 @@ pub unsafe extern "C" fn iotda_token_remaining_ms(client: *const iotda_client_t)
     });
     remaining
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use super::*;
+
+    /// Keeps both texts in the `Vec` that `user_data` points to.
+    unsafe extern "C" fn keep(user_data: *mut c_void, device_id: *const c_char, token: *const c_char) {
+        // SAFETY: the test passes the address of a `Vec`, which nothing else uses meanwhile, and the texts are terminated.
+        unsafe {
+            let texts = &mut *user_data.cast::<Vec<String>>();
+            texts.extend([device_id, token].map(|text| CStr::from_ptr(text).to_str().unwrap().to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_new_token_is_passed_on_with_its_device() {
+        let mut texts: Vec<String> = Vec::new();
+        let tokens = ProgramTokens { issued: keep, user_data: UserData::new(ptr::from_mut(&mut texts).cast(), None) };
+        tokens.issued("a device", "a token");
+        drop(tokens);
+        assert_eq!(texts, ["a device", "a token"]);
+    }
+
+    #[test]
+    fn a_text_ends_with_its_zero_and_was_never_moved() {
+        let text = terminated("abc");
+        assert_eq!((text.as_slice(), text.capacity()), (&b"abc\0"[..], 4));
+    }
+}

@@ -229,7 +229,105 @@ fn milliseconds(timeout: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::ptr;
+
+    use iotda::CancelToken;
+
     use super::*;
+
+    /// What a program's functions were called with. Its address is the transport's, and the connection's.
+    #[derive(Debug, Default)]
+    struct Calls {
+        connected: Vec<(String, u16, u32, i32)>,
+        timeouts: Vec<u32>,
+        closed: u32,
+        destroyed: u32,
+        refuses: bool,
+    }
+
+    /// # Safety
+    ///
+    /// The test passes the address of `Calls`, which nothing else uses meanwhile.
+    unsafe fn calls<'a>(pointer: *mut c_void) -> &'a mut Calls {
+        // SAFETY: as the caller promises.
+        unsafe { &mut *pointer.cast() }
+    }
+
+    unsafe extern "C" fn connect(
+        user_data: *mut c_void,
+        host: *const c_char,
+        port: u16,
+        timeout_ms: u32,
+        cancel_fd: i32,
+    ) -> *mut c_void {
+        // SAFETY: the test's promise; the host is terminated.
+        let (calls, host) = unsafe { (calls(user_data), std::ffi::CStr::from_ptr(host)) };
+        calls.connected.push((host.to_str().unwrap().to_owned(), port, timeout_ms, cancel_fd));
+        if calls.refuses { ptr::null_mut() } else { user_data }
+    }
+
+    unsafe extern "C" fn send(connection: *mut c_void, _: *const c_void, len: usize, timeout_ms: u32) -> i64 {
+        // SAFETY: the test's promise.
+        unsafe { calls(connection) }.timeouts.push(timeout_ms);
+        len as i64 - 1
+    }
+
+    unsafe extern "C" fn receive(connection: *mut c_void, buffer: *mut c_void, size: usize, timeout_ms: u32) -> i64 {
+        // SAFETY: the test's promise, and room for so many bytes.
+        unsafe {
+            calls(connection).timeouts.push(timeout_ms);
+            buffer.cast::<u8>().write_bytes(b'x', size);
+        }
+        size as i64
+    }
+
+    unsafe extern "C" fn close(connection: *mut c_void) {
+        // SAFETY: the test's promise.
+        unsafe { calls(connection) }.closed += 1;
+    }
+
+    unsafe extern "C" fn destroy(user_data: *mut c_void) {
+        // SAFETY: the test's promise.
+        unsafe { calls(user_data) }.destroyed += 1;
+    }
+
+    fn transport(calls: *mut Calls, is_secure: bool) -> ProgramTransport {
+        let functions = Functions { connect, send, receive, close };
+        ProgramTransport(Arc::new(Table {
+            functions,
+            is_secure,
+            user_data: UserData::new(calls.cast(), Some(destroy)),
+        }))
+    }
+
+    #[test]
+    fn the_programs_functions_are_given_what_the_header_promises() {
+        let mut made = Calls::default();
+        let pointer = &raw mut made;
+        let mut of_another = Calls::default();
+        assert!(!transport(&raw mut of_another, false).is_secure());
+        let transport = transport(pointer, true);
+        assert!(transport.is_secure());
+        let mut connection = transport.connect("iot.example", 443, Duration::from_micros(1_500), None).unwrap();
+        assert_eq!(connection.send(b"abc", Duration::from_secs(2)).unwrap(), 2);
+        let mut buffer = [0; 4];
+        assert_eq!(connection.receive(&mut buffer, Duration::ZERO).unwrap(), 4);
+        assert_eq!(&buffer, b"xxxx");
+        let token = CancelToken::new();
+        let other = transport.connect("h", 1, Duration::ZERO, Some(token.descriptor().unwrap())).unwrap();
+        drop((connection, other));
+        // SAFETY: no function of the transport runs.
+        unsafe { (*pointer).refuses = true };
+        let refused = transport.connect("h", 1, Duration::ZERO, None).map(drop).unwrap_err();
+        assert_eq!(refused.to_string(), "its connect function returned NULL");
+        drop(transport);
+        let [first, second, third] = &made.connected[..] else { panic!("{made:?}") };
+        assert_eq!(*first, ("iot.example".to_owned(), 443, 2, -1));
+        assert!(second.3 >= 0, "{second:?}");
+        assert_eq!(third.3, -1);
+        assert_eq!(made.timeouts, [2000, 0]);
+        assert_eq!((made.closed, made.destroyed), (2, 1));
+    }
 
     #[test]
     fn what_a_transport_returns_is_not_believed_blindly() {

@@ -41,3 +41,26 @@ impl fmt::Debug for UserData {
         f.write_str("UserData")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use super::*;
+
+    unsafe extern "C" fn count(user_data: *mut c_void) {
+        // SAFETY: the test passes the address of a number that nothing else uses meanwhile.
+        unsafe { *user_data.cast::<u32>() += 1 };
+    }
+
+    #[test]
+    fn it_is_destroyed_once_with_its_last_user() {
+        let mut destroyed = 0_u32;
+        let data = UserData::new(ptr::from_mut(&mut destroyed).cast(), Some(count));
+        // SAFETY: nothing else uses the number meanwhile.
+        assert_eq!(unsafe { *data.pointer().cast::<u32>() }, 0);
+        drop(data);
+        assert_eq!(destroyed, 1);
+        drop(UserData::new(ptr::null_mut(), None));
+    }
+}
