@@ -1,7 +1,8 @@
 //! What flags, environment and profile say, and which of them said it: flags win over `IOTDA_*` variables, those over the
-//! profile. The secret is read only when it is needed (`secret`); the profile's file is read by `profile`.
+//! profile. The secret is read only when it is needed (`secret`, by a `prompt` if nothing has it); the profile's file is read by `profile`.
 
 mod profile;
+mod prompt;
 mod secret;
 
 use std::ffi::OsString;

@@ -9,10 +9,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use console::Term;
 use zeroize::Zeroizing;
 
-use crate::exit::Failure;
+use super::prompt::{self, Typed};
+use crate::exit::{Exit, Failure};
 
 /// More than any secret has: the platform's have 8 to 32 characters.
 const LARGEST: usize = 4096;
@@ -90,19 +90,19 @@ impl SecretPlace {
 
 /// Asks a person on the terminal, without showing what is typed.
 pub fn ask(device: &str) -> Result<Secret, Failure> {
-    let term = Term::stderr();
-    if !io::stdin().is_terminal() || !term.is_term() {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(Failure::config(
             "give the device's secret by --secret-file, IOTDA_DEVICE_SECRET or a profile's secret_file: there is none",
         ));
     }
     let unable = |error: io::Error| Failure::config(format!("give the secret by --secret-file: no prompt: {error}"));
-    term.write_str(&format!("Secret of {device}: ")).map_err(unable)?;
-    let line = Zeroizing::new(term.read_secure_line().map_err(unable)?);
-    if line.is_empty() {
-        return Err(Failure::config("type the device's secret, or give it by --secret-file: it is empty"));
+    match prompt::ask(&format!("Secret of {device}: "), LARGEST).map_err(unable)? {
+        Typed::Line(line) if line.is_empty() => {
+            Err(Failure::config("type the device's secret, or give it by --secret-file: it is empty"))
+        }
+        Typed::Line(bytes) => Ok(Secret { bytes, mode: None }),
+        Typed::Interrupted => Err(Failure::new(Exit::Interrupted, "interrupted, nothing was sent")),
     }
-    Ok(Secret { bytes: Zeroizing::new(line.as_bytes().to_vec()), mode: None })
 }
 
 /// What stands before the first line's end.

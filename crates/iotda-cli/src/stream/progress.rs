@@ -1,4 +1,5 @@
-//! How far a stream is, while it goes on: on a terminal a line that changes, otherwise a line every ten seconds.
+//! How far a stream is, while it goes on: on a terminal that can show one a line that changes, otherwise a line every ten
+//! seconds.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -30,10 +31,9 @@ impl Progress {
             return Progress { stop: None, thread: None };
         }
         let (stop, stopped) = mpsc::channel();
-        let on_terminal = io::stderr().is_terminal();
-        let every = if on_terminal { LOOK_EVERY } else { LINE_EVERY };
         let thread = thread::Builder::new().name("progress".to_owned()).spawn(move || {
-            let bar = on_terminal.then(bar);
+            let bar = if io::stderr().is_terminal() { visible(bar()) } else { None };
+            let every = if bar.is_some() { LOOK_EVERY } else { LINE_EVERY };
             let mut meter = Meter::new(Instant::now());
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 let line = counts.progress(meter.per_second(counts.accepted.get(), Instant::now()), now_s());
@@ -69,6 +69,11 @@ fn bar() -> ProgressBar {
     bar
 }
 
+/// One that is drawn: a terminal without a name (`TERM`) or a `dumb` one cannot change a line.
+fn visible(bar: ProgressBar) -> Option<ProgressBar> {
+    (!bar.is_hidden()).then_some(bar)
+}
+
 fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
@@ -102,6 +107,11 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_no_bar_is_drawn_there_are_lines() {
+        assert!(visible(ProgressBar::hidden()).is_none());
+    }
 
     #[test]
     fn the_rate_follows_what_was_seen_of_late() {

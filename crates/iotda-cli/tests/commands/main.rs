@@ -6,4 +6,5 @@ mod outbox;
 mod report;
 mod run;
 mod stream;
+mod terminal;
 mod tools;

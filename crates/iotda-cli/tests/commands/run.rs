@@ -1,7 +1,7 @@
 //! Running the command: with an environment of the test's own, against a stand-in platform, compared with files.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -46,10 +46,20 @@ pub struct Running {
 
 impl Running {
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_with(command, [Stdio::piped(), Stdio::piped(), Stdio::piped()])
+    }
+
+    /// With these streams; what is no pipe reads as empty at its end.
+    pub fn start_with(command: &mut Command, [stdin, stdout, stderr]: [Stdio; 3]) -> Self {
+        let mut child = command.stdin(stdin).stdout(stdout).stderr(stderr).spawn().unwrap();
+        // The command holds on to a terminal that it was given.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let (sender, output) = mpsc::channel();
-        collect(0, child.stdout.take().unwrap(), sender.clone());
-        collect(1, child.stderr.take().unwrap(), sender);
+        let stdout: Option<Box<dyn Read + Send>> = child.stdout.take().map(|pipe| Box::new(pipe) as _);
+        let stderr: Option<Box<dyn Read + Send>> = child.stderr.take().map(|pipe| Box::new(pipe) as _);
+        for (index, stream) in [stdout, stderr].into_iter().enumerate() {
+            collect(index, stream.unwrap_or_else(|| Box::new(io::empty())), sender.clone());
+        }
         Running { child, output }
     }
 
