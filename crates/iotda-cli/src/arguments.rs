@@ -6,8 +6,9 @@ mod stream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
+use crate::pin::Pin;
 use crate::values;
 pub use stream::{Format, OnError, Stream, Summary};
 
@@ -273,6 +274,25 @@ pub struct Connection {
     /// Trust these certificates only [env: IOTDA_CA_FILE]
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+    /// Trust these as well [env: IOTDA_ADD_CA_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub add_ca_file: Option<PathBuf>,
+    /// Only with this public key in the server's verified chain: its SHA-256, as hex digits or sha256//BASE64. Given several
+    /// times, one of them must be there [env: IOTDA_PIN]
+    #[arg(long, value_name = "SHA256")]
+    pub pin: Vec<Pin>,
+    /// This machine's own certificate, as PEM, for a gateway that demands one [env: IOTDA_CLIENT_CERT]
+    #[arg(long, value_name = "FILE")]
+    pub client_cert: Option<PathBuf>,
+    /// Its private key [default: in the same file] [env: IOTDA_CLIENT_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub client_key: Option<PathBuf>,
+    /// Offer TLS 1.3 beside 1.2 [env: IOTDA_TLS_1_3]
+    #[arg(long)]
+    pub tls_1_3: bool,
+    /// 1: the platform compares the time of authentications with its own [default: 0] [env: IOTDA_SIGN_TYPE]
+    #[arg(long, value_name = "0|1", value_parser = value_parser!(i32).range(0..=1))]
+    pub sign_type: Option<i32>,
     /// [env: HTTPS_PROXY]
     #[arg(long, value_name = "URL")]
     pub proxy: Option<String>,
@@ -361,6 +381,12 @@ impl Connection {
             device: self.device.or(other.device),
             secret_file: self.secret_file.or(other.secret_file),
             ca_file: self.ca_file.or(other.ca_file),
+            add_ca_file: self.add_ca_file.or(other.add_ca_file),
+            pin: if self.pin.is_empty() { other.pin } else { self.pin },
+            client_cert: self.client_cert.or(other.client_cert),
+            client_key: self.client_key.or(other.client_key),
+            tls_1_3: self.tls_1_3 || other.tls_1_3,
+            sign_type: self.sign_type.or(other.sign_type),
             proxy: self.proxy.or(other.proxy),
             timeout: self.timeout.or(other.timeout),
             profile: self.profile.or(other.profile),
@@ -379,6 +405,8 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use clap::CommandFactory;
 
@@ -397,6 +425,36 @@ mod tests {
         let connection = arguments.connection();
         assert_eq!((connection.device.as_deref(), connection.endpoint.as_deref()), (Some("b"), Some("https://h")));
         assert!(arguments.output().json && arguments.output().quiet && !arguments.output().verbose);
+    }
+
+    #[test]
+    fn settings_of_tls_stand_before_or_behind_the_command() {
+        let pin = Pin::of(b"").to_string();
+        let words = [
+            "--pin",
+            &pin,
+            "--add-ca-file",
+            "a",
+            "--client-cert",
+            "c",
+            "--client-key",
+            "k",
+            "--tls-1-3",
+            "--sign-type",
+            "1",
+        ];
+        let before = parse(&[&["iotda"], &words[..], &["auth"]].concat()).connection();
+        let behind = parse(&[&["iotda", "auth"], &words[..]].concat()).connection();
+        for connection in [before, behind] {
+            assert_eq!(connection.pin, [Pin::of(b"")]);
+            assert_eq!(connection.add_ca_file.as_deref(), Some(Path::new("a")));
+            assert_eq!(connection.client_cert.as_deref(), Some(Path::new("c")));
+            assert_eq!(connection.client_key.as_deref(), Some(Path::new("k")));
+            assert_eq!((connection.tls_1_3, connection.sign_type), (true, Some(1)));
+        }
+        for wrong in [["--pin", "sha256//AAAA"], ["--sign-type", "2"]] {
+            assert!(Arguments::try_parse_from([&["iotda", "auth"], &wrong[..]].concat()).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

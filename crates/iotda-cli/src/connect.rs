@@ -82,19 +82,18 @@ pub fn config(settings: &Settings) -> Result<Config, Failure> {
     let endpoint = settings.endpoint.as_ref().ok_or_else(|| {
         Failure::config("give the platform's address by --endpoint, IOTDA_ENDPOINT or a profile: there is none")
     })?;
-    let placed = |error: iotda::Error, source: &crate::settings::Source| {
-        Failure::config(format!("{} ({source})", error.message()))
-    };
-    config.endpoint(&endpoint.value).map_err(|error| placed(error, &endpoint.source))?;
+    config.endpoint(&endpoint.value).map_err(|error| endpoint.source.failure(&error))?;
     let device = settings.device.as_ref().ok_or_else(|| {
         Failure::config("give the device's id by --device, IOTDA_DEVICE_ID or a profile: there is none")
     })?;
-    if let Some(ca_file) = &settings.ca_file {
-        config.ca_file(&ca_file.value).map_err(|error| placed(error, &ca_file.source))?;
+    settings.tls.set_authorities(&mut config)?;
+    settings.tls.set_others(&mut config)?;
+    if let Some(sign_type) = &settings.sign_type {
+        config.sign_type(sign_type.value);
     }
     if let Some(proxy) = &settings.proxy {
         match &proxy.value {
-            ProxyChoice::Url(url) => config.proxy(url).map_err(|error| placed(error, &proxy.source))?,
+            ProxyChoice::Url(url) => config.proxy(url).map_err(|error| proxy.source.failure(&error))?,
             ProxyChoice::Environment => config.proxy_from_environment()?,
         };
     }
@@ -103,7 +102,7 @@ pub fn config(settings: &Settings) -> Result<Config, Failure> {
     }
     // Last, since it may ask a person.
     let secret = settings.read_secret()?;
-    config.device(&device.value, &secret.bytes).map_err(|error| placed(error, &device.source))?;
+    config.device(&device.value, &secret.bytes).map_err(|error| device.source.failure(&error))?;
     Ok(config)
 }
 

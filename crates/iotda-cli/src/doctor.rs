@@ -3,7 +3,7 @@
 //!
 //! - `configured`: the settings; with `endpoint`, `secret` and `trust`, which know what wrong ones look like.
 //! - `network`: look-up, connections, the proxy.
-//! - `secured`: the TLS handshake and the clock; with `certificate`, which reads what the server has shown.
+//! - `secured`: the TLS handshake and the clock; with `certificate`, which reads what the server has shown, and `pinned`.
 //! - `account`: authentication, the token, a report.
 //! - `finding`: what a step comes to. `show`: how it looks.
 //!
@@ -16,6 +16,7 @@ mod configured;
 mod endpoint;
 mod finding;
 mod network;
+mod pinned;
 mod secret;
 mod secured;
 mod show;

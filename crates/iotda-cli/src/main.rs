@@ -1,7 +1,8 @@
 //! The command `iotda`: reports to Huawei Cloud IoTDA from a shell, and finds out why a device does not.
 //!
 //! - `arguments`: every command and every flag, in one place.
-//! - `settings`: what flags, environment and profile say, and which of them said it.
+//! - `settings`: what flags, environment and profile say, and which of them said it. `pin`: pins of public keys as they are
+//!   written.
 //! - `connect`: a client made of them, with the token that the commands share (`token_cache`).
 //! - `auth`, `report`, `message`, `batch`, `stream`, a module for each command: what it does. `values`: the grammar of `NAME=VALUE`;
 //!   `body`: request bodies; `input`: whole files; `dry_run`: a request that is not sent.
@@ -25,6 +26,7 @@ mod input;
 mod message;
 mod outbox;
 mod output;
+mod pin;
 mod report;
 mod settings;
 mod signals;

@@ -1,19 +1,24 @@
 //! What flags, environment and profile say, and which of them said it: flags win over `IOTDA_*` variables, those over the
-//! profile. The secret is read only when it is needed (`secret`, by a `prompt` if nothing has it); the profile's file is read by `profile`.
+//! profile. The secret is read only when it is needed (`secret`, by a `prompt` if nothing has it); what concerns TLS is in `tls`; the profile's file is read by
+//! `profile`.
 
 mod profile;
 mod prompt;
 mod secret;
+mod tls;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::arguments::Connection;
+use iotda::SignType;
+
+use crate::arguments::{self, Connection};
 use crate::exit::Failure;
 use profile::Profile;
 pub use secret::{Secret, SecretPlace};
+pub use tls::Tls;
 
 /// A variable of the environment, by its name. Tests have an environment of their own.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -36,6 +41,13 @@ impl fmt::Display for Source {
             Source::Variable(name) => f.write_str(name),
             Source::Profile(name) => write!(f, "profile \"{name}\""),
         }
+    }
+}
+
+impl Source {
+    /// An error of a setting from here.
+    pub fn failure(&self, error: &iotda::Error) -> Failure {
+        Failure::config(format!("{} ({self})", error.message()))
     }
 }
 
@@ -63,9 +75,58 @@ pub struct Settings {
     pub endpoint: Option<Setting<String>>,
     pub device: Option<Setting<String>>,
     pub secret: Option<Setting<SecretPlace>>,
-    pub ca_file: Option<Setting<PathBuf>>,
+    pub tls: Tls,
     pub proxy: Option<Setting<ProxyChoice>>,
     pub timeout: Option<Setting<Duration>>,
+    pub sign_type: Option<Setting<SignType>>,
+}
+
+/// Where a setting is looked for: the environment, and what names a profile has and where its paths begin.
+struct Sources<'a> {
+    environment: Environment<'a>,
+    profile: Source,
+    base: Option<&'a Path>,
+    home: Option<PathBuf>,
+}
+
+impl Sources<'_> {
+    /// What the flag says, or else the variable, or else the profile.
+    fn text(
+        &self,
+        flag: &Option<String>,
+        name: &'static str,
+        variable: &'static str,
+        of_profile: Option<String>,
+    ) -> Result<Option<Setting<String>>, Failure> {
+        match flag {
+            Some(value) => Ok(Some(Setting { value: value.clone(), source: Source::Flag(name) })),
+            None => Ok(text_variable(self.environment, variable)?.or_else(|| self.of_profile(of_profile))),
+        }
+    }
+
+    /// The same for the path of a file.
+    fn path(
+        &self,
+        flag: &Option<PathBuf>,
+        name: &'static str,
+        variable: &'static str,
+        of_profile: Option<String>,
+    ) -> Result<Option<Setting<PathBuf>>, Failure> {
+        if let Some(value) = flag {
+            return Ok(Some(Setting { value: value.clone(), source: Source::Flag(name) }));
+        }
+        let given = text_variable(self.environment, variable)?;
+        let given = given.map(|Setting { value, source }| Setting { value: PathBuf::from(value), source });
+        Ok(given.or_else(|| self.path_of_profile(of_profile)))
+    }
+
+    fn of_profile<T>(&self, value: Option<T>) -> Option<Setting<T>> {
+        value.map(|value| Setting { value, source: self.profile.clone() })
+    }
+
+    fn path_of_profile(&self, value: Option<String>) -> Option<Setting<PathBuf>> {
+        self.of_profile(value.map(|value| profile::path(&value, self.base, self.home.as_deref())))
+    }
 }
 
 /// The profile that is used if none is named, where there is one.
@@ -74,70 +135,44 @@ const DEFAULT_PROFILE: &str = "default";
 impl Settings {
     /// Reads the environment and the profile. The secret is not read yet.
     pub fn resolve(connection: &Connection, environment: Environment<'_>) -> Result<Self, Failure> {
-        let flag_or = |flag: Option<&String>, name, variable| -> Result<Option<Setting<String>>, Failure> {
-            match flag {
-                Some(value) => Ok(Some(Setting { value: value.clone(), source: Source::Flag(name) })),
-                None => text_variable(environment, variable),
-            }
+        let wanted = match &connection.profile {
+            Some(value) => Some(Setting { value: value.clone(), source: Source::Flag("--profile") }),
+            None => text_variable(environment, "IOTDA_PROFILE")?,
         };
-        let wanted = flag_or(connection.profile.as_ref(), "--profile", "IOTDA_PROFILE")?;
         let config_file = config_file(environment);
-        let (profile, used) = the_profile(config_file.as_deref(), wanted)?;
-        let home = environment("HOME").map(PathBuf::from);
-        let source = used.as_ref().map_or(Source::Profile(String::new()), |used| Source::Profile(used.value.clone()));
-        let of_profile = |value: Option<String>| value.map(|value| Setting { value, source: source.clone() });
-        let base = config_file.as_deref().and_then(Path::parent);
-        let path_of_profile = |value: Option<String>| {
-            value.map(|value| Setting { value: profile::path(&value, base, home.as_deref()), source: source.clone() })
+        let (mut profile, used) = the_profile(config_file.as_deref(), wanted)?;
+        let sources = Sources {
+            environment,
+            profile: Source::Profile(used.map(|used| used.value).unwrap_or_default()),
+            base: config_file.as_deref().and_then(Path::parent),
+            home: environment("HOME").map(PathBuf::from),
         };
-        let path = |setting: Setting<String>| Setting { value: PathBuf::from(setting.value), source: setting.source };
-
         let devices = [
             connection.device.clone().map(|value| Setting { value, source: Source::Flag("--device") }),
             text_variable(environment, "IOTDA_DEVICE_ID")?,
-            of_profile(profile.device),
+            sources.of_profile(profile.device.take()),
         ];
-        let secret = match &connection.secret_file {
-            Some(file) => Some(Setting { value: SecretPlace::of_flag(file), source: Source::Flag("--secret-file") }),
-            None if is_set(environment, "IOTDA_DEVICE_SECRET") => {
-                Some(Setting { value: SecretPlace::Variable, source: Source::Variable("IOTDA_DEVICE_SECRET") })
-            }
-            None => match (path_of_profile(profile.secret_file), of_profile(profile.secret_command)) {
-                (Some(file), None) => Some(Setting { value: SecretPlace::File(file.value), source: file.source }),
-                (None, Some(command)) => {
-                    Some(Setting { value: SecretPlace::Command(command.value), source: command.source })
-                }
-                (None, None) => None,
-                (Some(_), Some(_)) => {
-                    return Err(Failure::config(format!(
-                        "keep one of secret_file and secret_command: {source} has both"
-                    )));
-                }
-            },
-        };
+        let secret = secret_place(connection, &sources, &mut profile)?;
         check_owner(&devices, secret.as_ref())?;
-        let ca_file = match &connection.ca_file {
-            Some(file) => Some(Setting { value: file.clone(), source: Source::Flag("--ca-file") }),
-            None => text_variable(environment, "IOTDA_CA_FILE")?.map(path).or(path_of_profile(profile.ca_file)),
-        };
         let timeout = match (connection.timeout, profile.timeout) {
             (Some(value), _) => Some(Setting { value, source: Source::Flag("--timeout") }),
             (None, Some(seconds)) => {
-                let value = crate::arguments::seconds(&seconds.to_string())
+                let source = &sources.profile;
+                let value = arguments::seconds(&seconds.to_string())
                     .map_err(|advice| Failure::config(format!("{advice}: timeout of {source} is {seconds}")))?;
-                Some(Setting { value, source: source.clone() })
+                sources.of_profile(Some(value))
             }
             (None, None) => None,
         };
         let [by_flag, by_variable, by_profile] = devices;
         Ok(Settings {
-            endpoint: flag_or(connection.endpoint.as_ref(), "--endpoint", "IOTDA_ENDPOINT")?
-                .or(of_profile(profile.endpoint)),
+            endpoint: sources.text(&connection.endpoint, "--endpoint", "IOTDA_ENDPOINT", profile.endpoint.take())?,
             device: by_flag.or(by_variable).or(by_profile),
             secret,
-            ca_file,
-            proxy: proxy(connection, environment, of_profile(profile.proxy)),
+            tls: Tls::resolve(connection, &sources, &mut profile)?,
+            proxy: proxy(connection, environment, sources.of_profile(profile.proxy.take())),
             timeout,
+            sign_type: sign_type(connection, &sources, profile.sign_type)?,
             config_file,
         })
     }
@@ -149,6 +184,44 @@ impl Settings {
             Some(setting) => setting.value.read(),
             None => secret::ask(device),
         }
+    }
+}
+
+fn secret_place(
+    connection: &Connection,
+    sources: &Sources<'_>,
+    profile: &mut Profile,
+) -> Result<Option<Setting<SecretPlace>>, Failure> {
+    if let Some(file) = &connection.secret_file {
+        return Ok(Some(Setting { value: SecretPlace::of_flag(file), source: Source::Flag("--secret-file") }));
+    }
+    if is_set(sources.environment, "IOTDA_DEVICE_SECRET") {
+        return Ok(Some(Setting { value: SecretPlace::Variable, source: Source::Variable("IOTDA_DEVICE_SECRET") }));
+    }
+    match (sources.path_of_profile(profile.secret_file.take()), profile.secret_command.take()) {
+        (Some(Setting { value, source }), None) => Ok(Some(Setting { value: SecretPlace::File(value), source })),
+        (None, command) => Ok(sources.of_profile(command.map(SecretPlace::Command))),
+        (Some(Setting { source, .. }), Some(_)) => {
+            Err(Failure::config(format!("keep one of secret_file and secret_command: {source} has both")))
+        }
+    }
+}
+
+/// As the protocol numbers it.
+fn sign_type(
+    connection: &Connection,
+    sources: &Sources<'_>,
+    of_profile: Option<i32>,
+) -> Result<Option<Setting<SignType>>, Failure> {
+    let flag = connection.sign_type.map(|number| number.to_string());
+    let of_profile = of_profile.map(|number| number.to_string());
+    let given = sources.text(&flag, "--sign-type", "IOTDA_SIGN_TYPE", of_profile)?;
+    let Some(Setting { value, source }) = given else { return Ok(None) };
+    match value.parse().ok().and_then(|number| SignType::from_number(number).ok()) {
+        Some(value) => Ok(Some(Setting { value, source })),
+        None => Err(Failure::config(format!(
+            "give 0 (the password alone) or 1 (the time as well): the sign type of {source} is \"{value}\""
+        ))),
     }
 }
 

@@ -140,6 +140,10 @@ fn explained(error: &Error, credentials: &Credentials) -> String {
     match error.kind() {
         ErrorKind::AuthFailed => match &credentials.doubt {
             Some(doubt) => format!("{answer}{doubt}"),
+            None if credentials.with_time => format!(
+                "{answer}The platform does not know {device} with this secret, or this machine's clock is off by more than it \
+                 allows: with sign type 1 it compares. Set the clock, or use sign type 0."
+            ),
             None => format!(
                 "{answer}The platform does not know {device} with this secret. Look for it in the console of this instance, \
                  Devices > All Devices: is that its ID, is it enabled, was its secret reset, was it deleted because it did not \

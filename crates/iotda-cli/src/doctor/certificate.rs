@@ -3,6 +3,8 @@
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 
+use crate::pin::Pin;
+
 /// A certificate, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
@@ -15,6 +17,8 @@ pub struct Summary {
     /// In seconds since 1970.
     pub not_before: i64,
     pub not_after: i64,
+    /// What a pin of its key is.
+    pub pin: Pin,
     /// The hosts and addresses that it is for.
     pub names: Vec<String>,
     /// Names as they are encoded, to find who issued what.
@@ -37,6 +41,7 @@ impl Summary {
             is_authority: certificate.is_ca(),
             not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),
+            pin: Pin::of(certificate.public_key().raw),
             names: names.unwrap_or_default(),
             raw_subject: subject.as_raw().to_vec(),
             raw_issuer: issuer.as_raw().to_vec(),
@@ -54,16 +59,20 @@ impl Summary {
     }
 }
 
-/// The authority at which a chain ends: who issued the last certificate of the path that begins with the first one.
-pub fn end_of(chain: &[Summary]) -> Option<&str> {
-    let mut last = chain.first()?;
+/// The path that begins with the first certificate: each is issued by the one behind it, as far as they were sent.
+pub fn path_of(chain: &[Summary]) -> Vec<&Summary> {
+    let mut path: Vec<&Summary> = chain.first().into_iter().collect();
     // Each of the others at most once: a circle has no end.
-    for _ in chain {
-        let next = chain.iter().find(|other| other.raw_subject == last.raw_issuer && !last.is_root);
-        let Some(next) = next else { break };
-        last = next;
+    while let Some(last) = path.last().filter(|last| !last.is_root && path.len() < chain.len()) {
+        let Some(next) = chain.iter().find(|other| other.raw_subject == last.raw_issuer) else { break };
+        path.push(next);
     }
-    Some(&last.issuer)
+    path
+}
+
+/// The authority at which a chain ends: who issued the last certificate of the path.
+pub fn end_of(chain: &[Summary]) -> Option<&str> {
+    path_of(chain).last().map(|last| last.issuer.as_str())
 }
 
 /// A day as `2026-11-26`.

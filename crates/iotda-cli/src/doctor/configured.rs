@@ -3,18 +3,19 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use iotda::{Config, Level};
+use iotda::{Config, Level, SignType};
 use zeroize::Zeroizing;
 
 use super::endpoint::{self, Verdict};
 use super::finding::{Finding, Findings, Step};
 use super::{Options, Surroundings, secret, trust};
 use crate::exit::{Exit, Failure};
-use crate::settings::{ProxyChoice, SecretPlace, Setting, Settings, Source};
+use crate::pin::Pin;
+use crate::settings::{ProxyChoice, SecretPlace, Setting, Settings, Source, Tls};
 
 /// What the following steps work with.
 pub struct Configured {
@@ -25,11 +26,37 @@ pub struct Configured {
     pub host: String,
     /// Whether it can be connected to: endpoint and proxy are good.
     pub is_reachable: bool,
-    /// Whether the authorities are good.
-    pub is_trusting: bool,
+    /// What keeps a TLS handshake from being tried, such as "the CA file".
+    pub unusable: Option<&'static str>,
     /// The file of authorities as it was named; `None`: the ones that are built in.
     pub ca_file: Option<String>,
+    /// Another, whose authorities are trusted as well.
+    pub add_ca_file: Option<String>,
+    /// The file of the client certificate.
+    pub client_cert: Option<String>,
+    pub pins: Option<Setting<Vec<Pin>>>,
     pub credentials: Option<Credentials>,
+}
+
+impl Configured {
+    /// Which authorities are trusted.
+    pub fn trusted(&self) -> String {
+        let first = self.ca_file.as_deref().unwrap_or("the built-in list");
+        match &self.add_ca_file {
+            None => first.to_owned(),
+            Some(more) => format!("{first} or {more}"),
+        }
+    }
+
+    /// That an authority is not one of them, behind "which".
+    pub fn lacks(&self) -> String {
+        match (&self.ca_file, &self.add_ca_file) {
+            (Some(file), None) => format!("{file} does not hold"),
+            (Some(file), Some(more)) => format!("neither {file} nor {more} holds"),
+            (None, None) => "is none of the built-in authorities".to_owned(),
+            (None, Some(more)) => format!("is none of the built-in authorities and not in {more}"),
+        }
+    }
 }
 
 /// Whom to authenticate as.
@@ -37,6 +64,8 @@ pub struct Credentials {
     pub device: String,
     /// Why its secret is probably none.
     pub doubt: Option<String>,
+    /// Whether the platform compares the time (sign type 1).
+    pub with_time: bool,
 }
 
 /// What is found on the way, before it is shown: the line of the whole comes first.
@@ -66,6 +95,14 @@ pub fn examine(options: &Options<'_>, around: &Surroundings<'_>, findings: &mut 
     let is_proxy_good = examine_proxy(&settings, &mut config, endpoint.is_some(), &mut notes);
     let host = endpoint.as_ref().map(|(_, host)| host.clone()).unwrap_or_default();
     let is_trusting = examine_trust(&settings, &mut config, &host, around, &mut notes);
+    let unusable = match (is_trusting, examine_client(&settings, &mut config, &mut notes)) {
+        (false, _) => Some("the CA file"),
+        (true, false) => Some("the client certificate"),
+        (true, true) => None,
+    };
+    if let Some(sign_type) = &settings.sign_type {
+        config.sign_type(sign_type.value);
+    }
     let secret = read_secret(options, &settings, &mut notes);
     let credentials = examine_device(&settings, &mut config, secret.as_ref(), options, &mut notes);
     examine_file_of_profiles(&settings, &mut notes);
@@ -83,8 +120,21 @@ pub fn examine(options: &Options<'_>, around: &Surroundings<'_>, findings: &mut 
         Some((endpoint, host)) => (endpoint, host, is_proxy_good),
         None => (String::new(), String::new(), false),
     };
-    let ca_file = settings.ca_file.as_ref().map(|file| file.value.display().to_string());
-    Some(Configured { config, endpoint, host, is_reachable, is_trusting, ca_file, credentials })
+    let Tls { ca_file, add_ca_file, client, pins, .. } = settings.tls;
+    let [ca_file, add_ca_file, client_cert] = [ca_file, add_ca_file, client.map(|client| client.certificate)]
+        .map(|file| file.map(|file| file.value.display().to_string()));
+    Some(Configured {
+        config,
+        endpoint,
+        host,
+        is_reachable,
+        unusable,
+        ca_file,
+        add_ca_file,
+        client_cert,
+        pins,
+        credentials,
+    })
 }
 
 fn failed(failure: &Failure) -> Finding {
@@ -134,6 +184,7 @@ fn examine_proxy(settings: &Settings, config: &mut Config, has_endpoint: bool, n
     false
 }
 
+/// Whether the authorities are good.
 fn examine_trust(
     settings: &Settings,
     config: &mut Config,
@@ -141,19 +192,33 @@ fn examine_trust(
     around: &Surroundings<'_>,
     notes: &mut Notes,
 ) -> bool {
-    let Some(Setting { value: file, source }) = &settings.ca_file else { return true };
+    let Tls { ca_file, add_ca_file, .. } = &settings.tls;
+    let whole = read_authorities(ca_file.as_ref(), Some(host), around, notes);
+    let more = read_authorities(add_ca_file.as_ref(), None, around, notes);
+    let (Ok(whole), Ok(more)) = (whole, more) else { return false };
+    whole.is_none_or(|pem| config.ca_pem(&pem).is_ok()) && more.is_none_or(|pem| config.add_ca_pem(&pem).is_ok())
+}
+
+/// What a file of authorities holds; `Err`: it is not usable. `host`: as `trust::judge` takes it.
+fn read_authorities(
+    file: Option<&Setting<PathBuf>>,
+    host: Option<&str>,
+    around: &Surroundings<'_>,
+    notes: &mut Notes,
+) -> Result<Option<Vec<u8>>, ()> {
+    let Some(Setting { value: file, source }) = file else { return Ok(None) };
     let content = match fs::read(file) {
         Ok(content) => content,
         Err(error) => {
             notes.faults.push(format!("the CA file {} cannot be read: {error} ({source}).", file.display()));
-            return false;
+            return Err(());
         }
     };
     let verdict = trust::judge(file, &content, host, around.clock.unix_ms() / 1000);
     notes.doubts.extend(verdict.doubts);
     if let Some(fault) = verdict.fault {
         notes.faults.push(fault);
-        return false;
+        return Err(());
     }
     if mode_of(file).is_some_and(|mode| mode & 0o002 != 0) {
         let name = file.display();
@@ -161,7 +226,20 @@ fn examine_trust(
             .doubts
             .push(format!("everyone can write to {name}, and so decide whom the device trusts: chmod 644 {name}"));
     }
-    config.ca_pem(&content).is_ok()
+    Ok(Some(content))
+}
+
+/// Whether the client certificate, pins and TLS version are good.
+fn examine_client(settings: &Settings, config: &mut Config, notes: &mut Notes) -> bool {
+    let key = settings.tls.client.as_ref().map(|client| client.key.value.as_path());
+    if let Some((name, mode)) = key.and_then(|key| Some((key.display(), mode_of(key)?))) {
+        if let Some(who) = others(mode) {
+            notes.doubts.push(format!("{who} can read the private key in {name} ({mode:04o}): chmod 600 {name}"));
+        }
+    }
+    let set = settings.tls.set_others(config);
+    notes.faults.extend(set.as_ref().err().map(|failure| sentence(&failure.message)));
+    set.is_ok()
 }
 
 /// The secret and the mode of its file.
@@ -206,7 +284,10 @@ fn examine_device(
     let doubt = secret::doubt(secret);
     notes.doubts.extend(doubt.as_deref().map(secret::in_a_line));
     match config.device(device, secret) {
-        Ok(_) => Some(Credentials { device: device.clone(), doubt }),
+        Ok(_) => {
+            let with_time = settings.sign_type.as_ref().is_some_and(|set| set.value == SignType::PasswordAndTime);
+            Some(Credentials { device: device.clone(), doubt, with_time })
+        }
         Err(error) => {
             notes.faults.push(sentence(&format!("{} ({source})", error.message())));
             None
@@ -260,8 +341,19 @@ fn summary(settings: &Settings, mode: Option<u32>, has_proxy: bool) -> String {
         (Some(secret), None) => text.push_str(&format!("; secret from {}", secret.value)),
         (None, _) => {}
     }
-    if let Some(file) = &settings.ca_file {
+    let Tls { ca_file, add_ca_file, pins, client, .. } = &settings.tls;
+    if let Some(file) = ca_file {
         text.push_str(&format!("; authorities from {}", file.value.display()));
+    }
+    if let Some(file) = add_ca_file {
+        text.push_str(&format!("; more authorities from {}", file.value.display()));
+    }
+    if let Some(Setting { value, source }) = pins {
+        let keys = if value.len() == 1 { "key" } else { "keys" };
+        text.push_str(&format!("; {} pinned {keys} from {source}", value.len()));
+    }
+    if let Some(client) = client {
+        text.push_str(&format!("; client certificate from {}", client.certificate.value.display()));
     }
     if let (Some(proxy), true) = (&settings.proxy, has_proxy) {
         text.push_str(&format!("; proxy from {}", proxy.source));

@@ -260,8 +260,11 @@ mod tests {
             endpoint: endpoint.to_owned(),
             config,
             is_reachable: true,
-            is_trusting: true,
+            unusable: None,
             ca_file: None,
+            add_ca_file: None,
+            client_cert: None,
+            pins: None,
             credentials: None,
         };
         no_connection(&probe, &configured, bad)

@@ -15,6 +15,7 @@ use super::certificate::{Summary, day, end_of};
 use super::configured::Configured;
 use super::endpoint;
 use super::finding::{Finding, Findings, Step};
+use super::pinned;
 use crate::exit::Exit;
 
 /// A certificate that ends sooner than in so many days is worth a word.
@@ -73,8 +74,8 @@ pub fn examine(
         findings.add(clock_fault(around.clock.unix_ms(), hint, &configured.host).since(began));
         return false;
     }
-    if !configured.is_trusting {
-        findings.skip(&[Step::Tls, Step::Clock], "not tried, the CA file is not usable");
+    if let Some(what) = configured.unusable {
+        findings.skip(&[Step::Tls, Step::Clock], &format!("not tried, {what} is not usable"));
         return false;
     }
     let mut refused: Vec<Refused> = Vec::new();
@@ -177,17 +178,19 @@ fn clock_fault(now_ms: i64, hint: Option<i64>, host: &str) -> Finding {
 fn good(secured: &Secured, chain: &[Summary], configured: &Configured, around: &Surroundings<'_>) -> Finding {
     let version = secured.version();
     let Some(leaf) = chain.first() else { return Finding::ok(Step::Tls, version) };
+    let pinned =
+        configured.pins.as_ref().map(|pins| format!("; {}", pinned::found(&pins.value, chain))).unwrap_or_default();
     let days = leaf.days_left(around.clock.unix_ms() / 1000);
     if days <= SOON {
         let text = format!(
-            "{version}, issued by {}, but for {days} days more alone: have the certificate of {} renewed before {}.",
+            "{version}, issued by {}, but for {days} days more alone{pinned}: have the certificate of {} renewed before {}.",
             leaf.issuer,
             configured.host,
             day(leaf.not_after)
         );
         return Finding::warn(Step::Tls, text);
     }
-    Finding::ok(Step::Tls, format!("{version}, issued by {}, {days} days left", leaf.issuer))
+    Finding::ok(Step::Tls, format!("{version}, issued by {}, {days} days left{pinned}", leaf.issuer))
 }
 
 impl Refused {
@@ -205,7 +208,7 @@ impl Refused {
             Some(CertificateFault::ForeignKey) => format!(
                 "{} holds an authority \"{end}\", but with another key than the one that signed: it is of another instance, \
                  or old. Get it anew.",
-                configured.ca_file.as_deref().unwrap_or("the built-in list")
+                configured.trusted()
             ),
             Some(CertificateFault::OtherName) => format!(
                 "the certificate is for {}, not for {host}. Compare the endpoint with the {}; if it is right, a portal or \
@@ -232,13 +235,26 @@ impl Refused {
                     day(around.clock.unix_ms() / 1000)
                 )
             }
+            Some(CertificateFault::Unpinned) => pinned::lacking(configured.pins.as_ref(), &self.chain, host),
             Some(_) => format!("{}.", self.error.message()),
-            None => self.explained_without_certificate(host),
+            None => self.explained_without_certificate(configured),
         }
     }
 
-    fn explained_without_certificate(&self, host: &str) -> String {
+    fn explained_without_certificate(&self, configured: &Configured) -> String {
+        let host = &configured.host;
         match self.error.kind() {
+            _ if self.error.message().starts_with("check the client certificate:") => match &configured.client_cert {
+                Some(file) => format!(
+                    "{host} does not accept the client certificate of {file}: it may be expired, or of an authority that \
+                     the server does not know."
+                ),
+                None => format!(
+                    "{host} demands a client certificate, which the platform does not: a gateway of this network answers. \
+                     Name one that it accepts by --client-cert, or compare the endpoint with the {}.",
+                    endpoint::CONSOLE
+                ),
+            },
             ErrorKind::Timeout => format!(
                 "{host} accepts the connection and does not answer the TLS handshake. Something on the way holds it up: a \
                  firewall that looks at TLS, or a link that loses large packets (try a smaller MTU)."
@@ -268,7 +284,7 @@ fn untrusted(chain: &[Summary], end: &str, configured: &Configured) -> String {
         _ => format!("the chain ends at \"{end}\""),
     };
     let has = |names: &[&'static str]| names.iter().copied().find(|name| end.contains(name));
-    let add = match &configured.ca_file {
+    let add = match configured.ca_file.as_ref().or(configured.add_ca_file.as_ref()) {
         Some(file) => format!("add its CA to {file}"),
         None => "name its CA by --ca-file".to_owned(),
     };
@@ -285,13 +301,14 @@ fn untrusted(chain: &[Summary], end: &str, configured: &Configured) -> String {
             "{ends}, which is an authority of the platform's, and {file} does not hold it. Take the PEM in \
              the folder c/ of the vendor's page \"Certificates\", or leave --ca-file out."
         ),
-        Some(file) => format!(
-            "{ends}, which {file} does not hold: a proxy reads this connection, or the file is wrong. Let \
-             the proxy pass {host}, or {add}."
+        Some(_) => format!(
+            "{ends}, which {}: a proxy reads this connection, or the file is wrong. Let the proxy pass {host}, or {add}.",
+            configured.lacks()
         ),
         None => format!(
-            "{ends}, which is none of the built-in authorities: a proxy reads this connection, or the \
-             instance has a certificate of its owner's. Let the proxy pass {host}, or {add}."
+            "{ends}, which {}: a proxy reads this connection, or the instance has a certificate of its owner's. Let the proxy \
+             pass {host}, or {add}.",
+            configured.lacks()
         ),
     }
 }
@@ -345,7 +362,7 @@ fn facts(chain: &[Summary]) -> Vec<Value> {
     let fact = |one: &Summary| {
         json!({
             "subject": one.subject, "issuer": one.issuer, "names": one.names,
-            "not_before": day(one.not_before), "not_after": day(one.not_after),
+            "not_before": day(one.not_before), "not_after": day(one.not_after), "pin": one.pin.to_string(),
         })
     };
     chain.iter().map(fact).collect()
@@ -403,8 +420,11 @@ mod tests {
             endpoint: "https://h".to_owned(),
             host: "h".to_owned(),
             is_reachable: true,
-            is_trusting: true,
+            unusable: None,
             ca_file: Some("ca.pem".to_owned()),
+            add_ca_file: None,
+            client_cert: None,
+            pins: None,
             credentials: None,
         };
         for (end, part) in [
@@ -419,5 +439,12 @@ mod tests {
         configured.ca_file = None;
         assert!(untrusted(&[], "GlobalSign Root R46", &configured).contains("none of the built-in authorities"));
         assert!(untrusted(&[], "Corp", &configured).contains("name its CA by --ca-file"));
+        configured.add_ca_file = Some("more.pem".to_owned());
+        let text = untrusted(&[], "Corp", &configured);
+        assert!(text.contains("none of the built-in authorities and not in more.pem"), "{text}");
+        assert!(text.contains("add its CA to more.pem"), "{text}");
+        configured.ca_file = Some("ca.pem".to_owned());
+        let text = untrusted(&[], "Corp", &configured);
+        assert!(text.contains("which neither ca.pem nor more.pem holds"), "{text}");
     }
 }

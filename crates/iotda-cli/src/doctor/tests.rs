@@ -15,6 +15,7 @@ use iotda_platform::{
 };
 
 use super::*;
+use crate::pin::Pin;
 use case::Case;
 use server::{Identity, Server, identity, identity_below};
 
@@ -193,6 +194,73 @@ fn authorities_that_are_not_the_servers() {
 }
 
 #[test]
+fn keys_that_are_pinned() {
+    let identity = identity_below("Root", "Middle");
+    let server = Server::tls(&identity, PAGE);
+    for (name, pins, exit) in [
+        ("pinned", vec![identity.pin(0)], 0),
+        ("pinned_issuer", vec![Pin::of(b"the next one"), identity.pin(1)], 0),
+        ("unpinned", vec![Pin::of(b"another")], 5),
+    ] {
+        let heard = server.heard();
+        let mut case = Case::at_server(name, &server).trusting(&identity.authority_pem);
+        case.connection.pin = pins;
+        case.no_auth = true;
+        let (text, code) = case.compare(name);
+        assert_eq!((code, text.contains('✗')), (exit, exit == 5), "{text}");
+        assert_eq!(server.heard() == heard, exit == 5, "a verified server is asked for its time");
+    }
+    // A key that somebody else has put into the chain is in no verified path.
+    let stranger = self::identity(Some("Root"), 2040);
+    let mut case = Case::at_server("unpinned", &Server::tls(&stranger, PAGE)).trusting(&stranger.authority_pem);
+    case.connection.pin = vec![identity.pin(0)];
+    case.no_auth = true;
+    case.finds("unpinned", "tls", 5);
+}
+
+#[test]
+fn authorities_that_are_trusted_as_well() {
+    let platform = platform();
+    let other = identity(Some("Other"), 2040);
+    let mut case = Case::at("added_ca", &platform).trusting(&other.authority_pem);
+    case.connection.add_ca_file = Some(case.file("more.pem", platform.ca_pem().as_bytes(), 0o644));
+    assert_eq!(case.compare("added_ca").1, 0);
+    case.connection.add_ca_file = Some(case.file("more.pem", b"", 0o644));
+    case.finds("added_ca_empty", "settings", 3);
+}
+
+#[test]
+fn certificates_that_the_device_has_to_show() {
+    let (identity, clients) = (identity(Some("Gateway CA"), 2040), identity(Some("Device CA"), 2040));
+    let server = Server::tls_for(&clients, &identity, PAGE);
+    let case = |name| {
+        let mut case = Case::at_server(name, &server).trusting(&identity.authority_pem);
+        case.no_auth = true;
+        case
+    };
+    let mut shown = case("client_certificate");
+    shown.connection.client_cert = Some(shown.file("client.pem", clients.own_pem.as_bytes(), 0o644));
+    shown.connection.client_key = Some(shown.file("client.key", clients.key_pem.as_bytes(), 0o640));
+    assert_eq!(shown.compare("client_certificate").1, 0);
+    // One file may hold both.
+    let both = format!("{}{}", clients.key_pem, clients.own_pem);
+    shown.connection.client_cert = Some(shown.file("both.pem", both.as_bytes(), 0o600));
+    shown.connection.client_key = None;
+    assert_eq!(shown.compare("client_certificate_and_key").1, 0);
+    case("no_client_certificate").finds("no_client_certificate", "tls", 5);
+    let mut foreign = case("foreign_client_certificate");
+    let both = format!("{}{}", identity.key_pem, identity.own_pem);
+    foreign.connection.client_cert = Some(foreign.file("client.pem", both.as_bytes(), 0o600));
+    foreign.finds("foreign_client_certificate", "tls", 5);
+    let mut mixed = case("mixed_client_certificate");
+    mixed.connection.client_cert = Some(mixed.file("client.pem", clients.own_pem.as_bytes(), 0o644));
+    mixed.connection.client_key = Some(mixed.file("client.key", identity.key_pem.as_bytes(), 0o600));
+    mixed.finds("mixed_client_certificate", "settings", 3);
+    mixed.connection.client_key = Some(mixed.directory.join("nowhere"));
+    mixed.finds("no_client_key", "settings", 3);
+}
+
+#[test]
 fn certificates_for_others_and_of_other_times() {
     let wrong_name = Platform::builder().registry(registry()).certificate(CertificateKind::WrongName).start().unwrap();
     Case::at("wrong_name", &wrong_name).finds("wrong_name", "tls", 5);
@@ -226,6 +294,9 @@ fn a_clock_that_is_wrong() {
     let mut case = Case::at("clock_behind", &platform);
     case.clock = Arc::new(Stopped(platform.now_ms() - 7_300_000));
     assert_eq!(case.compare("clock_behind").1, 0);
+    // Unless the platform is asked to compare.
+    case.connection.sign_type = Some(1);
+    case.finds("clock_behind_compared", "auth", 6);
 }
 
 #[test]
@@ -412,5 +483,5 @@ fn the_page_shows_what_the_doctor_says() {
         assert_eq!(rest.split_once("```").unwrap().0, lines, "{file}");
         count += 1;
     }
-    assert_eq!(count, 5);
+    assert_eq!(count, 6);
 }

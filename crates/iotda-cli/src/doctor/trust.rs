@@ -19,15 +19,17 @@ pub struct Verdict {
     pub doubts: Vec<String>,
 }
 
-/// Judges the file's content for a device that reports to `host` at `now`, in seconds since 1970.
-pub fn judge(file: &Path, content: &[u8], host: &str, now: i64) -> Verdict {
+/// Judges the file's content at `now`, in seconds since 1970, for a device that reports to `host` and trusts this file alone;
+/// `None`: it trusts others as well.
+pub fn judge(file: &Path, content: &[u8], host: Option<&str>, now: i64) -> Verdict {
     let name = file.display();
+    let flag = if host.is_some() { "--ca-file" } else { "--add-ca-file" };
     let fault = |fault: String| Verdict { fault: Some(fault), ..Verdict::default() };
     if let Some(kind) = binary_kind(content) {
         return fault(format!("{name} is {}.", kind.replace("FILE", &name.to_string())));
     }
     if let Err(error) = Config::new().ca_pem(content) {
-        return fault(format!("{} ({name}). {TAKE}, or leave --ca-file out.", error.message()));
+        return fault(format!("{} ({name}). {TAKE}, or leave {flag} out.", error.message()));
     }
     let certificates: Vec<Summary> = blocks(content).iter().filter_map(|der| Summary::of(der)).collect();
     let mut doubts = Vec::new();
@@ -51,7 +53,7 @@ pub fn judge(file: &Path, content: &[u8], host: &str, now: i64) -> Verdict {
         }
     }
     if let [only] = &certificates[..] {
-        if only.is_root && endpoint::is_platform(host) {
+        if only.is_root && host.is_some_and(endpoint::is_platform) {
             doubts.push(format!(
                 "{name} holds \"{}\" alone: the platform's certificates come from several authorities, and the next may be \
                  another's. {TAKE}, which holds them all.",
@@ -118,7 +120,7 @@ mod tests {
     }
 
     fn judged(content: &[u8], host: &str) -> Verdict {
-        judge(Path::new("ca.pem"), content, host, NOW)
+        judge(Path::new("ca.pem"), content, Some(host), NOW)
     }
 
     #[test]
@@ -161,5 +163,7 @@ mod tests {
         }
         // An instance with an authority of its owner's has one, and that is all.
         assert!(judged(root.pem.as_bytes(), "iot.example").doubts.is_empty());
+        // And one that is trusted beside the others need not be enough.
+        assert!(judge(Path::new("ca.pem"), root.pem.as_bytes(), None, NOW).doubts.is_empty());
     }
 }

@@ -24,6 +24,14 @@ pub struct Profile {
     /// The first line that this shell command prints is the secret.
     pub secret_command: Option<String>,
     pub ca_file: Option<String>,
+    pub add_ca_file: Option<String>,
+    /// SHA-256s of public keys.
+    pub pins: Option<Vec<String>>,
+    pub client_cert: Option<String>,
+    pub client_key: Option<String>,
+    pub tls_1_3: Option<bool>,
+    /// 0 or 1.
+    pub sign_type: Option<i32>,
     pub proxy: Option<String>,
     /// Seconds.
     pub timeout: Option<f64>,

@@ -4,6 +4,8 @@ use super::*;
 use std::collections::HashMap;
 use std::fs;
 
+use crate::pin::Pin;
+
 /// An environment, with a directory for profiles.
 struct Setup {
     dir: PathBuf,
@@ -57,7 +59,7 @@ fn flags_win_over_variables_and_those_over_the_profile() {
         ("https://of.profile", "profile \"default\"")
     );
     assert_eq!(settings.secret.unwrap().value, SecretPlace::File(setup.dir.join("iotda/secret")));
-    assert_eq!(settings.ca_file.unwrap().value, Path::new("/home/x/ca.pem"));
+    assert_eq!(settings.tls.ca_file.unwrap().value, Path::new("/home/x/ca.pem"));
     assert_eq!(settings.timeout.unwrap().value, Duration::from_millis(2500));
     assert_eq!(settings.proxy.unwrap().value, ProxyChoice::Url("http://proxy:3128".to_owned()));
 
@@ -69,6 +71,81 @@ fn flags_win_over_variables_and_those_over_the_profile() {
     assert_eq!(setup.resolve(&flags).unwrap().endpoint.unwrap().value, "https://of.flag");
     let setup = setup.with("IOTDA_ENDPOINT", "");
     assert_eq!(setup.resolve(&Connection::default()).unwrap().endpoint.unwrap().value, "https://of.profile");
+}
+
+#[test]
+fn what_is_said_of_tls_has_the_same_order() {
+    let pin = |text: &[u8]| Pin::of(text);
+    let profile = format!(
+        "[profile.default]\nadd_ca_file = 'more.pem'\npins = ['{}', '{}']\nclient_cert = 'c.pem'\nclient_key = '~/c.key'\n\
+         tls_1_3 = true\nsign_type = 1\n",
+        pin(b"1"),
+        pin(b"2")
+    );
+    let setup = Setup::new("tls", &profile);
+    let settings = setup.resolve(&Connection::default()).unwrap();
+    let Tls { ca_file, add_ca_file, pins, client, tls_1_3 } = settings.tls;
+    assert!(ca_file.is_none());
+    assert_eq!(add_ca_file.unwrap().value, setup.dir.join("iotda/more.pem"));
+    assert_eq!(pins.unwrap().value, [pin(b"1"), pin(b"2")]);
+    let client = client.unwrap();
+    assert_eq!(client.certificate.value, setup.dir.join("iotda/c.pem"));
+    assert_eq!(client.key.value, Path::new("/home/x/c.key"));
+    assert!(tls_1_3.unwrap().value);
+    assert_eq!(settings.sign_type.unwrap().value, SignType::PasswordAndTime);
+
+    let setup = setup
+        .with("IOTDA_PIN", &format!("{};{}", pin(b"3"), pin(b"4")))
+        .with("IOTDA_ADD_CA_FILE", "v.pem")
+        .with("IOTDA_CLIENT_CERT", "v.crt")
+        .with("IOTDA_CLIENT_KEY", "v.key")
+        .with("IOTDA_TLS_1_3", "0")
+        .with("IOTDA_SIGN_TYPE", "0");
+    let settings = setup.resolve(&Connection::default()).unwrap();
+    let Tls { add_ca_file, pins, client, tls_1_3, .. } = settings.tls;
+    let pins = pins.unwrap();
+    assert_eq!((pins.value, pins.source), (vec![pin(b"3"), pin(b"4")], Source::Variable("IOTDA_PIN")));
+    assert_eq!(add_ca_file.unwrap().value, Path::new("v.pem"));
+    assert_eq!(client.unwrap().key.source, Source::Variable("IOTDA_CLIENT_KEY"));
+    assert!(!tls_1_3.unwrap().value);
+    assert_eq!(settings.sign_type.unwrap().value, SignType::PasswordOnly);
+
+    let flags = Connection {
+        pin: vec![pin(b"5")],
+        client_cert: Some("f.crt".into()),
+        tls_1_3: true,
+        sign_type: Some(1),
+        ..Connection::default()
+    };
+    let settings = setup.resolve(&flags).unwrap();
+    assert_eq!(settings.tls.pins.unwrap().value, [pin(b"5")]);
+    assert_eq!(settings.tls.client.unwrap().certificate.value, Path::new("f.crt"));
+    assert!(settings.tls.tls_1_3.unwrap().value);
+    assert_eq!(settings.sign_type.unwrap().source, Source::Flag("--sign-type"));
+}
+
+#[test]
+fn what_is_said_of_tls_must_fit_together() {
+    let setup = Setup::new("tls-wrong", "");
+    for (name, value, part) in [
+        (
+            "IOTDA_PIN",
+            "sha256//AAAA",
+            "give the SHA-256 of a public key, as 64 hex digits or sha256//BASE64 (IOTDA_PIN)",
+        ),
+        ("IOTDA_TLS_1_3", "maybe", "give 1 or 0: IOTDA_TLS_1_3 is \"maybe\""),
+        ("IOTDA_SIGN_TYPE", "2", "give 0 (the password alone) or 1"),
+        ("IOTDA_CLIENT_KEY", "k.pem", "IOTDA_CLIENT_KEY names the key alone"),
+    ] {
+        let lookup = |asked: &str| if asked == name { Some(value.into()) } else { setup.variables.get(asked).cloned() };
+        let failure = Settings::resolve(&Connection::default(), &lookup).unwrap_err();
+        assert!(failure.message.contains(part) && failure.exit.code() == 3, "{failure}");
+    }
+    // The key is in the certificate's file, if nothing else is said; and no pin is any pin.
+    let alone = Connection { client_cert: Some("c.pem".into()), ..Connection::default() };
+    let settings = setup.with("IOTDA_PIN", " ").resolve(&alone).unwrap();
+    assert_eq!(settings.tls.client.unwrap().key.value, Path::new("c.pem"));
+    assert!(settings.tls.pins.is_none());
 }
 
 #[test]

@@ -128,3 +128,22 @@ fn a_proxy_of_the_environment_is_named_where_it_is_for_this_host() {
     assert_eq!(ended.code, Some(4), "{ended:?}");
     assert!(ended.stdout.contains("proxy from HTTPS_PROXY") && !ended.stdout.contains("hunter2"), "{ended:?}");
 }
+
+#[test]
+fn the_pin_that_it_prints_is_one_for_every_command() {
+    let platform = platform();
+    let ended = run(&mut doctor(&platform, &["--json", "--no-auth"]));
+    let tls = ended.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let tls = tls.into_iter().find(|object| object["step"] == "tls").unwrap();
+    let pin = tls["chain"][0]["pin"].as_str().unwrap().to_owned();
+    let auth = |pin: &str| {
+        let mut auth = iotda(&["auth", "--renew"]);
+        auth.envs(doctor(&platform, &[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+        run(auth.env("IOTDA_PIN", pin))
+    };
+    let other = "0".repeat(64);
+    assert_eq!(auth(&format!("{other},{pin}")).code, Some(0));
+    let refused = auth(&other);
+    assert!(refused.code == Some(5) && refused.stderr.contains("pin"), "{refused:?}");
+    assert_eq!(platform.counters().authentications, 1);
+}

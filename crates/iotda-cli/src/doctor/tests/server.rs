@@ -11,12 +11,19 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+use crate::doctor::certificate::Summary;
+use crate::pin::Pin;
 
 /// An authority and a certificate of it for the loopback.
 pub struct Identity {
     pub authority_pem: String,
     pub authority_der: Vec<u8>,
+    /// The certificate and its key, as PEM.
+    pub own_pem: String,
+    pub key_pem: String,
     chain: Vec<CertificateDer<'static>>,
     key: Vec<u8>,
 }
@@ -29,7 +36,7 @@ pub fn identity(authority: Option<&str>, until: i32) -> Identity {
         Some(_) => leaf.signed_by(&key, &Issuer::from_params(&root, &root_key)).unwrap(),
         None => leaf.self_signed(&key).unwrap(),
     };
-    Identity::new(&root.self_signed(&root_key).unwrap(), vec![certificate.der().clone()], &key)
+    Identity::new(&root.self_signed(&root_key).unwrap(), &[&certificate], &key)
 }
 
 /// By an intermediate, which is sent along, of an authority, which is not.
@@ -39,14 +46,24 @@ pub fn identity_below(root: &str, intermediate: &str) -> Identity {
     let (leaf, key) = leaf(2040);
     let leaf = leaf.signed_by(&key, &Issuer::from_params(&middle, &middle_key)).unwrap();
     let middle = middle.signed_by(&middle_key, &Issuer::from_params(&root, &root_key)).unwrap();
-    let chain = vec![leaf.der().clone(), middle.der().clone()];
-    Identity::new(&root.self_signed(&root_key).unwrap(), chain, &key)
+    Identity::new(&root.self_signed(&root_key).unwrap(), &[&leaf, &middle], &key)
 }
 
 impl Identity {
-    fn new(authority: &Certificate, chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Self {
-        let (authority_pem, authority_der) = (authority.pem(), authority.der().to_vec());
-        Identity { authority_pem, authority_der, chain, key: key.serialize_der() }
+    fn new(authority: &Certificate, chain: &[&Certificate], key: &KeyPair) -> Self {
+        Identity {
+            authority_pem: authority.pem(),
+            authority_der: authority.der().to_vec(),
+            own_pem: chain[0].pem(),
+            key_pem: key.serialize_pem(),
+            chain: chain.iter().map(|certificate| certificate.der().clone()).collect(),
+            key: key.serialize_der(),
+        }
+    }
+
+    /// The pin of the key of the certificate at this place of the chain.
+    pub fn pin(&self, at: usize) -> Pin {
+        Summary::of(&self.chain[at]).unwrap().pin
     }
 }
 
@@ -98,7 +115,15 @@ impl Server {
 
     /// Speaks TLS, and answers each request with `answer`.
     pub fn tls(identity: &Identity, answer: &'static str) -> Self {
-        let config = server_config(identity);
+        Self::tls_with(server_config(identity, None), answer)
+    }
+
+    /// The same to clients alone that show a certificate of this authority.
+    pub fn tls_for(clients: &Identity, identity: &Identity, answer: &'static str) -> Self {
+        Self::tls_with(server_config(identity, Some(clients)), answer)
+    }
+
+    fn tls_with(config: Arc<ServerConfig>, answer: &'static str) -> Self {
         Self::start(move |socket, heard| {
             let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), socket);
             while read_request(&mut stream, heard).is_some() {
@@ -141,7 +166,7 @@ impl Server {
 
     /// Passes requests on to the platform, without the headers that have an underscore in their name.
     pub fn without_underscores(identity: &Identity, platform: &Platform) -> Self {
-        let config = server_config(identity);
+        let config = server_config(identity, None);
         let upstream = client_config(platform);
         let address = platform.address();
         Self::start(move |socket, heard| {
@@ -169,12 +194,22 @@ impl Server {
     }
 }
 
-fn server_config(identity: &Identity) -> Arc<ServerConfig> {
+fn server_config(identity: &Identity, clients: Option<&Identity>) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.clone()));
-    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS12])
         .unwrap();
-    Arc::new(builder.with_no_client_auth().with_single_cert(identity.chain.clone(), key).unwrap())
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from(clients.authority_der.clone())).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    Arc::new(builder.with_single_cert(identity.chain.clone(), key).unwrap())
 }
 
 fn client_config(platform: &Platform) -> Arc<ClientConfig> {
