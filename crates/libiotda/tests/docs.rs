@@ -276,7 +276,7 @@ fn other_commands() -> Result<()> {
             ensure!(path(words[at + 1]).exists(), "there is no {}", words[at + 1]);
         } else if let Some(arguments) = block.trim().strip_prefix("cargo run --release -p iotda-platform -- ") {
             serves(&arguments.split(' ').collect::<Vec<_>>())?;
-        } else if block.contains("examples/fleet && go run -tags iotda_system . demo") {
+        } else if block.contains("cd examples/fleet && go run -tags iotda_static . demo") {
             // What it is made of, the tests of the module try out.
             ensure!(path("examples/fleet/demo.go").exists(), "examples/fleet has no demo");
         } else if let Some(module) = block.trim().strip_prefix("go get ") {
