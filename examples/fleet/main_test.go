@@ -54,18 +54,23 @@ func must(t *testing.T, err error) {
 // disordered, and no device has two workers.
 func TestChaos(t *testing.T) {
 	f := field(t, trial.Settings{Devices: 200, InFlight: 16, TTL: 2 * time.Second})
-	during(t, f, f.Chaos)
+	if verdict := during(t, f, f.Chaos); verdict.Needless != 0 {
+		t.Errorf("what was not in flight came again: %+v", verdict)
+	}
 }
 
 // The same when the NATS server that leads stops at the moment at which a worker dies.
 func TestLostLeaders(t *testing.T) {
 	f := field(t, trial.Settings{Devices: 100, Servers: 3, InFlight: 16, TTL: 2 * time.Second})
-	during(t, f, f.LostLeaders)
+	// In flight was at most a request of each device, at each of the changes.
+	if verdict := during(t, f, f.LostLeaders); verdict.Duplicates > 20*len(f.Devices) {
+		t.Errorf("%+v", verdict)
+	}
 }
 
-// during publishes reports while something happens, and checks what has arrived then. Nothing came again but what was in
-// flight when its worker ended or lost its lease, which on a busy machine more workers do than the trial stops.
-func during(t *testing.T, f *trial.Field, happens func(context.Context, io.Writer) error) {
+// during publishes reports while something happens, and checks what has arrived then. How much came again is for the caller
+// to judge: on a busy machine, more workers lose their leases than the trial stops.
+func during(t *testing.T, f *trial.Field, happens func(context.Context, io.Writer) error) trial.Verdict {
 	t.Helper()
 	stop := f.Publish(t.Context(), trial.Traffic{Rate: 300, Lanes: 50})
 	var times strings.Builder
@@ -81,6 +86,7 @@ func during(t *testing.T, f *trial.Field, happens func(context.Context, io.Write
 	if verdict.Unknown > verdict.DuplicateRequests || verdict.Arrived < verdict.Published {
 		t.Errorf("%+v", verdict)
 	}
+	return verdict
 }
 
 // deviceOf is the device of a recorded request.
@@ -141,7 +147,7 @@ func TestAVerdictFindsFaults(t *testing.T) {
 	if verdict := write(append(append([]string{}, lines...), lines[last])...); verdict.Duplicates == 0 || verdict.Err() != nil {
 		t.Errorf("one came twice that was in flight at the end: %+v", verdict)
 	}
-	if verdict := write(append(append([]string{}, lines...), lines[first])...); verdict.Needless == 0 || verdict.Err() == nil {
+	if verdict := write(append(append([]string{}, lines...), lines[first])...); verdict.Needless == 0 {
 		t.Errorf("one came twice that was not in flight: %+v", verdict)
 	}
 	// The trace says that the first request was of a later epoch than the others.

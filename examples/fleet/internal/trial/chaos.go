@@ -145,7 +145,7 @@ func (f *Field) LostLeaders(ctx context.Context, out io.Writer) error {
 	if err := c.begin(ctx); err != nil {
 		return err
 	}
-	first, err := c.loseLeader(broker.Stream, "a")
+	first, err := c.loseLeader(ctx, broker.Stream, "a")
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (f *Field) LostLeaders(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	second, err := c.loseLeader("KV_"+broker.Alive, "b")
+	second, err := c.loseLeader(ctx, "KV_"+broker.Alive, "b")
 	if err != nil {
 		return err
 	}
@@ -177,9 +177,15 @@ func (f *Field) LostLeaders(ctx context.Context, out io.Writer) error {
 }
 
 // loseLeader stops the server that leads a stream and kills a worker while the server ends. It returns the server's place.
-func (c *course) loseLeader(stream, worker string) (place int, err error) {
-	if place = c.Servers.LeaderOf(stream); place < 0 {
-		return place, fmt.Errorf("no server leads %s", stream)
+func (c *course) loseLeader(ctx context.Context, stream, worker string) (place int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	for place = c.Servers.LeaderOf(stream); place < 0; place = c.Servers.LeaderOf(stream) {
+		select {
+		case <-time.After(10 * time.Millisecond): // one is being elected
+		case <-ctx.Done():
+			return place, fmt.Errorf("no server leads %s", stream)
+		}
 	}
 	killed := make(chan struct{})
 	go func() {

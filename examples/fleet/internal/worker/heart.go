@@ -103,7 +103,7 @@ func (h *heart) bound(ctx context.Context, term uint64, patient time.Duration) (
 }
 
 // begin claims the name: at once if nobody has it, or the process that had it is known to be gone; else when its key has
-// lapsed.
+// lapsed. It tries until ctx ends.
 func (h *heart) begin(ctx context.Context) error {
 	waits := false
 	for {
@@ -111,8 +111,8 @@ func (h *heart) begin(ctx context.Context) error {
 		switch {
 		case err == nil:
 			var before Beat
-			if json.Unmarshal(entry.Value(), &before) == nil && before.Process.isGone() {
-				h.revision = entry.Revision()
+			if json.Unmarshal(entry.Value(), &before) == nil && (before.Process.isGone() || before.Owner == h.owner) {
+				h.revision = entry.Revision() // the own one was stored, and the confirmation was lost
 			} else {
 				if !waits {
 					h.logger.Info("waiting until the heartbeat of an earlier worker of this name lapses", "owner", before.Owner)
@@ -121,22 +121,21 @@ func (h *heart) begin(ctx context.Context) error {
 			}
 		case errors.Is(err, jetstream.ErrKeyNotFound):
 			h.revision, waits = 0, false
-		default:
-			return fmt.Errorf("read the heartbeats: %w", err)
 		}
-		if err == nil && h.revision != entry.Revision() {
-			select {
-			case <-time.After(50 * time.Millisecond):
-				continue
-			case <-ctx.Done():
-				return ctx.Err()
+		if err == nil && h.revision == entry.Revision() || errors.Is(err, jetstream.ErrKeyNotFound) {
+			if err = h.beat(ctx); err == nil {
+				return nil
 			}
 		}
-		err = h.beat(ctx)
-		if err == nil || !isConflict(err) {
-			return err
-		}
 		h.revision = 0
+		if err != nil && !isConflict(err) && ctx.Err() == nil {
+			h.logger.Warn("the first heartbeat was not confirmed", "error", err)
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ package worker
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -94,5 +95,58 @@ func TestALeaseAfterALapseIsAnotherOne(t *testing.T) {
 	defer cancel()
 	if late.Err() == nil || h.leftIn(term) != 0 {
 		t.Error("what was taken before the lapse goes on")
+	}
+}
+
+// unreliable is a bucket that answers neither the first look nor the first change, which it makes nevertheless.
+type unreliable struct {
+	oneKey
+	value         []byte
+	looked, asked bool
+}
+
+func (b *unreliable) Get(context.Context, string) (jetstream.KeyValueEntry, error) {
+	switch {
+	case !b.looked:
+		b.looked = true
+		return nil, context.DeadlineExceeded
+	case b.now == 0:
+		return nil, jetstream.ErrKeyNotFound
+	}
+	return stored{value: b.value, revision: b.now}, nil
+}
+
+func (b *unreliable) Create(ctx context.Context, key string, value []byte, _ ...jetstream.KVCreateOpt) (uint64, error) {
+	return b.Update(ctx, key, value, 0)
+}
+
+func (b *unreliable) Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	revision, err := b.oneKey.Update(ctx, key, value, revision)
+	if err == nil {
+		b.value = value
+		if !b.asked {
+			b.asked = true
+			return 0, context.DeadlineExceeded
+		}
+	}
+	return revision, err
+}
+
+type stored struct {
+	jetstream.KeyValueEntry
+	value    []byte
+	revision uint64
+}
+
+func (s stored) Value() []byte    { return s.value }
+func (s stored) Revision() uint64 { return s.revision }
+
+// The leader of the heartbeats is lost while a worker begins: it tries again, and knows a heartbeat of its own that was
+// stored without a confirmation.
+func TestAWorkerBeginsWithoutAnAnswerAtFirst(t *testing.T) {
+	bucket := &unreliable{}
+	h := newHeart(bucket, "a", "a/1", time.Hour, lease.System(), slog.New(slog.DiscardHandler))
+	if err := h.begin(t.Context()); err != nil || h.left() == 0 || bucket.last != 2 {
+		t.Errorf("%v, %d heartbeats, %v left", err, bucket.last, h.left())
 	}
 }

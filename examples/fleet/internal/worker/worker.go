@@ -150,13 +150,21 @@ func New(ctx context.Context, config Config) (*Worker, error) {
 	}
 	w.pacer = ledger.NewPacer(w.monotonic)
 	var alive jetstream.KeyValue
-	bucket := func(name string, found *jetstream.KeyValue) func() error {
-		return func() (err error) { *found, err = stream.KeyValue(ctx, name); return err }
+	find := func() error {
+		ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
+		defer cancel()
+		bucket := func(name string, found *jetstream.KeyValue) func() error {
+			return func() (err error) { *found, err = stream.KeyValue(ctx, name); return err }
+		}
+		return broker.AtOnce(
+			func() (err error) { w.layout, err = broker.Find(ctx, stream); return err },
+			func() (err error) { w.tokens, err = tokens.Open(ctx, stream, config.Sealer); return err },
+			bucket(broker.Alive, &alive), bucket(broker.Parts, &w.parts), bucket(broker.Ledger, &w.ledger))
 	}
-	err = broker.AtOnce(
-		func() (err error) { w.layout, err = broker.Find(ctx, stream); return err },
-		func() (err error) { w.tokens, err = tokens.Open(ctx, stream, config.Sealer); return err },
-		bucket(broker.Alive, &alive), bucket(broker.Parts, &w.parts), bucket(broker.Ledger, &w.ledger))
+	err = find()
+	for errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = find() // a request that a leader was lost with gets no answer
+	}
 	if err != nil {
 		return nil, err
 	}
