@@ -185,12 +185,13 @@ pub(crate) mod tests {
     use super::super::storage::write_all;
     use super::*;
 
-    /// A new directory below the target directory, removed at the end.
+    /// A new directory beside the test program, which is in the target directory. Removed at the end.
     pub(crate) struct Scratch(pub(crate) PathBuf);
 
     impl Scratch {
         pub(crate) fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("iotda-outbox-{name}-{}", std::process::id()));
+            let program = std::env::current_exe().unwrap();
+            let path = program.with_file_name(format!("iotda-outbox-{name}-{}", std::process::id()));
             let _ = std::fs::remove_dir_all(&path);
             Scratch(path)
         }

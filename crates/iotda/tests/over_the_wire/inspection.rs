@@ -3,39 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use iotda::outbox::{WaitingEntry, dead_letters, inspect};
-use iotda::{CallOptions, Client, EntryKind, ErrorKind, OutboxOptions};
+use iotda::{CallOptions, Client, EntryKind, ErrorKind};
 use iotda_platform::{Fault, Route};
 
 use crate::device::{ID, client, platform};
+use crate::scratch::Scratch;
 
 const OPTIONS: CallOptions = CallOptions::new();
-
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("iotda-inspect-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        Scratch(path)
-    }
-
-    /// On disk when a put returns, and delivered by flush alone.
-    fn options(&self) -> OutboxOptions {
-        let mut options = OutboxOptions::new(&self.0);
-        options.start_worker = false;
-        options.sync_within = Duration::ZERO;
-        options
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// All files and their bytes.
 fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -44,7 +20,7 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 fn put_three(client: &Client, scratch: &Scratch) -> iotda::Outbox {
-    let outbox = client.open_outbox(scratch.options()).unwrap();
+    let outbox = client.open_outbox(scratch.by_hand()).unwrap();
     let own = r#"{"services":[{"service_id":"s","properties":{"n":1},"event_time":"2021-08-13T10:10:10.555Z"}]}"#;
     outbox.put_properties_json(client, own, OPTIONS).unwrap();
     outbox.put_message(client, b"\0message", OPTIONS).unwrap();
@@ -109,7 +85,7 @@ fn dead_letters_are_read_as_the_outbox_reads_them() {
     let platform = platform();
     let client = client(&platform);
     let scratch = Scratch::new("dead");
-    let outbox = client.open_outbox(scratch.options()).unwrap();
+    let outbox = client.open_outbox(scratch.by_hand()).unwrap();
     for n in 0..3 {
         outbox.put_message(&client, format!("{n}").as_bytes(), OPTIONS).unwrap();
         platform.inject(Fault::refusal("IOTDA.000006").on(Route::Message).times(1)).unwrap();

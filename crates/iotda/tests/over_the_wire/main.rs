@@ -15,6 +15,7 @@ mod persistence;
 mod probe;
 mod reports;
 mod routes;
+mod scratch;
 mod scripted;
 mod search;
 mod shared_tokens;

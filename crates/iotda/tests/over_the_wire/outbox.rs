@@ -12,39 +12,11 @@ use iotda::{
 use iotda_platform::{Close, Direction, Fault, InjectedAnswer, Platform, ReportKind};
 
 use crate::device::{ID, SECRET, client, config, platform, reports};
+use crate::scratch::Scratch;
 
 const OPTIONS: CallOptions = CallOptions::new();
 /// A busy machine may take this long for what takes a second.
 const LONG: CallOptions = CallOptions::new().timeout(Duration::from_secs(60));
-
-/// A new directory, removed at the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("iotda-wire-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        Scratch(path)
-    }
-
-    fn options(&self) -> OutboxOptions {
-        OutboxOptions::new(&self.0)
-    }
-
-    /// On disk when a put returns, and delivered by pump and flush alone.
-    fn by_hand(&self) -> OutboxOptions {
-        let mut options = self.options();
-        options.start_worker = false;
-        options.sync_within = Duration::ZERO;
-        options
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn properties(number: usize) -> String {
     format!(r#"{{"v":{number}}}"#)

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use iotda::{CallOptions, Child, Client, Clock, Config, Error, ErrorKind, OutboxOptions, Service};
+use iotda::{CallOptions, Child, Client, Clock, Config, Error, ErrorKind, Service};
 use iotda_platform::Platform;
 
 use crate::device::{self, ID, SECRET, authentications, config, count, platform, registry, reports};
+use crate::scratch::Scratch;
 
 const OPTIONS: CallOptions = CallOptions::new();
 
@@ -219,9 +220,8 @@ fn where_only_the_program_authenticates_no_token_is_renewed_ahead() {
 fn an_outbox_waits_for_a_token_and_delivers_with_the_one_that_comes() {
     let platform = platform();
     let client = when_asked(&platform);
-    let directory = std::env::temp_dir().join(format!("iotda-wire-shared-tokens-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&directory);
-    let mut options = OutboxOptions::new(&directory);
+    let scratch = Scratch::new("shared-tokens");
+    let mut options = scratch.options();
     options.start_worker = false;
     let outbox = client.open_outbox(options).unwrap();
     outbox.put_message(&client, b"kept", OPTIONS).unwrap();
@@ -235,5 +235,4 @@ fn an_outbox_waits_for_a_token_and_delivers_with_the_one_that_comes() {
     outbox.flush(CallOptions::new().timeout(Duration::from_secs(60))).unwrap();
     assert_eq!((authentications(&platform), reports(&platform).len()), (1, 1));
     outbox.close().unwrap();
-    let _ = std::fs::remove_dir_all(&directory);
 }
