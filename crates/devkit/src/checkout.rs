@@ -23,6 +23,18 @@ pub fn target() -> PathBuf {
     found.map_or_else(|| root().join("target"), Path::to_owned)
 }
 
+/// Where programs under test have their temporary files (`TMPDIR`): a directory below the target directory, or the system's
+/// where that has a path too long for a socket's name, of 107 bytes at most. Chromium adds 46 bytes for its own.
+pub fn temporary() -> Result<PathBuf> {
+    // Below "test", which the Debian roots see as well.
+    let dir = target().join("test/tmp");
+    if dir.as_os_str().len() > 60 {
+        return Ok(env::temp_dir());
+    }
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    Ok(dir)
+}
+
 /// The cargo that runs this, or that in the path.
 pub fn cargo_program() -> PathBuf {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into()).into()

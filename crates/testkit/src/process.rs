@@ -1,6 +1,7 @@
 //! Starting programs, waiting for them, and making sure that none is left behind.
 
 use anyhow::{Context, Result, bail};
+use devkit::checkout::temporary;
 pub use devkit::process::line;
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -21,10 +22,10 @@ pub struct Background {
 }
 
 impl Background {
-    /// Starts it.
+    /// Starts it, with its temporary files below the target directory.
     pub fn start(command: &mut Command) -> Result<Self> {
         let name = line(command);
-        let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+        let child = command.env("TMPDIR", temporary()?).spawn().with_context(|| format!("cannot start {name}"))?;
         Ok(Self { child, name })
     }
 }
@@ -127,6 +128,13 @@ mod tests {
     fn a_program_that_hangs_is_ended() {
         let error = successful(Command::new("sleep").arg("1000"), Some(Duration::from_millis(1))).unwrap_err();
         assert!(error.to_string().contains("did not end"), "{error}");
+    }
+
+    #[test]
+    fn temporary_files_are_below_the_target_directory() {
+        let file = output(&mut Command::new("mktemp")).unwrap();
+        std::fs::remove_file(file.trim()).unwrap();
+        assert!(std::path::Path::new(&file).starts_with(devkit::checkout::target()), "{file}");
     }
 
     #[test]

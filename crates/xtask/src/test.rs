@@ -232,10 +232,12 @@ impl<'a> Test<'a> {
     fn programs(&self, build: &str, choose: impl Fn(&Program) -> bool) -> Result<Vec<Command>> {
         let programs: Vec<Program> = self.built(build)?.into_iter().filter(choose).collect();
         ensure!(!programs.is_empty(), "cargo has built no such test: see {}", self.programs_file(build).display());
+        let temporary = checkout::temporary()?;
         let run = |program: Program| {
             let mut command = Command::new(program.path);
             // As cargo does.
             command.current_dir(&program.dir).env("CARGO_MANIFEST_DIR", &program.dir);
+            command.env("TMPDIR", &temporary);
             self.about(&mut command);
             command
         };

@@ -30,6 +30,7 @@ impl Browser {
     fn start(test: &str, more_arguments: &[&str]) -> Result<Self, String> {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
+            .env("TMPDIR", devkit::checkout::temporary().expect("a directory"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -5,6 +5,7 @@
 #define _POSIX_C_SOURCE 200809L /* mkdtemp, kill */
 
 #include "check.h"
+#include "directory.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,8 +14,6 @@
 #include <unistd.h>
 
 enum { ENTRIES = 200 };
-
-static char directory[] = "/tmp/iotda-outbox-XXXXXX";
 
 static iotda_outbox_options_t by_hand(void) {
     iotda_outbox_options_t options = IOTDA_OUTBOX_OPTIONS_INIT;
@@ -330,7 +329,7 @@ static void fork_and_go_on(iotda_client_t *client, enum in_the_child what) {
 }
 
 int main(void) {
-    CHECK(mkdtemp(directory) != NULL);
+    make_directory();
     kill_a_process_that_puts();
     iotda_client_t *client = client_from_environment();
     deliver_what_the_killed_one_left(client);
@@ -341,8 +340,6 @@ int main(void) {
     fork_and_go_on(client, EXECUTES);
     fork_and_go_on(client, CLOSES);
     iotda_close(client);
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf %s", directory);
-    CHECK(system(command) == 0);
+    remove_directory();
     return EXIT_SUCCESS;
 }

@@ -5,6 +5,7 @@
 #define _POSIX_C_SOURCE 200809L /* mkdtemp, fileno */
 
 #include "check.h"
+#include "directory.h"
 
 #include <unistd.h>
 
@@ -12,8 +13,6 @@
 void iotda_test_panic_next(void);
 /* The next thread that the library starts panics. */
 void iotda_test_panic_in_next_thread(void);
-
-static char directory[] = "/tmp/iotda-panics-XXXXXX";
 
 static const char services_json[] = "{\"services\":[{\"service_id\":\"s\",\"properties\":{}}]}";
 static const char devices_json[] =
@@ -421,7 +420,7 @@ static void in_what_frees(void) {
 }
 
 int main(void) {
-    CHECK(mkdtemp(directory) != NULL);
+    make_directory();
     in_config();
     in_client();
     in_checks();
@@ -430,8 +429,6 @@ int main(void) {
     in_outbox();
     in_a_thread_of_an_outbox();
     in_what_frees();
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf %s", directory);
-    CHECK(system(command) == 0);
+    remove_directory();
     return EXIT_SUCCESS;
 }

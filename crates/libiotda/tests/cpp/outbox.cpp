@@ -21,7 +21,8 @@ static iotda::Client client_from_environment() {
 }
 
 int main() {
-    const std::string directory = "/tmp/iotda-outbox-cpp-" + std::to_string(getpid());
+    const std::string directory = std::filesystem::temp_directory_path().string() +
+                                  "/iotda-outbox-cpp-" + std::to_string(getpid());
     const iotda::Client client = client_from_environment();
     iotda::OutboxOptions options(directory);
     options.max_bytes(1 << 20).max_age(24h).sync_within(0ms).coalesce_bytes(8192).linger(0ms);
