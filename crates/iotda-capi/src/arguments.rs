@@ -4,7 +4,9 @@
 //! `unsafe` of what each function would otherwise repeat, and belong into exported functions alone: what they rest on
 //! is what the C caller promises (see the crate's documentation).
 
+use std::alloc::Layout;
 use std::ffi::{CStr, OsStr, c_char};
+use std::fmt::Display;
 use std::marker::PhantomData;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -18,7 +20,7 @@ use crate::outcome::{Outcome, Stop};
 macro_rules! text {
     ($argument:ident) => {
         // SAFETY: the promise "texts".
-        unsafe { $crate::arguments::text($argument, || stringify!($argument).to_owned()) }
+        unsafe { $crate::arguments::text($argument, &stringify!($argument)) }
     };
 }
 
@@ -34,14 +36,14 @@ macro_rules! path {
 macro_rules! bytes {
     ($argument:ident, $length:ident) => {
         // SAFETY: the promise "arrays".
-        unsafe { $crate::arguments::array($argument.cast::<u8>(), $length, || stringify!($argument).to_owned()) }
+        unsafe { $crate::arguments::array($argument.cast::<u8>(), $length, &stringify!($argument)) }
     };
 }
 
 /// `text_of_length!(json, len)`: as [`bytes!`], and they are UTF-8.
 macro_rules! text_of_length {
     ($argument:ident, $length:ident) => {
-        bytes!($argument, $length).and_then(|bytes| $crate::arguments::utf8(bytes, || stringify!($argument).to_owned()))
+        bytes!($argument, $length).and_then(|bytes| $crate::arguments::utf8(bytes, &stringify!($argument)))
     };
 }
 
@@ -95,9 +97,9 @@ macro_rules! sized {
 /// # Safety
 ///
 /// The promise "texts", for `'a`.
-pub(crate) unsafe fn text<'a>(pointer: *const c_char, field: impl Fn() -> String) -> Outcome<&'a str> {
+pub(crate) unsafe fn text<'a>(pointer: *const c_char, field: &dyn Display) -> Outcome<&'a str> {
     if pointer.is_null() {
-        return Err(Stop::Argument(format!("pass a terminated UTF-8 text as {}: it is NULL", field())));
+        return Err(Stop::Argument(format!("pass a terminated UTF-8 text as {field}: it is NULL")));
     }
     // SAFETY: not NULL, and the promise "texts".
     let bytes = unsafe { CStr::from_ptr(pointer) };
@@ -119,9 +121,9 @@ pub(crate) unsafe fn path<'a>(pointer: *const c_char, field: &str) -> Outcome<&'
 }
 
 /// Bytes as text.
-pub(crate) fn utf8(bytes: &[u8], field: impl Fn() -> String) -> Outcome<&str> {
+pub(crate) fn utf8<'a>(bytes: &'a [u8], field: &dyn Display) -> Outcome<&'a str> {
     std::str::from_utf8(bytes).map_err(|error| {
-        let (field, valid) = (field(), error.valid_up_to());
+        let valid = error.valid_up_to();
         Stop::Argument(format!("convert {field} to UTF-8: its byte {valid} is no part of a character"))
     })
 }
@@ -131,24 +133,27 @@ pub(crate) fn utf8(bytes: &[u8], field: impl Fn() -> String) -> Outcome<&str> {
 /// # Safety
 ///
 /// The promise "arrays", for `'a`.
-pub(crate) unsafe fn array<'a, T>(pointer: *const T, length: usize, field: impl Fn() -> String) -> Outcome<&'a [T]> {
+pub(crate) unsafe fn array<'a, T>(pointer: *const T, length: usize, field: &dyn Display) -> Outcome<&'a [T]> {
     if length == 0 {
         return Ok(&[]);
     }
-    if pointer.is_null() {
-        return Err(Stop::Argument(format!(
-            "pass {}, or 0 as its length: it is NULL, and its length {length}",
-            field()
-        )));
-    }
-    if length > isize::MAX as usize / size_of::<T>().max(1) {
-        return Err(Stop::Argument(format!("pass the length of {}: {length} is more than memory can hold", field())));
-    }
-    if !pointer.is_aligned() {
-        return Err(Stop::Argument(format!("pass an array as {}: this address is not aligned for one", field())));
-    }
+    check_array(pointer.cast(), length, Layout::new::<T>(), field)?;
     // SAFETY: not NULL, aligned, of a possible length, and the promise "arrays".
     Ok(unsafe { slice::from_raw_parts(pointer, length) })
+}
+
+/// Whether there can be so many elements of this layout at the pointer. One copy of it does for all types.
+fn check_array(pointer: *const u8, length: usize, element: Layout, field: &dyn Display) -> Outcome {
+    if pointer.is_null() {
+        return Err(Stop::Argument(format!("pass {field}, or 0 as its length: it is NULL, and its length {length}")));
+    }
+    if length > isize::MAX as usize / element.size().max(1) {
+        return Err(Stop::Argument(format!("pass the length of {field}: {length} is more than memory can hold")));
+    }
+    if pointer.addr() % element.align() != 0 {
+        return Err(Stop::Argument(format!("pass an array as {field}: this address is not aligned for one")));
+    }
+    Ok(())
 }
 
 /// The object behind a handle.

@@ -32,7 +32,7 @@ pub unsafe extern "C" fn iotda_gateway_batch(
 ) -> iotda_status_t {
     on_client!(client, call, |client, options| {
         // SAFETY: the promise "arrays".
-        let given = unsafe { array(children, count, || "children".to_owned()) }?;
+        let given = unsafe { array(children, count, &"children") }?;
         // SAFETY: the promise "outputs", for as many statuses as children.
         let mut statuses = unsafe { ChildStatuses::new(child_status, given.len()) }?;
         // SAFETY: the promises "arrays" and "texts".

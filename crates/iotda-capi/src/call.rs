@@ -49,25 +49,26 @@ const FIRST_VERSION: usize = size_of::<iotda_call_t>();
 /// `guarded!(call, { … })`: the body of a function that takes a call struct, and uses nothing of it but its outcome.
 macro_rules! guarded {
     ($call:ident, $body:expr) => {{
-        let run = |options: $crate::outcome::Outcome<iotda::CallOptions>| -> $crate::outcome::Outcome<iotda::Delivery> {
-            $crate::panic::panic_if_asked();
-            options?;
-            $body
-        };
+        let mut run =
+            |options: $crate::outcome::Outcome<iotda::CallOptions>| -> $crate::outcome::Outcome<iotda::Delivery> {
+                $crate::panic::panic_if_asked();
+                options?;
+                $body
+            };
         // SAFETY: the promises "structs" and "handles".
-        unsafe { $crate::call::guarded($call, run) }
+        unsafe { $crate::call::guarded($call, &mut run) }
     }};
 }
 
 /// Runs `body`, catches a panic, and writes the outcome into `call`. That `call` itself is refused is for `body` to
-/// say: it may have more to say it to.
+/// say: it may have more to say it to. Not generic: one copy of it does for all functions.
 ///
 /// # Safety
 ///
 /// The promise "structs" for `call`, and "handles" for its `cancel`.
 pub(crate) unsafe fn guarded(
     call: *mut iotda_call_t,
-    body: impl FnOnce(Outcome<CallOptions>) -> Outcome<Delivery>,
+    body: &mut dyn FnMut(Outcome<CallOptions>) -> Outcome<Delivery>,
 ) -> iotda_status_t {
     // SAFETY: the promise "structs".
     let wrong_size = unsafe { wrong_size(call, FIRST_VERSION) };

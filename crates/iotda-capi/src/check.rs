@@ -71,7 +71,7 @@ pub unsafe extern "C" fn iotda_check_batch(
 ) -> iotda_status_t {
     guarded!(call, {
         // SAFETY: the promise "arrays".
-        let given = unsafe { array(children, count, || "children".to_owned()) }?;
+        let given = unsafe { array(children, count, &"children") }?;
         // SAFETY: the promise "outputs", for as many statuses as children.
         let mut statuses = unsafe { ChildStatuses::new(child_status, given.len()) }?;
         // SAFETY: the promises "arrays" and "texts".

@@ -1,6 +1,7 @@
 //! `iotda_child_t`: what a gateway reports for one of its child devices.
 
 use std::ffi::c_char;
+use std::fmt::Display;
 use std::ops::Range;
 
 use iotda::{Child, Error, Service};
@@ -40,12 +41,12 @@ impl<'a> Converted<'a> {
     /// The promises "arrays" and "texts" for what `children` points to, for `'a`.
     pub(crate) unsafe fn new(children: &[iotda_child_t]) -> Outcome<Self> {
         let (mut services, mut parts) = (Vec::new(), Vec::new());
-        reserve(&mut parts, children.len(), || "children".to_owned())?;
+        reserve(&mut parts, children.len(), &"children")?;
         // As much as all of them need, at once; what is no array needs nothing.
         // SAFETY: the promise "arrays".
-        let counts = children.iter().map(|child| unsafe { list(child, String::new) }.map_or(0, <[_]>::len));
+        let counts = children.iter().map(|child| unsafe { list(child, &"") }.map_or(0, <[_]>::len));
         let total = counts.fold(0_usize, usize::saturating_add);
-        reserve(&mut services, total, || "services of children".to_owned())?;
+        reserve(&mut services, total, &"services of children")?;
         for (index, child) in children.iter().enumerate() {
             let before = services.len();
             // SAFETY: the promises "arrays" and "texts".
@@ -62,7 +63,7 @@ impl<'a> Converted<'a> {
 
     pub(crate) fn children(&self) -> Outcome<Vec<Checked<'_>>> {
         let mut children = Vec::new();
-        reserve(&mut children, self.parts.len(), || "children".to_owned())?;
+        reserve(&mut children, self.parts.len(), &"children")?;
         children.extend(self.parts.iter().map(|part| match part {
             Ok((device_id, part)) => Ok(Child::new(device_id, &self.services[part.clone()])),
             Err(error) => Err(error.clone()),
@@ -76,7 +77,7 @@ impl<'a> Converted<'a> {
 /// # Safety
 ///
 /// The promise "arrays", for `'a`.
-unsafe fn list<'a>(child: &iotda_child_t, place: impl Fn() -> String) -> Outcome<&'a [iotda_service_t]> {
+unsafe fn list<'a>(child: &iotda_child_t, place: &dyn Display) -> Outcome<&'a [iotda_service_t]> {
     // SAFETY: the promise "arrays".
     unsafe { array(child.services, child.service_count, place) }
 }
@@ -88,11 +89,10 @@ unsafe fn list<'a>(child: &iotda_child_t, place: impl Fn() -> String) -> Outcome
 /// The promises "arrays" and "texts", for `'a`.
 unsafe fn convert<'a>(child: &iotda_child_t, index: usize, services: &mut Vec<Service<'a>>) -> Outcome<&'a str> {
     // SAFETY: the promise "texts".
-    let device_id = unsafe { text(child.device_id, || format!("children[{index}].device_id")) }?;
-    let place = || format!("children[{index}].services");
+    let device_id = unsafe { text(child.device_id, &format_args!("children[{index}].device_id")) }?;
     // SAFETY: the promise "arrays".
-    let given = unsafe { list(child, place) }?;
+    let given = unsafe { list(child, &format_args!("children[{index}].services")) }?;
     // SAFETY: the promise "texts".
-    unsafe { service::convert(given, place, services) }?;
+    unsafe { service::convert(given, &format_args!("children[{index}].services"), services) }?;
     Ok(device_id)
 }

@@ -63,14 +63,15 @@ impl iotda_client_t {
 /// `on_client!(client, call, |client, options| …)`: the body of a call of a client.
 macro_rules! on_client {
     ($client:ident, $call:ident, |$handle:ident, $options:pat_param| $body:expr) => {{
-        let body =
-            |$handle: &$crate::client::iotda_client_t, $options| -> $crate::outcome::Outcome<iotda::Delivery> { $body };
+        let mut body = |$handle: &$crate::client::iotda_client_t,
+                        $options: iotda::CallOptions|
+         -> $crate::outcome::Outcome<iotda::Delivery> { $body };
         // SAFETY: the promises "handles" and "structs".
-        unsafe { $crate::client::on_client($client, $call, body) }
+        unsafe { $crate::client::on_client($client, $call, &mut body) }
     }};
 }
 
-/// Runs `body` on a client that is there and has met no fault.
+/// Runs `body` on a client that is there and has met no fault. Not generic: one copy of it does for all functions.
 ///
 /// # Safety
 ///
@@ -78,16 +79,16 @@ macro_rules! on_client {
 pub(crate) unsafe fn on_client(
     client: *const iotda_client_t,
     call: *mut iotda_call_t,
-    body: impl FnOnce(&iotda_client_t, CallOptions) -> Outcome<Delivery>,
+    body: &mut dyn FnMut(&iotda_client_t, CallOptions) -> Outcome<Delivery>,
 ) -> iotda_status_t {
-    let run = |options: Outcome<CallOptions>| {
+    let mut run = |options: Outcome<CallOptions>| {
         // SAFETY: the promise "handles".
         let client = unsafe { handle(client, "client") }?;
         let _entered = client.poison.enter()?;
         client.noting(|| body(client, options?))
     };
     // SAFETY: `call` is as the caller promises.
-    unsafe { call::guarded(call, run) }
+    unsafe { call::guarded(call, &mut run) }
 }
 
 /// Makes a client of a config and writes it to *client. The config can be freed, or changed and used again.

@@ -379,15 +379,30 @@ pub(crate) unsafe fn setter(
     set: impl FnOnce(&mut iotda_config_t) -> Outcome,
 ) -> iotda_status_t {
     status_of(|| {
+        let mut set = Some(set);
         // SAFETY: the promise "handles".
-        let config = unsafe { handle_mut(config, "config") }?;
-        // What panics has failed as well, and is remembered.
-        let outcome = caught(|| {
-            panic_if_asked();
-            set(config)
-        });
-        let outcome = outcome.unwrap_or_else(|fault| Err(Stop::fault(&fault)));
-        config.failures.note(change, &outcome);
-        outcome
+        unsafe { set_and_note(config, change, &mut |config| set.take().map_or(Ok(()), |set| set(config))) }
     })
+}
+
+/// Not generic: one copy of it does for all setters.
+///
+/// # Safety
+///
+/// The promise "handles" for `config`.
+unsafe fn set_and_note(
+    config: *mut iotda_config_t,
+    change: Change,
+    set: &mut dyn FnMut(&mut iotda_config_t) -> Outcome,
+) -> Outcome {
+    // SAFETY: the promise "handles".
+    let config = unsafe { handle_mut(config, "config") }?;
+    // What panics has failed as well, and is remembered.
+    let outcome = caught(|| {
+        panic_if_asked();
+        set(config)
+    });
+    let outcome = outcome.unwrap_or_else(|fault| Err(Stop::fault(&fault)));
+    config.failures.note(change, &outcome);
+    outcome
 }

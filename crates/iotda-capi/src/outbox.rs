@@ -71,14 +71,14 @@ pub(crate) unsafe fn on_outbox(
     call: *mut iotda_call_t,
     body: &mut dyn FnMut(&Outbox, CallOptions) -> Outcome<()>,
 ) -> iotda_status_t {
-    let run = |options: Outcome<CallOptions>| {
+    let mut run = |options: Outcome<CallOptions>| {
         let mut options = Some(options);
         // SAFETY: the promise "handles".
         unsafe { with(outbox, &mut |outbox| body(outbox, options.take().unwrap_or(Ok(CallOptions::new()))?)) }
             .map(|()| Delivery::default())
     };
     // SAFETY: `call` is as the caller promises.
-    unsafe { call::guarded(call, run) }
+    unsafe { call::guarded(call, &mut run) }
 }
 
 /// The same for functions that take no call.
@@ -121,16 +121,19 @@ pub unsafe extern "C" fn iotda_outbox_open(
 ) -> iotda_status_t {
     // Before anything can fail: what it was given is destroyed in any case.
     // SAFETY: the promises "structs" and "callbacks".
-    let given = unsafe { Given::read(options) };
-    on_client!(client, call, |client, _| {
+    let mut given = unsafe { Given::read(options) };
+    let status = on_client!(client, call, |client, _| {
         let place = output!(outbox)?;
         // SAFETY: the promises "texts" and "callbacks".
-        let options = unsafe { given.check() }?;
+        let options = unsafe { given.take().check() }?;
         let opened = iotda_outbox_t { outbox: client.core().open_outbox(options)?, poison: Poison::default() };
         let none = || Stop::NoMemory("free some memory: there is none for an outbox".to_owned());
         place.write(Sealed::handle(opened).ok_or_else(none)?);
         Ok(Delivery::default())
-    })
+    });
+    // What was not taken is destroyed by a callback of the program.
+    contained(|| drop(given));
+    status
 }
 
 /// Delivers what waits for this client's device through it from now on, and at once. A put attaches its device as
@@ -226,7 +229,7 @@ pub unsafe extern "C" fn iotda_outbox_put_batch(
 ) -> iotda_status_t {
     put!(outbox, gateway, first_id, call, |outbox, gateway, options| {
         // SAFETY: the promise "arrays".
-        let given = unsafe { array(children, count, || "children".to_owned()) }?;
+        let given = unsafe { array(children, count, &"children") }?;
         // SAFETY: the promises "arrays" and "texts".
         let converted = unsafe { Converted::new(given) }?;
         let children: Result<Vec<_>, _> = converted.children()?.into_iter().collect();

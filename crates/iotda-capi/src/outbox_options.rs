@@ -95,6 +95,11 @@ impl Given {
         }))
     }
 
+    /// Leaves none behind.
+    pub(crate) fn take(&mut self) -> Self {
+        Given(self.0.take())
+    }
+
     /// The options as the core takes them.
     ///
     /// # Safety

@@ -1,5 +1,7 @@
 //! Why a call ends without success, and the status that says so.
 
+use std::fmt::Display;
+
 use crate::panic::{Fault, caught};
 use crate::status::{
     IOTDA_E_FORKED, IOTDA_E_INTERNAL, IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE, IOTDA_OK, iotda_status_t, number,
@@ -76,9 +78,9 @@ impl Stop {
 }
 
 /// Room for `count` more elements, which a caller's argument has; `what` names them.
-pub(crate) fn reserve<T>(list: &mut Vec<T>, count: usize, what: impl FnOnce() -> String) -> Outcome {
+pub(crate) fn reserve<T>(list: &mut Vec<T>, count: usize, what: &dyn Display) -> Outcome {
     list.try_reserve_exact(count)
-        .map_err(|_| Stop::NoMemory(format!("send less at a time: there is no memory for {count} {}", what())))
+        .map_err(|_| Stop::NoMemory(format!("send less at a time: there is no memory for {count} {what}")))
 }
 
 /// Runs the body of a function that returns nothing but its status.

@@ -67,6 +67,14 @@ impl Write for Fault {
 /// looks whether the thread is in a call of this library; panics of other code go to the hook that was there before.
 #[expect(clippy::result_large_err, reason = "memory may be what is missing: see Fault")]
 pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, Fault> {
+    let (mut body, mut result) = (Some(body), None);
+    run(&mut || result = body.take().map(|body| body()))?;
+    result.ok_or(Fault::new())
+}
+
+/// Not generic: one copy of it does for all functions.
+#[expect(clippy::result_large_err, reason = "memory may be what is missing: see Fault")]
+fn run(body: &mut dyn FnMut()) -> Result<(), Fault> {
     static QUIET: Once = Once::new();
     let _not_cancelled = Deferred::new();
     QUIET.call_once(|| {

@@ -181,7 +181,7 @@ unsafe fn add(
         // SAFETY: the promise "handles".
         let props = unsafe { handle_mut(props, "props") }?;
         // SAFETY: the promise "texts".
-        let name = unsafe { text(name, || "name".to_owned()) }?;
+        let name = unsafe { text(name, &"name") }?;
         put(&mut props.properties, name)
     })
 }

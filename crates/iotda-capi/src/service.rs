@@ -1,6 +1,7 @@
 //! `iotda_service_t`: the properties of one service of a device.
 
 use std::ffi::c_char;
+use std::fmt::Display;
 
 use iotda::Service;
 
@@ -32,7 +33,7 @@ pub struct iotda_service_t {
 /// The promises "arrays" and "texts", for `'a`.
 #[inline(never)]
 pub(crate) unsafe fn given<'a>(services: *const iotda_service_t, count: usize) -> Outcome<Vec<Service<'a>>> {
-    let place = || "services".to_owned();
+    let place = &"services";
     // SAFETY: the promise "arrays".
     let services = unsafe { array(services, count, place) }?;
     let mut converted = Vec::new();
@@ -50,14 +51,14 @@ pub(crate) unsafe fn given<'a>(services: *const iotda_service_t, count: usize) -
 #[allow(clippy::needless_lifetimes)] // What the caller promises names it.
 pub(crate) unsafe fn convert<'a>(
     services: &[iotda_service_t],
-    place: impl Fn() -> String,
+    place: &dyn Display,
     out: &mut Vec<Service<'a>>,
 ) -> Outcome {
     for (index, service) in services.iter().enumerate() {
         // SAFETY: the promise "texts".
-        let service_id = unsafe { text(service.service_id, || format!("{}[{index}].service_id", place())) }?;
+        let service_id = unsafe { text(service.service_id, &format_args!("{place}[{index}].service_id")) }?;
         // SAFETY: the promise "texts".
-        let properties = unsafe { text(service.properties, || format!("{}[{index}].properties", place())) }?;
+        let properties = unsafe { text(service.properties, &format_args!("{place}[{index}].properties")) }?;
         let mut converted = Service::new(service_id, properties);
         converted.event_time_ms = (service.event_time_ms != IOTDA_TIME_NONE).then_some(service.event_time_ms);
         out.push(converted);

@@ -58,7 +58,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn new(device_id: &str, secret: &[u8]) -> Result<Self> {
-        check_device_id(device_id, || "device_id".to_owned())?;
+        check_device_id(device_id, &"device_id")?;
         if secret.is_empty() {
             return Err(Error::invalid(format!(
                 "the secret of device \"{device_id}\" is empty: it takes the secret that the platform gave the device"

@@ -94,7 +94,7 @@ pub(crate) fn message(
     not_sent_for: Option<Duration>,
 ) -> String {
     let Verdict { child, reason, failed, .. } = verdict;
-    let id = if check_device_id(id, String::new).is_ok() { format!(" \"{id}\"") } else { String::new() };
+    let id = if check_device_id(id, &"").is_ok() { format!(" \"{id}\"") } else { String::new() };
     let (first, all) =
         (format!("children[{child}]{id}"), format!("{failed} of {count} child devices were not delivered"));
     let cause = cause.map_or("", Error::message);

@@ -41,7 +41,7 @@ pub(crate) fn properties_body(services: &[Service<'_>]) -> Result<Vec<u8>> {
 
 /// Checks one element of a batch's `devices`, and returns how many bytes [`write_child`] makes of it.
 pub(crate) fn check_child(child: &Child<'_>, index: usize) -> Result<usize> {
-    check_device_id(child.device_id, || format!("children[{index}].device_id"))?;
+    check_device_id(child.device_id, &format_args!("children[{index}].device_id"))?;
     let services = check_services(child.services, Place::Child(index))?;
     Ok(CHILD.0.len() + child.device_id.len() + CHILD.1.len() + services + 1)
 }
@@ -95,7 +95,7 @@ fn check_service(service: &Service<'_>, place: Place, index: usize) -> Result<()
         }
     }
     match service.event_time_ms {
-        Some(unix_ms) => calendar::check_event_time_ms(unix_ms, || format!("{place}[{index}].event_time_ms")),
+        Some(unix_ms) => calendar::check_event_time_ms(unix_ms, &format_args!("{place}[{index}].event_time_ms")),
         None => Ok(()),
     }
 }

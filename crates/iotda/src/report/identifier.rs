@@ -1,6 +1,8 @@
 //! Device identifiers as the platform allows them (HTTPS access page, parameter `device_id`): 1 to 128
 //! letters, digits, underscores and hyphens.
 
+use std::fmt::Display;
+
 use crate::error::{Error, Result};
 
 /// The longest device id, in characters.
@@ -8,24 +10,22 @@ pub const DEVICE_ID_MAX: usize = 128;
 
 /// Checks a device id; `field` names it in the message, for example `children[3].device_id`.
 ///
-/// The field is a closure so that no text is made for the ids that are right.
-pub(crate) fn check_device_id(id: &str, field: impl FnOnce() -> String) -> Result<()> {
+/// No text is made of it for the ids that are right.
+pub(crate) fn check_device_id(id: &str, field: &dyn Display) -> Result<()> {
     if (1..=DEVICE_ID_MAX).contains(&id.len()) && id.bytes().all(|byte| is_allowed(char::from(byte))) {
         return Ok(());
     }
     if id.is_empty() {
-        return Err(Error::invalid(format!("give the id that the platform gave the device: {} is empty", field())));
+        return Err(Error::invalid(format!("give the id that the platform gave the device: {field} is empty")));
     }
     if let Some((position, wrong)) = id.char_indices().find(|(_, c)| !is_allowed(*c)) {
         return Err(Error::invalid(format!(
-            "use letters A-Z a-z, digits, '_' and '-' alone: {} has '{}' at byte {position}",
-            field(),
+            "use letters A-Z a-z, digits, '_' and '-' alone: {field} has '{}' at byte {position}",
             wrong.escape_debug()
         )));
     }
     Err(Error::invalid(format!(
-        "use the id that the platform gave the device, at most {DEVICE_ID_MAX} characters: {} has {}",
-        field(),
+        "use the id that the platform gave the device, at most {DEVICE_ID_MAX} characters: {field} has {}",
         id.len()
     )))
 }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     fn check(id: &str) -> Result<()> {
-        check_device_id(id, || "device_id".to_owned())
+        check_device_id(id, &"device_id")
     }
 
     #[test]

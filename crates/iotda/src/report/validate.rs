@@ -16,7 +16,7 @@ use crate::report::json::scan::{Kind, Scanner};
 pub(crate) fn check_properties(text: &str) -> Result<()> {
     let mut walk = Walk::new(text);
     let mut members = Members::default();
-    walk.object(Place::BODY, |walk, name| {
+    walk.object(Place::BODY, &mut |walk, name| {
         members.first(name, &["services"], Place::BODY)?;
         walk.services(Place::BODY)
     })?;
@@ -41,9 +41,9 @@ pub(crate) fn children(text: &str) -> Result<Vec<ChildText<'_>>> {
     let mut children: Vec<ChildText<'_>> = Vec::new();
     let mut walk = Walk::new(text);
     let mut members = Members::default();
-    walk.object(Place::BODY, |walk, name| {
+    walk.object(Place::BODY, &mut |walk, name| {
         members.first(name, &["devices"], Place::BODY)?;
-        walk.array(Place::BODY.member("devices"), |walk, index| {
+        walk.array(Place::BODY.member("devices"), &mut |walk, index| {
             let start = walk.scanner;
             let check = walk.child(Place { child: Some(index), ..Place::BODY });
             if check.is_err() {
@@ -152,11 +152,11 @@ impl<'a> Walk<'a> {
 
     fn child(&mut self, place: Place) -> Result<()> {
         let mut members = Members::default();
-        self.object(place, |walk, name| match members.first(name, &["device_id", "services"], place)? {
+        self.object(place, &mut |walk, name| match members.first(name, &["device_id", "services"], place)? {
             0 => {
                 let place = place.member("device_id");
                 let id = walk.text(place)?;
-                check_device_id(id, || place.to_string())
+                check_device_id(id, &place)
             }
             _ => walk.services(place),
         })?;
@@ -166,13 +166,13 @@ impl<'a> Walk<'a> {
 
     /// The services of `place`.
     fn services(&mut self, place: Place) -> Result<()> {
-        self.array(place.member("services"), |walk, index| walk.service(Place { service: Some(index), ..place }))
+        self.array(place.member("services"), &mut |walk, index| walk.service(Place { service: Some(index), ..place }))
     }
 
     fn service(&mut self, place: Place) -> Result<()> {
         let known = ["service_id", "properties", "event_time"];
         let mut members = Members::default();
-        self.object(place, |walk, name| match members.first(name, &known, place)? {
+        self.object(place, &mut |walk, name| match members.first(name, &known, place)? {
             0 if walk.text(place.member("service_id"))?.is_empty() => {
                 Err(Error::invalid(format!("give the service's id in the product model: {place}.service_id is empty")))
             }
@@ -207,8 +207,8 @@ impl<'a> Walk<'a> {
         Ok(&quoted[1..quoted.len() - 1])
     }
 
-    /// An array with at least one element.
-    fn array(&mut self, place: Place, mut element: impl FnMut(&mut Self, usize) -> Result<()>) -> Result<()> {
+    /// An array with at least one element. Not generic, as `object`: one copy of it does for all.
+    fn array(&mut self, place: Place, element: &mut dyn FnMut(&mut Self, usize) -> Result<()>) -> Result<()> {
         self.expect(Kind::Array, place)?;
         self.scanner.enter();
         let mut count = 0;
@@ -222,7 +222,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn object(&mut self, place: Place, mut member: impl FnMut(&mut Self, &'a str) -> Result<()>) -> Result<()> {
+    fn object(&mut self, place: Place, member: &mut dyn FnMut(&mut Self, &'a str) -> Result<()>) -> Result<()> {
         self.expect(Kind::Object, place)?;
         self.scanner.enter();
         let mut first = true;

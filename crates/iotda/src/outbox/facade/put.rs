@@ -151,7 +151,7 @@ impl Outbox {
             let now_ms = self.now_ms();
             let mut payloads = Vec::with_capacity(children.len());
             for (index, child) in children.iter().enumerate() {
-                check_device_id(child.device_id, || format!("children[{index}].device_id"))?;
+                check_device_id(child.device_id, &format_args!("children[{index}].device_id"))?;
                 let stamped = encode::stamped(child.services, Place::Child(index), now_ms)?;
                 payloads.push((hash(child.device_id), fitting(payload_of(Some(child.device_id), stamped))?));
             }
