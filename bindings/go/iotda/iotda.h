@@ -30,43 +30,43 @@
  *       fprintf(stderr, "%s\n", call.message);
  *   iotda_close(client);
  *
- * Statuses: every function that can fail returns one; IOTDA_OK is 0. The others are grouped by what a caller
- * does about them: fix the code or the configuration (1 to 19), look at the connection and try again later (20 to
- * 39), act on the platform's answer (40 to 59), look at this process (60 to 79). What the status alone does not
- * say is in the iotda_call_t that a call may be given: a sentence for a person, the platform's error code, how
- * long to wait before trying again.
+ * Statuses: every function that can fail returns one; IOTDA_OK is 0. The others are grouped by what a caller does
+ * about them: fix the code or the configuration (1 to 19), look at the connection and try again later (20 to 39), act
+ * on the platform's answer (40 to 59), look at this process (60 to 79). What the status alone does not say is in the
+ * iotda_call_t that a call may be given: a sentence for a person, the platform's error code, how long to wait before
+ * trying again.
  *
- * Threads: a client may be used by any number of threads at a time. A configuration and a property
- * builder are for one thread at a time. The library installs no signal handler, keeps no global state but a
- * quiet panic hook in its own copy of Rust's standard library, reads no environment variable unless asked to, and
- * starts no thread but one that ends with the look-up of a host name, and those of an outbox. A call needs 48 KiB
- * of stack on a 64-bit processor, callbacks not counted.
+ * Threads: a client may be used by any number of threads at a time. A configuration and a property builder are for
+ * one thread at a time. The library installs no signal handler, keeps no global state but a quiet panic hook in its
+ * own copy of Rust's standard library, reads no environment variable unless asked to, and starts no thread but one
+ * that ends with the look-up of a host name, and those of an outbox. A call needs 48 KiB of stack on a 64-bit
+ * processor, callbacks not counted.
  *
- * pthread_cancel: cancellation of a thread is deferred while it is in a function of the library, callbacks
- * included, and takes effect at the first cancellation point after it (asynchronous cancellation is not
- * supported). To end a call early, use iotda_cancel_t.
+ * pthread_cancel: cancellation of a thread is deferred while it is in a function of the library, callbacks included,
+ * and takes effect at the first cancellation point after it (asynchronous cancellation is not supported). To end a
+ * call early, use iotda_cancel_t.
  *
- * Callbacks (clock, log, token, transport, destroy, settled) run inside a call, or in a thread of an outbox. They must
- * return: an exception that leaves one, pthread_exit and longjmp end the process or leave it undefined, since the
- * library's frames cannot be unwound.
- * No lock of the library is held meanwhile. What a callback is given is valid during the callback alone.
+ * Callbacks (clock, log, token, transport, destroy, settled) run in the threads that make the calls, at the same time
+ * in several of them, or in a thread of an outbox. They must not call the library, unless they say what they may
+ * call, and must return: an exception that leaves one, pthread_exit and longjmp end the process or leave it
+ * undefined, since the library's frames cannot be unwound. No lock of the library is held meanwhile. What a callback
+ * is given is valid during the callback alone; texts are terminated.
  *
- * Memory: what a function is given is borrowed for the call alone. What a _new, _init or _open
- * function hands out is returned with the _free or _close function of its kind, never with free(). A
- * handle that was freed or is of another kind is refused with IOTDA_E_INVALID_ARGUMENT where that can be seen; do
- * not rely on it.
+ * Memory: what a function is given is borrowed for the call alone. What a _new, _init or _open function hands out is
+ * returned with the _free or _close function of its kind, never with free(). A handle that was freed or is of another
+ * kind is refused with IOTDA_E_INVALID_ARGUMENT where that can be seen; do not rely on it.
  *
- * Without memory: a call returns IOTDA_E_INTERNAL if there is none for the arrays of a report or a batch, or for
- * the request body, whose sizes come from the caller; the client goes on. iotda_props_json and the _new functions
- * may return NULL. Small allocations (handles, connections, TLS, tokens, messages, the values of a config) are not
- * all checked: if one that is not fails, the process ends by abort().
+ * Without memory: a call returns IOTDA_E_INTERNAL if there is none for the arrays of a report or a batch, or for the
+ * request body, whose sizes come from the caller; the client goes on. iotda_props_json and the _new functions may
+ * return NULL. Small allocations (handles, connections, TLS, tokens, messages, the values of a config) are not all
+ * checked: if one that is not fails, the process ends by abort().
  *
- * Blocking: iotda_auth, the iotda_report_ functions and the iotda_gateway_ functions wait for the
- * platform, at most for the timeout of the call; so do iotda_outbox_pump and iotda_outbox_flush. The other
- * iotda_outbox_ functions wait for the disk. No other function touches the network.
+ * Blocking: iotda_auth, the iotda_report_ functions and the iotda_gateway_ functions wait for the platform, at most
+ * for the timeout of the call; so do iotda_outbox_pump and iotda_outbox_flush. The other iotda_outbox_ functions wait
+ * for the disk. No other function touches the network.
  *
- * fork: a client made before a fork is not usable in the child (IOTDA_E_FORKED); make a new one there, and close
- * the inherited one or leave it.
+ * fork: a client made before a fork is not usable in the child (IOTDA_E_FORKED); make a new one there, and close the
+ * inherited one or leave it.
  *
  * Exit: all functions may be called in exit handlers, in destructors of global, static and thread-local objects, and
  * in destructors of thread-specific values. A client need not be closed when the process ends.
@@ -100,10 +100,7 @@
 /** For iotda_config_set_authentication: iotda_auth alone authenticates. */
 #define IOTDA_AUTHENTICATE_WHEN_ASKED 1
 
-/**
- * For iotda_service_t.event_time_ms: no time is given, the platform takes the time at which it receives the
- * report.
- */
+/** For iotda_service_t.event_time_ms: no time is given, the platform takes the time at which it receives the report. */
 #define IOTDA_TIME_NONE 0
 
 /** A call fails. */
@@ -146,64 +143,72 @@
  * Ends calls early: from another thread, or from a signal handler. Made by iotda_cancel_new, freed by
  * iotda_cancel_free; given to calls in iotda_call_t.cancel, one or many, at the same time or one after the other.
  *
- * Free it when every call that was given it has returned, and nothing can trigger it any more (the signal handler that
- * does is no longer installed, the thread that does has been joined). A call reads the pointer when it begins, and
- * nobody can know from outside whether it has begun.
+ * Free it when every call that was given it has returned, and nothing can trigger it any more (the signal handler
+ * that does is no longer installed, the thread that does has been joined). A call reads the pointer when it begins,
+ * and nobody can know from outside whether it has begun.
  */
 typedef struct iotda_cancel iotda_cancel_t;
 
 /**
  * Reports to the platform for one device. Made by iotda_init or iotda_open_device, freed by iotda_close.
  *
- * Any number of threads may use a client at the same time; only iotda_close must come after all other
- * calls on the same handle have returned.
+ * Any number of threads may use a client at the same time; only iotda_close must come after all other calls on the
+ * same handle have returned.
  */
 typedef struct iotda_client iotda_client_t;
 
 /**
- * The settings of a client. Made by iotda_config_new, freed by iotda_config_free.
+ * The settings of a client. Made by iotda_config_new, freed by iotda_config_free. Used by one thread at a time.
  *
  * Every setter checks its value and copies it. A setter that fails leaves the value as it was, and the failure is
  * remembered: iotda_init then fails with its message, so that setters need not be checked one by one. A failure is
- * forgotten when the same thing is set again successfully, also by another function: iotda_config_set_ca_pem makes
- * up for iotda_config_set_ca_file and for the iotda_config_add_ca_ functions. Adding does not make up for another
+ * forgotten when the same thing is set again successfully, also by another function: iotda_config_set_ca_pem makes up
+ * for iotda_config_set_ca_file and for the iotda_config_add_ca_ functions. Adding does not make up for another
  * addition that failed.
  *
- * A config may be used by one thread at a time.
+ * Setters never block, unless they read a file. They return IOTDA_E_INVALID_ARGUMENT (a NULL, or a value out of its
+ * range), IOTDA_E_INTERNAL, and what else they name.
+ *
+ * A callback's user_data is passed on as it is. destroy, unless NULL, is called with it once: when the config and all
+ * clients made of it are freed, when the callback is set again, or before the setter returns if it fails or if the
+ * callback is NULL.
  */
 typedef struct iotda_config iotda_config_t;
 
 /**
- * Reports that outlive outages, restarts and power cuts: what is put here is kept on disk until the platform has taken
- * it. Made by iotda_outbox_open, freed by iotda_outbox_close.
+ * Reports that outlive outages, restarts and power cuts: what is put here is kept on disk until the platform has
+ * taken it. Made by iotda_outbox_open, freed by iotda_outbox_close.
  *
  * For each pair of sending device and device reported for, entries are delivered at least once and in order, several
- * in a request; between pairs, and between an outbox and the iotda_report_ functions, there is no order. Data that the
- * platform refuses by an error code of its own is found and becomes a dead letter, and the rest goes on; only such a code
- * makes one. A service without an event time gets the time of the put, corrected if the clock was wrong.
+ * in a request; between pairs, and between an outbox and the iotda_report_ functions, there is no order. Data that
+ * the platform refuses by an error code of its own is found and becomes a dead letter, and the rest goes on; only
+ * such a code makes one. A service without an event time gets the time of the put, corrected if the clock was wrong.
  *
- * Any number of threads may use an outbox at the same time; only iotda_outbox_close must come after all other calls on
- * it have returned. In a child process after fork every function returns IOTDA_E_FORKED; iotda_outbox_close
+ * Any number of threads may use an outbox at the same time; only iotda_outbox_close must come after all other calls
+ * on it have returned. In a child process after fork every function returns IOTDA_E_FORKED; iotda_outbox_close
  * releases the directory there and touches nothing else. A child that neither calls it nor executes another program
  * (exec) keeps the directory locked.
  */
 typedef struct iotda_outbox iotda_outbox_t;
 
 /**
- * A JSON object of properties, built member by member, for programs that have no JSON library. Formatting
- * by hand breaks on quotes in strings, on NaN and on a locale's decimal comma; this does not.
+ * A JSON object of properties, built member by member, for programs that have no JSON library. Formatting by hand
+ * breaks on quotes in strings, on NaN and on a locale's decimal comma; this does not.
  *
- * A name that the object has already is refused: clear a builder before it is filled again.
+ * Made by iotda_props_new, freed by iotda_props_free; it can be cleared and filled again. Used by one thread at a
+ * time; no function of it blocks. Adding a member takes the same time however many there are; a large builder takes
+ * at most twice its text in memory.
  *
- * Made by iotda_props_new, freed by iotda_props_free; it can be cleared and filled again. A builder may be
- * used by one thread at a time. A function that fails leaves the object as it was. Adding a member takes the same
- * time however many there are; a large builder takes at most twice its text in memory.
+ * A function that adds and fails leaves the object as it was: IOTDA_E_INVALID_ARGUMENT (a NULL, a text that is not
+ * UTF-8, an empty name, or one that the object has already; clear a builder before it is filled again),
+ * IOTDA_E_INTERNAL (no memory).
  */
 typedef struct iotda_props iotda_props_t;
 
 /**
- * What a function returns: IOTDA_OK or one of the IOTDA_E_ constants. The numbers never change; a
- * later version may add new ones. They are grouped by what a caller does about them.
+ * What a function returns: IOTDA_OK or one of the IOTDA_E_ constants. The numbers never change; a later version may
+ * add new ones. They are grouped by what a caller does about them. Those from 20 to 59 are returned by every function
+ * that uses the network, unless they name the functions that return them.
  *
  * A report that fails with IOTDA_E_CONNECT, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL or
  * IOTDA_E_INTERNAL may have arrived all the same. With IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG and IOTDA_E_FORKED
@@ -212,10 +217,7 @@ typedef struct iotda_props iotda_props_t;
  */
 typedef int32_t iotda_status_t;
 
-/**
- * Receives the id of a device that was authenticated, and its new access token as iotda_token_export writes it: both
- * terminated, and valid during the call alone. See iotda_config_set_token_callback.
- */
+/** Receives the id of a device that was authenticated, and its new access token. See iotda_config_set_token_callback. */
 typedef void (*iotda_token_callback_t)(void *user_data, const char *device_id, const char *token);
 
 /** Releases what a callback's user_data points to, once nothing uses it any more. NULL: nothing to release. */
@@ -224,20 +226,15 @@ typedef void (*iotda_destroy_t)(void *user_data);
 /** Returns the current time in milliseconds since 1970-01-01T00:00:00Z, UTC. */
 typedef int64_t (*iotda_clock_t)(void *user_data);
 
-/**
- * Receives one log line: terminated UTF-8, without an end of line, valid during the call alone. level is one of
- * the IOTDA_LOG_ constants.
- */
+/** Receives one log line: UTF-8, without an end of line. level is one of the IOTDA_LOG_ constants. */
 typedef void (*iotda_log_t)(void *user_data, int32_t level, const char *message);
 
 /**
  * A custom transport: connections that the program supplies. All functions are required, except destroy.
  *
- * They are called in the threads that make the calls: connect at the same time in several of them, the
- * others by one thread at a time for each connection. They must return (no exception, no pthread_exit), and must not
- * call the library. Each is given the time that it may take; a call that was cancelled ends when the function
- * returns. So the library asks send and receive for short waits where a call can be cancelled, and gives connect a
- * descriptor.
+ * connect is called at the same time in several threads, the others by one thread at a time for each connection. Each
+ * is given the time that it may take; a call that was cancelled ends when the function returns. So the library asks
+ * send and receive for short waits where a call can be cancelled, and gives connect a descriptor.
  */
 typedef struct iotda_transport {
     /** sizeof(iotda_transport_t); 0 counts as the size of the first version. */
@@ -245,8 +242,8 @@ typedef struct iotda_transport {
     /** Passed to connect and destroy as it is. */
     void *user_data;
     /**
-     * Whether the connections are encrypted, and the server's certificate and name verified, by the transport
-     * itself. false: the library does it, by TLS on top.
+     * Whether the connections are encrypted, and the server's certificate and name verified, by the transport itself.
+     * false: the library does it, by TLS on top.
      */
     bool is_secure;
     /**
@@ -265,8 +262,8 @@ typedef struct iotda_transport {
     int64_t (*send)(void *connection, const void *data, size_t len, uint32_t timeout_ms);
     /**
      * Receives between one and size bytes and returns how many; 0 at the end of the stream. Waits for at most
-     * timeout_ms until there is one, not at all if that is 0; then it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if the
-     * connection is broken; a number above size is taken for that.
+     * timeout_ms until there is one, not at all if that is 0; then it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if
+     * the connection is broken; a number above size is taken for that.
      */
     int64_t (*receive)(void *connection, void *buffer, size_t size, uint32_t timeout_ms);
     /** Closes a connection; it is not used afterwards. */
@@ -282,8 +279,8 @@ typedef struct iotda_transport {
  * What one call is given, and what it returns beside its status. Optional: every function that takes one takes NULL.
  *
  * Start it with IOTDA_CALL_INIT or with zeros; it may be used again for the next call. It belongs to the caller and
- * is touched only during the call; two calls that run at the same time need one each. The fields marked
- * "out" are written by every call, whether it succeeds or not.
+ * is touched only during the call; two calls that run at the same time need one each. The fields marked "out" are
+ * written by every call, whether it succeeds or not.
  */
 typedef struct iotda_call {
     /**
@@ -310,9 +307,9 @@ typedef struct iotda_call {
     char message[256];
     /**
      * out: whether a report may have arrived although the call failed: something was sent, and no answer says that it
-     * was not accepted. Sent again, it may then arrive twice. false after a failure: nothing of the call was accepted,
-     * of any of its attempts; of a batch, nothing beside the children whose status is IOTDA_OK. Also false on success,
-     * and for an authentication.
+     * was not accepted. Sent again, it may then arrive twice. false after a failure: nothing of the call was
+     * accepted, of any of its attempts; of a batch, nothing beside the children whose status is IOTDA_OK. Also false
+     * on success, and for an authentication.
      */
     bool may_have_arrived;
 } iotda_call_t;
@@ -322,8 +319,8 @@ typedef struct iotda_service {
     /** Required. The service's id in the product model; UTF-8, not empty. */
     const char *service_id;
     /**
-     * Required. A JSON object in UTF-8, for example from iotda_props_json. It is checked and then passed on
-     * byte for byte: numbers of any length survive.
+     * Required. A JSON object in UTF-8, for example from iotda_props_json. It is checked and then passed on byte for
+     * byte: numbers of any length survive.
      */
     const char *properties;
     /**
@@ -374,11 +371,10 @@ typedef struct iotda_stats {
  * IOTDA_E_STORAGE (damaged on disk), IOTDA_E_CANCELLED (by iotda_outbox_discard).
  *
  * device_id is the device that was reported for, "" if it is not known; message is what the platform said, often "".
- * Both are terminated and valid during the call alone. Called by the thread that delivers, or inside
- * iotda_outbox_pump and other functions, with no lock held, and before the outcome is on disk: after a crash it may
- * come again. It must return, and may call the put functions, iotda_outbox_stats, iotda_outbox_wake,
- * iotda_outbox_dead_read and iotda_outbox_dead_forget; other functions of the outbox return
- * IOTDA_E_INVALID_ARGUMENT, and iotda_outbox_close must not be called.
+ * Called by the thread that delivers, or inside iotda_outbox_pump and other functions, before the outcome is on disk:
+ * after a crash it may come again. It may call the put functions, iotda_outbox_stats, iotda_outbox_wake,
+ * iotda_outbox_dead_read and iotda_outbox_dead_forget; other functions of the outbox return IOTDA_E_INVALID_ARGUMENT,
+ * and iotda_outbox_close must not be called.
  */
 typedef void (*iotda_outbox_settled_t)(void *user_data,
                                        uint64_t id,
@@ -391,9 +387,9 @@ typedef struct iotda_outbox_options {
     /** sizeof(iotda_outbox_options_t); 0 counts as the size of the first version. */
     size_t struct_size;
     /**
-     * Required. Where the entries are kept; made, with mode 0700, if it is missing (its parent is not). One outbox uses
-     * a directory at a time, and one platform: the same device ids elsewhere would be sent its entries. Local storage: on
-     * tmpfs nothing survives a restart of the machine, and network file systems are not supported.
+     * Required. Where the entries are kept; made, with mode 0700, if it is missing (its parent is not). One outbox
+     * uses a directory at a time, and one platform: the same device ids elsewhere would be sent its entries. Local
+     * storage: on tmpfs nothing survives a restart of the machine, and network file systems are not supported.
      */
     const char *directory;
     /** The most bytes that all its files take together, at least 262,144; 0: 16,777,216. */
@@ -418,7 +414,10 @@ typedef struct iotda_outbox_options {
      * (one of 64 KiB); they take no signals. false: no thread is started, and iotda_outbox_pump delivers.
      */
     bool start_worker;
-    /** Each write fills whole pages of 4,096 bytes: for storage that damages what lies beside a write when power fails. */
+    /**
+     * Each write fills whole pages of 4,096 bytes: for storage that damages what lies beside a write when power
+     * fails.
+     */
     bool pad_commits;
     /** Called with what became of each entry; NULL: nothing is called. */
     iotda_outbox_settled_t settled;
@@ -463,7 +462,10 @@ typedef struct iotda_outbox_stats {
     uint64_t waiting_bytes;
     /** out: those among the waiting whose device is not attached. */
     uint64_t unattached;
-    /** out: when the oldest was put, in seconds since 1970-01-01T00:00:00Z as this machine's clock had it; 0: none waits. */
+    /**
+     * out: when the oldest was put, in seconds since 1970-01-01T00:00:00Z as this machine's clock had it; 0: none
+     * waits.
+     */
     uint64_t oldest_s;
     /** out: bytes of the files, dead letters not counted. */
     uint64_t file_bytes;
@@ -507,50 +509,35 @@ typedef struct iotda_outbox_stats {
 #define IOTDA_E_INVALID_ARGUMENT 1
 
 /**
- * Send less at a time: one report, or one child device's part of a batch, is 1 MB (1,048,576 bytes) or more.
- * Returned by the report functions.
+ * Send less at a time: one report, or one child device's part of a batch, is 1 MB (1,048,576 bytes) or more. Returned
+ * by the functions that report, check or put; by iotda_outbox_dead_read if there is too little room.
  */
 #define IOTDA_E_TOO_LARGE 2
 
-/**
- * Fix the configuration: a setting is missing or wrong. Nothing was sent. Returned by the config setters and
- * iotda_init.
- */
+/** Fix the configuration: a setting is missing or wrong. Nothing was sent. Returned by config setters and iotda_init. */
 #define IOTDA_E_CONFIG 3
 
-/** Try again later: the host name could not be resolved. Returned by every function that uses the network. */
+/** Try again later: the host name could not be resolved. */
 #define IOTDA_E_DNS 20
 
-/** Try again later: no connection could be made, or it broke. Returned by every function that uses the network. */
+/** Try again later: no connection could be made, or it broke. */
 #define IOTDA_E_CONNECT 21
 
-/**
- * Check certificate authorities, host name and protocol version: the TLS handshake failed; the message says why.
- * Returned by every function that uses the network.
- */
+/** Check certificate authorities, host name and protocol version: the TLS handshake failed; the message says why. */
 #define IOTDA_E_TLS 22
 
-/**
- * Set the clock: it is earlier than the release of this library, so certificates cannot be verified.
- * Returned by every function that uses the network.
- */
+/** Set the clock: it is earlier than the release of this library, so certificates cannot be verified. */
 #define IOTDA_E_CLOCK 23
 
-/**
- * Try again later, or allow more time: the timeout of the call expired. What was being sent may have arrived.
- * Returned by every function that uses the network.
- */
+/** Try again later, or allow more time: the timeout of the call expired. What was being sent may have arrived. */
 #define IOTDA_E_TIMEOUT 24
 
-/**
- * The call was ended by iotda_cancel_trigger. What was being sent may have arrived. Returned by every function that
- * uses the network.
- */
+/** The call was ended by iotda_cancel_trigger. What was being sent may have arrived. */
 #define IOTDA_E_CANCELLED 25
 
 /**
- * Correct the device id or the secret: the platform does not accept the one with the other, and trying again
- * does not help. Returned by every function that uses the network.
+ * Correct the device id or the secret: the platform does not accept the one with the other. Trying again does not
+ * help.
  */
 #define IOTDA_E_AUTH_FAILED 40
 
@@ -561,10 +548,7 @@ typedef struct iotda_outbox_stats {
  */
 #define IOTDA_E_TOKEN_REJECTED 41
 
-/**
- * Wait, then send again: a rate limit of the device or the tenant was reached. Returned by every function that
- * uses the network.
- */
+/** Wait, then send again: a rate limit of the device or the tenant was reached. */
 #define IOTDA_E_RATE_LIMITED 42
 
 /**
@@ -573,22 +557,13 @@ typedef struct iotda_outbox_stats {
  */
 #define IOTDA_E_UNKNOWN_CHILD 43
 
-/**
- * Change the data: the platform refused it, and sending it again does not help. Returned by every function that uses
- * the network.
- */
+/** Change the data: the platform refused it, and sending it again does not help. */
 #define IOTDA_E_REJECTED 44
 
-/**
- * Try again later: the platform failed to process the request (HTTP 5xx). Returned by every function that uses
- * the network.
- */
+/** Try again later: the platform failed to process the request (HTTP 5xx). */
 #define IOTDA_E_SERVER 45
 
-/**
- * Check the endpoint, and proxies on the way: what answered does not speak the protocol. Returned by every
- * function that uses the network.
- */
+/** Check the endpoint, and proxies on the way: what answered does not speak the protocol. */
 #define IOTDA_E_PROTOCOL 46
 
 /**
@@ -598,8 +573,8 @@ typedef struct iotda_outbox_stats {
 #define IOTDA_E_PARTIAL 47
 
 /**
- * Check the disk, or the directory's permissions: the files of an outbox could not be read or written; the message says
- * which. Returned by the outbox functions.
+ * Check the disk, or the directory's permissions: the files of an outbox could not be read or written; the message
+ * says which. Returned by the outbox functions.
  */
 #define IOTDA_E_STORAGE 60
 
@@ -618,8 +593,9 @@ typedef struct iotda_outbox_stats {
 #define IOTDA_E_INTERNAL 62
 
 /**
- * Wait until something is delivered, or give the outbox more space: it has no room for what is put, which is not kept.
- * Returned by the outbox functions that put; given to its callback for an entry that was dropped for newer ones.
+ * Wait until something is delivered, or give the outbox more space: it has no room for what is put, which is not
+ * kept. Returned by the outbox functions that put; given to its callback for an entry that was dropped for newer
+ * ones.
  */
 #define IOTDA_E_FULL 63
 
@@ -631,16 +607,14 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * The name of a status, such as "IOTDA_E_RATE_LIMITED"; "IOTDA_E_UNKNOWN" for any other number.
- *
- * The text is constant: valid for as long as the program runs. Any thread; never blocks.
+ * The name of a status, such as "IOTDA_E_RATE_LIMITED"; "IOTDA_E_UNKNOWN" for any other number. The text is constant:
+ * valid for as long as the program runs. Any thread; never blocks.
  */
 const char *iotda_status_name(iotda_status_t status);
 
 /**
- * One plain sentence that says what a status means, in English.
- *
- * The text is constant: valid for as long as the program runs. Any thread; never blocks.
+ * One plain sentence that says what a status means, in English. The text is constant: valid for as long as the
+ * program runs. Any thread; never blocks.
  */
 const char *iotda_status_text(iotda_status_t status);
 
@@ -649,40 +623,33 @@ const char *iotda_status_text(iotda_status_t status);
  *
  * false for a verdict on the data itself, which the same data would meet again (IOTDA_E_INVALID_ARGUMENT,
  * IOTDA_E_TOO_LARGE, IOTDA_E_REJECTED), for IOTDA_E_EXPIRED, and for IOTDA_OK. true for every other status, and for a
- * number that is none: no connection, no answer, a rate limit; but also what somebody has to put right first, in the settings of the
- * device (IOTDA_E_TLS, IOTDA_E_AUTH_FAILED) or on the platform (IOTDA_E_UNKNOWN_CHILD: bound how long such data is
- * kept). How soon to try again is iotda_call_t.retry_after_ms. After IOTDA_E_PARTIAL, ask for the status of each child.
+ * number that is none: no connection, no answer, a rate limit; but also what somebody has to put right first, in the
+ * settings of the device (IOTDA_E_TLS, IOTDA_E_AUTH_FAILED) or on the platform (IOTDA_E_UNKNOWN_CHILD: bound how long
+ * such data is kept). How soon to try again is iotda_call_t.retry_after_ms. After IOTDA_E_PARTIAL, ask for the status
+ * of each child.
  *
  * Any thread; never blocks.
  */
 bool iotda_status_is_transient(iotda_status_t status);
 
 /**
- * Makes a config with nothing but defaults. Free it with iotda_config_free.
- *
- * Returns NULL only without memory, or after a fault of the library. Any thread; never blocks.
+ * Makes a config with nothing but defaults. Free it with iotda_config_free. Returns NULL only without memory, or
+ * after a fault of the library. Any thread; never blocks.
  */
 iotda_config_t *iotda_config_new(void);
 
-/**
- * Frees a config and wipes the secret in it. NULL is fine. Clients made of it live on.
- *
- * Never blocks.
- */
+/** Frees a config and wipes the secret in it. NULL is fine. Clients made of it live on. Never blocks. */
 void iotda_config_free(iotda_config_t *config);
 
 /**
- * Required. The platform's address as the IoTDA console shows it: "https://host" or "https://host:port".
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ * Required. The platform's address as the IoTDA console shows it: "https://host" or "https://host:port". Also returns
+ * IOTDA_E_CONFIG.
  */
 iotda_status_t iotda_config_set_endpoint(iotda_config_t *config, const char *url);
 
 /**
- * Required. The device's id, and its secret: any secret_len bytes (at least one), not necessarily text.
- *
- * Both are copied; the copy of the secret is wiped when the config and the clients made of it are freed.
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ * Required. The device's id, and its secret: any secret_len bytes (at least one), not necessarily text. Both are
+ * copied; the copy of the secret is wiped when the config and the clients made of it are freed.
  */
 iotda_status_t iotda_config_set_device(iotda_config_t *config,
                                        const char *device_id,
@@ -690,43 +657,33 @@ iotda_status_t iotda_config_set_device(iotda_config_t *config,
                                        size_t secret_len);
 
 /**
- * 0 (default): the platform checks the password of an authentication alone, so a device whose clock is
- * wrong can authenticate. 1: it also compares the time with its own.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ * 0 (default): the platform checks the password of an authentication alone, so a device whose clock is wrong can
+ * authenticate. 1: it also compares the time with its own.
  */
 iotda_status_t iotda_config_set_sign_type(iotda_config_t *config, int32_t sign_type);
 
 /**
  * The most that a whole call may take, in milliseconds, name look-up and authentication included; at least 1.
  * Default: 30,000. A single call can set its own in iotda_call_t.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_config_set_timeout_ms(iotda_config_t *config, uint32_t total_ms);
 
 /**
- * The most that connecting may take, TCP and TLS together, in milliseconds; at least 1. Default: 10,000. The
- * call's own time is never exceeded.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ * The most that connecting may take, TCP and TLS together, in milliseconds; at least 1. Default: 10,000. The call's
+ * own time is never exceeded.
  */
 iotda_status_t iotda_config_set_connect_timeout_ms(iotda_config_t *config, uint32_t connect_ms);
 
 /**
- * The most that one attempt of a call may take, connecting included, in milliseconds; at least 1. What has
- * not been answered by then is retried in the time that is left of the call. Default: 10,000.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ * The most that one attempt of a call may take, connecting included, in milliseconds; at least 1. What has not been
+ * answered by then is retried in the time that is left of the call. Default: 10,000.
  */
 iotda_status_t iotda_config_set_attempt_timeout_ms(iotda_config_t *config, uint32_t attempt_ms);
 
 /**
- * How calls retry transient failures: at most max_attempts attempts in all (1: no retry), after pauses that
- * are random up to base_ms, then up to twice that, and so on up to max_ms; always within the call's timeout.
- * Default: 10 attempts, 500 ms, 10,000 ms.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ * How calls retry transient failures: at most max_attempts attempts in all (1: no retry), after pauses that are
+ * random up to base_ms, then up to twice that, and so on up to max_ms; always within the call's timeout. Default: 10
+ * attempts, 500 ms, 10,000 ms.
  */
 iotda_status_t iotda_config_set_retry(iotda_config_t *config,
                                       uint32_t max_attempts,
@@ -734,12 +691,10 @@ iotda_status_t iotda_config_set_retry(iotda_config_t *config,
                                       uint32_t max_ms);
 
 /**
- * The platform's rates where they are known, in reports per second, of each device and of all devices
- * together; a report counts once per started 4 KB. Reports then wait for their turn, within the call's
- * timeout, instead of being refused. 0 (default): not known; the client slows down when the platform refuses
- * a report, and speeds up again step by step.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ * The platform's rates where they are known, in reports per second, of each device and of all devices together; a
+ * report counts once per started 4 KB. Reports then wait for their turn, within the call's timeout, instead of being
+ * refused. 0 (default): not known; the client slows down when the platform refuses a report, and speeds up again step
+ * by step.
  */
 iotda_status_t iotda_config_set_rates(iotda_config_t *config,
                                       double device_per_second,
@@ -749,8 +704,6 @@ iotda_status_t iotda_config_set_rates(iotda_config_t *config,
  * The most connections that are kept open while nobody uses them (0: none), and for how many milliseconds each.
  * Default: IOTDA_POOL_AS_USED, for 55,000, so that threads which report again and again find a connection each. What
  * is not needed any more is closed after that time.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_config_set_pool(iotda_config_t *config, uint32_t kept_connections, uint32_t kept_ms);
 
@@ -758,42 +711,31 @@ iotda_status_t iotda_config_set_pool(iotda_config_t *config, uint32_t kept_conne
  * The most connections that are used at the same time, at least 1, by all clients that share them. Default: 256. A
  * call uses one while it waits for an answer; a further call waits until one is free, within its timeout
  * (IOTDA_E_TIMEOUT).
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_config_set_max_connections(iotda_config_t *config, uint32_t most);
 
 /**
- * After idle_s seconds without traffic the system asks whether the platform is still there (TCP keep-alive).
- * Default: 0, never, so that an idle client sends nothing.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ * After idle_s seconds without traffic the system asks whether the platform is still there (TCP keep-alive). Default:
+ * 0, never, so that an idle client sends nothing.
  */
 iotda_status_t iotda_config_set_tcp_keepalive_s(iotda_config_t *config, uint32_t idle_s);
 
 /**
  * An access token that iotda_token_export wrote before a restart: it is used while it is valid, and spares an
- * authentication. "" (default): none. One that is damaged, cut, expired, of another device or of another endpoint is not
- * used: a warning in the log, and an authentication.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ * authentication. "" (default): none. One that is damaged, cut, expired, of another device or of another endpoint is
+ * not used: a warning in the log, and an authentication.
  */
-iotda_status_t iotda_config_set_token(iotda_config_t *config,
-                                      const char *token);
+iotda_status_t iotda_config_set_token(iotda_config_t *config, const char *token);
 
 /**
- * Is called after each successful authentication of the client, and of every device opened from it, with the device's
- * id and the new access token as iotda_token_export writes it: for a program that keeps tokens over restarts, or shares
- * them between processes. It is not called for a token that is imported. NULL: nothing is called (default).
+ * issued is called after each successful authentication of the client, and of every device opened from it, with the
+ * device's id and the new access token as iotda_token_export writes it: for a program that keeps tokens over
+ * restarts, or shares them between processes. It is not called for a token that is imported. NULL: nothing is called
+ * (default).
  *
- * issued is called in the thread whose call authenticated, or in one of an outbox's; for different devices at the same
- * time in several. No lock is held meanwhile, and the call goes on when it returns. It must return (no exception, no
- * pthread_exit). It may call iotda_token_import and iotda_token_export, with any client, and nothing else of the library.
+ * It is called in the thread whose call authenticated, or in one of an outbox's, and the call goes on when it
+ * returns. It may call iotda_token_import and iotda_token_export, with any client, and nothing else of the library.
  * The token is as secret as the device's secret; the text is wiped when issued returns.
- *
- * user_data and destroy are as for iotda_config_set_clock.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_config_set_token_callback(iotda_config_t *config,
                                                iotda_token_callback_t issued,
@@ -803,30 +745,20 @@ iotda_status_t iotda_config_set_token_callback(iotda_config_t *config,
 /**
  * Who authenticates: IOTDA_AUTHENTICATE_WHEN_NEEDED (default) or IOTDA_AUTHENTICATE_WHEN_ASKED. With the latter, no
  * report authenticates and no token is renewed ahead of its expiry, by this client or by a device opened from it. A
- * report without a valid token fails with IOTDA_E_TOKEN_REJECTED and sends nothing (http_status 0), also while iotda_auth
- * runs in another thread; so does one whose token the platform refuses, with the platform's answer. The token is then
- * given up until iotda_auth or iotda_token_import brings another. An outbox keeps what it holds meanwhile: see
- * iotda_token_import.
+ * report without a valid token fails with IOTDA_E_TOKEN_REJECTED and sends nothing (http_status 0), also while
+ * iotda_auth runs in another thread; so does one whose token the platform refuses, with the platform's answer. The
+ * token is then given up until iotda_auth or iotda_token_import brings another. An outbox keeps what it holds
+ * meanwhile: see iotda_token_import.
  *
- * It is for devices whose token several processes share. The platform gives up a device's older token for a newer one,
- * after 30 s: the process that authenticates takes the device from the others, which then stop instead of taking it
- * back.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ * It is for devices whose token several processes share. The platform gives up a device's older token for a newer
+ * one, after 30 s: the process that authenticates takes the device from the others, which then stop instead of taking
+ * it back.
  */
-iotda_status_t iotda_config_set_authentication(iotda_config_t *config,
-                                               int32_t when);
+iotda_status_t iotda_config_set_authentication(iotda_config_t *config, int32_t when);
 
 /**
- * Where the time comes from, for a device that gets it elsewhere than from its system. unix_ms is called in
- * the threads that make the calls, at the same time in several of them; no lock is held meanwhile. It must
- * return (no exception, no pthread_exit), and must not call the library. NULL: the system's clock (default).
- *
- * user_data is passed on as it is. destroy, unless NULL, is called with it once: when the config and all
- * clients made of it are freed, when the clock is set again, or before this function returns if it fails or if
- * unix_ms is NULL.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ * Where the time comes from, for a device that gets it elsewhere than from its system. NULL: the system's clock
+ * (default).
  */
 iotda_status_t iotda_config_set_clock(iotda_config_t *config,
                                       iotda_clock_t unix_ms,
@@ -834,14 +766,8 @@ iotda_status_t iotda_config_set_clock(iotda_config_t *config,
                                       iotda_destroy_t destroy);
 
 /**
- * Receives log lines up to level, one of the IOTDA_LOG_ constants. log is called in the threads that make
- * the calls, at the same time in several of them; no lock is held meanwhile. It must return (no exception, no
- * pthread_exit), and must not call the library. No line holds a secret, a password or a token. NULL: no log
- * (default); the library then writes nothing, anywhere.
- *
- * user_data and destroy are as for iotda_config_set_clock.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+ * Receives log lines up to level, one of the IOTDA_LOG_ constants. No line holds a secret, a password or a token.
+ * NULL: no log (default); the library then writes nothing, anywhere.
  */
 iotda_status_t iotda_config_set_log(iotda_config_t *config,
                                     int32_t level,
@@ -850,44 +776,32 @@ iotda_status_t iotda_config_set_log(iotda_config_t *config,
                                     iotda_destroy_t destroy);
 
 /**
- * The certificate authorities to trust: len bytes of PEM text with one or more certificates. They replace those
- * that are built in (the authorities of the platform's public certificates, and the public ones), and any that were
- * set or added before.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ * The certificate authorities to trust: len bytes of PEM text with one or more certificates. They replace those that
+ * are built in (the authorities of the platform's public certificates, and the public ones), and any that were set or
+ * added before. Also returns IOTDA_E_CONFIG.
  */
 iotda_status_t iotda_config_set_ca_pem(iotda_config_t *config, const void *pem, size_t len);
 
 /**
- * As iotda_config_set_ca_pem, from a file of at most 4 MB, which is read at once and not again. The path is bytes:
- * it need not be UTF-8.
- *
- * May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ * As iotda_config_set_ca_pem, from a file of at most 4 MB, which is read at once and not again: it may block on the
+ * file system. The path is bytes: it need not be UTF-8. Also returns IOTDA_E_CONFIG.
  */
 iotda_status_t iotda_config_set_ca_file(iotda_config_t *config, const char *path);
 
 /**
- * Certificate authorities to trust in addition to those that are trusted already: the ones that are built
- * in, or those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ * Certificate authorities to trust in addition to those that are trusted already: the ones that are built in, or
+ * those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates. Also returns IOTDA_E_CONFIG.
  */
 iotda_status_t iotda_config_add_ca_pem(iotda_config_t *config, const void *pem, size_t len);
 
-/**
- * As iotda_config_add_ca_pem, from a file of at most 4 MB, which is read at once and not again.
- *
- * May block on the file system. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
- */
+/** As iotda_config_add_ca_pem, from a file, which is read as by iotda_config_set_ca_file. Also returns IOTDA_E_CONFIG. */
 iotda_status_t iotda_config_add_ca_file(iotda_config_t *config, const char *path);
 
 /**
- * A certificate chain and its private key, both PEM text, by which the client shows who it is in the TLS
- * handshake, where a server or a gateway on the way demands it. They are checked to belong together. It does not
- * take the secret's place: over HTTPS the platform knows a device by its secret alone; X.509 log-in is MQTT's.
- * Default: none.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ * A certificate chain and its private key, both PEM text, by which the client shows who it is in the TLS handshake,
+ * where a server or a gateway on the way demands it. They are checked to belong together. It does not take the
+ * secret's place: over HTTPS the platform knows a device by its secret alone; X.509 log-in is MQTT's. Default: none.
+ * Also returns IOTDA_E_CONFIG.
  */
 iotda_status_t iotda_config_set_client_certificate(iotda_config_t *config,
                                                    const void *chain_pem,
@@ -898,27 +812,21 @@ iotda_status_t iotda_config_set_client_certificate(iotda_config_t *config,
 /**
  * A public key that must be in the path by which the server's certificate was verified, beside everything else that
  * is verified: the server's own, an issuer's, or the authority's; a certificate that comes along and is not needed
- * for the path does not count. It is given as the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. Called
- * several times, one of the keys must be there: pin the next key before it is used.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or sha256_len is not 32), IOTDA_E_INTERNAL.
+ * for the path does not count. It is given as the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. Called several
+ * times, one of the keys must be there: pin the next key before it is used.
  */
 iotda_status_t iotda_config_add_pinned_key(iotda_config_t *config, const void *sha256, size_t sha256_len);
 
 /**
- * Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone. A library
- * that was built without TLS 1.3 refuses true (IOTDA_E_CONFIG).
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ * Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone. A library that was
+ * built without TLS 1.3 refuses true: Also returns IOTDA_E_CONFIG.
  */
 iotda_status_t iotda_config_set_tls_1_3(iotda_config_t *config, bool offer);
 
 /**
- * The proxy to connect through by HTTP CONNECT: "http://host:port" or "http://user:password@host:port", with
- * what is special in user and password written as %40 and so on. "" (default): none. The environment is not
- * asked.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ * The proxy to connect through by HTTP CONNECT: "http://host:port" or "http://user:password@host:port", with what is
+ * special in user and password written as %40 and so on. "" (default): none. The environment is not asked. Also
+ * returns IOTDA_E_CONFIG.
  */
 iotda_status_t iotda_config_set_proxy(iotda_config_t *config, const char *url);
 
@@ -926,40 +834,31 @@ iotda_status_t iotda_config_set_proxy(iotda_config_t *config, const char *url);
  * Takes the proxy from the environment, now, as curl does: https_proxy, otherwise all_proxy, unless no_proxy exempts
  * the endpoint, which must have been set before; each in lower case first, then in upper case. The value is
  * "[http://][user:password@]host[:port]", the port 1080 if none is named. The only function that reads the
- * environment.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+ * environment. Also returns IOTDA_E_CONFIG.
  */
 iotda_status_t iotda_config_set_proxy_from_environment(iotda_config_t *config);
 
 /**
- * A custom transport: a modem's sockets, or a TLS stack that the device has. The table is copied. NULL is refused.
- * Default: the system's sockets.
- *
- * transport->destroy, unless NULL, is called once with its user_data: when the config and all clients made of it are
- * freed, when another transport is set, or before this function returns if it fails.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL in the table, or its struct_size), IOTDA_E_INTERNAL.
+ * A custom transport: a modem's sockets, or a TLS stack that the device has. The table is copied. Refused if it is
+ * NULL, lacks a function, or has a wrong struct_size. Default: the system's sockets.
  */
 iotda_status_t iotda_config_set_transport(iotda_config_t *config, const iotda_transport_t *transport);
 
 /**
- * Makes a client of a config and writes it to *client. The config can be freed, or changed and used again.
- *
- * Uses no network and starts no thread. *client is written only on success; close it with iotda_close.
- * Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG (a required setting is missing, or a setter failed:
- * call->message says which), IOTDA_E_INTERNAL.
+ * Makes a client of a config and writes it to *client. The config can be freed, or changed and used again. Uses no
+ * network and starts no thread. *client is written only on success; close it with iotda_close. Never blocks.
+ * IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG (a required setting is missing, or a setter failed: call->message says
+ * which), IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_init(const iotda_config_t *config,
                           iotda_client_t **client,
                           iotda_call_t *call);
 
 /**
- * Makes a client for another device and writes it to *device. It shares connections, TLS sessions and
- * addresses with the client that it was opened from, and its other settings; either may be closed first.
- *
- * Uses no network and starts no thread. *device is written only on success; close it with iotda_close.
- * The secret is copied. Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ * Makes a client for another device and writes it to *device. It shares connections, TLS sessions and addresses with
+ * the client that it was opened from, and its other settings; either may be closed first. Uses no network and starts
+ * no thread. *device is written only on success; close it with iotda_close. The secret is copied. Never blocks.
+ * IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_open_device(iotda_client_t *client,
                                  const char *device_id,
@@ -971,10 +870,8 @@ iotda_status_t iotda_open_device(iotda_client_t *client,
 /**
  * As iotda_open_device, with an access token of the device that iotda_token_export wrote, or that
  * iotda_config_set_token_callback was given: it is used while it is valid, and spares an authentication. NULL or "":
- * none. One that is damaged, cut, expired, of another device or of another endpoint is not used: a warning in the log, and
- * an authentication.
- *
- * Otherwise as iotda_open_device.
+ * none. One that is damaged, cut, expired, of another device or of another endpoint is not used: a warning in the
+ * log, and an authentication. Otherwise as iotda_open_device.
  */
 iotda_status_t iotda_open_device_with_token(iotda_client_t *client,
                                             const char *device_id,
@@ -985,23 +882,20 @@ iotda_status_t iotda_open_device_with_token(iotda_client_t *client,
                                             iotda_call_t *call);
 
 /**
- * Authenticates the device, unless the client has an access token that is valid and not yet due to be renewed. Optional:
- * reports authenticate when they need to, unless iotda_config_set_authentication says otherwise. It shows early whether
- * endpoint, certificates, device id and secret are right.
+ * Authenticates the device, unless the client has an access token that is valid and not yet due to be renewed.
+ * Optional: reports authenticate when they need to, unless iotda_config_set_authentication says otherwise. It shows
+ * early whether endpoint, certificates, device id and secret are right.
  *
- * Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
- * IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_AUTH_FAILED,
- * IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ * Any thread. Blocks until the platform has answered, at most for the timeout. Returns what iotda_report_props
+ * returns, but for IOTDA_E_TOO_LARGE and IOTDA_E_TOKEN_REJECTED.
  */
-iotda_status_t iotda_auth(iotda_client_t *client,
-                          iotda_call_t *call);
+iotda_status_t iotda_auth(iotda_client_t *client, iotda_call_t *call);
 
 /**
- * Closes a client, wipes its secret and token, and, with the last client that shares them, closes the
- * connections. NULL is fine. No other call on the same handle may be running; other clients opened from it,
- * or that it was opened from, live on.
- *
- * Does not wait for the network. In a child process after fork it leaves the parent's connections alone.
+ * Closes a client, wipes its secret and token, and, with the last client that shares them, closes the connections.
+ * NULL is fine. No other call on the same handle may be running; other clients opened from it, or that it was opened
+ * from, live on. Does not wait for the network. In a child process after fork it leaves the parent's connections
+ * alone.
  */
 void iotda_close(iotda_client_t *client);
 
@@ -1009,12 +903,12 @@ void iotda_close(iotda_client_t *client);
  * Reports properties of the device: count services, at least one.
  *
  * Authenticates if needed, and once more if the platform refuses the token. Retries transient failures (no
- * connection, no answer, HTTP 5xx, a rate limit) with growing pauses, as set by iotda_config_set_retry. A
- * report whose connection breaks may be sent twice: it arrives at least once, not exactly once.
+ * connection, no answer, HTTP 5xx, a rate limit) with growing pauses, as set by iotda_config_set_retry. A report
+ * whose connection breaks may be sent twice: it arrives at least once, not exactly once.
  *
  * Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
- * IOTDA_E_TOO_LARGE, IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT,
- * IOTDA_E_CANCELLED, IOTDA_E_AUTH_FAILED, IOTDA_E_TOKEN_REJECTED, IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER,
+ * IOTDA_E_TOO_LARGE, IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED,
+ * IOTDA_E_AUTH_FAILED, IOTDA_E_TOKEN_REJECTED, IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER,
  * IOTDA_E_PROTOCOL, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_report_props(iotda_client_t *client,
@@ -1027,39 +921,32 @@ iotda_status_t iotda_report_props(iotda_client_t *client,
  *
  *   {"services":[{"service_id":"…","properties":{…},"event_time":"2021-08-13T10:10:10.555Z"}]}
  *
- * It is checked, and sent as it is. event_time may be left out; in another form it is refused, because the
- * platform would silently use its own time instead. Members that the platform does not document are
- * refused, for the same reason.
- *
- * Otherwise as iotda_report_props.
+ * It is checked, and sent as it is. event_time may be left out; in another form it is refused, because the platform
+ * would silently use its own time instead. Members that the platform does not document are refused, for the same
+ * reason. Otherwise as iotda_report_props.
  */
 iotda_status_t iotda_report_props_json(iotda_client_t *client,
                                        const char *json,
                                        size_t len,
                                        iotda_call_t *call);
 
-/**
- * Reports a message of the device: any len bytes, also none (then data may be NULL).
- *
- * Otherwise as iotda_report_props.
- */
+/** Reports a message of the device: any len bytes, also none (then data may be NULL). Otherwise as iotda_report_props. */
 iotda_status_t iotda_report_message(iotda_client_t *client,
                                     const void *data,
                                     size_t len,
                                     iotda_call_t *call);
 
 /**
- * Reports properties of child devices of this gateway: count children, any number from one up. They are sent
- * in order, in as many requests as the platform's limits ask for (50 children, 1 MB).
+ * Reports properties of child devices of this gateway: count children, any number from one up. They are sent in
+ * order, in as many requests as the platform's limits ask for (50 children, 1 MB).
  *
  * A child that is wrong in itself (its id, its services, a NULL), one whose own data passes 1 MB, and one that the
  * platform does not know are left out, and the others are delivered.
  *
  * child_status is NULL or has room for count statuses. If children is not NULL and the client can be used, all of
- * them are written: IOTDA_OK for each child that was delivered, and otherwise why it was not.
- *
- * Otherwise as iotda_report_props; also IOTDA_E_UNKNOWN_CHILD, and IOTDA_E_PARTIAL if some children were
- * delivered and others were not. The timeout is for the whole call, all its requests together.
+ * them are written: IOTDA_OK for each child that was delivered, and otherwise why it was not. Otherwise as
+ * iotda_report_props; also IOTDA_E_UNKNOWN_CHILD, and IOTDA_E_PARTIAL if some children were delivered and others were
+ * not. The timeout is for the whole call, all its requests together.
  */
 iotda_status_t iotda_gateway_batch(iotda_client_t *client,
                                    const iotda_child_t *children,
@@ -1068,13 +955,12 @@ iotda_status_t iotda_gateway_batch(iotda_client_t *client,
                                    iotda_call_t *call);
 
 /**
- * Reports a batch by a request body that the program made itself: len bytes of UTF-8, with any number of
- * children,
+ * Reports a batch by a request body that the program made itself: len bytes of UTF-8, with any number of children,
  *
  *   {"devices":[{"device_id":"…","services":[{"service_id":"…","properties":{…}}]}]}
  *
- * It is checked as by iotda_report_props_json. A body that fits into one request is sent as it is; otherwise
- * each child is passed on as it is written.
+ * It is checked as by iotda_report_props_json. A body that fits into one request is sent as it is; otherwise each
+ * child is passed on as it is written.
  *
  * child_status is NULL, or has room for capacity statuses: they become those of the children, in the order in which
  * the body has them. *child_count, unless child_count is NULL, becomes the number of children in the body; 0 if the
@@ -1099,8 +985,8 @@ iotda_status_t iotda_gateway_batch_json(iotda_client_t *client,
                                         iotda_call_t *call);
 
 /**
- * Whether iotda_report_props would send these services: what it refuses without asking the platform, this refuses with
- * the same status and message. It needs no client. Whether the platform will accept them is another matter.
+ * Whether iotda_report_props would send these services: what it refuses without asking the platform, this refuses
+ * with the same status and message. It needs no client. Whether the platform will accept them is another matter.
  *
  * Of call, timeout_ms and cancel do nothing here. Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT,
  * IOTDA_E_TOO_LARGE, IOTDA_E_INTERNAL.
@@ -1114,9 +1000,9 @@ iotda_status_t iotda_check_props_json(const char *json, size_t len, iotda_call_t
 iotda_status_t iotda_check_message(const void *data, size_t len, iotda_call_t *call);
 
 /**
- * As iotda_check_props, for what iotda_gateway_batch takes. child_status is NULL or has room for count statuses: IOTDA_OK
- * for each child that would be sent, and otherwise why it would be left out. The call's status is that of the first
- * child that would be left out.
+ * As iotda_check_props, for what iotda_gateway_batch takes. child_status is NULL or has room for count statuses:
+ * IOTDA_OK for each child that would be sent, and otherwise why it would be left out. The call's status is that of
+ * the first child that would be left out.
  */
 iotda_status_t iotda_check_batch(const iotda_child_t *children,
                                  size_t count,
@@ -1124,82 +1010,51 @@ iotda_status_t iotda_check_batch(const iotda_child_t *children,
                                  iotda_call_t *call);
 
 /**
- * Makes an empty object. Free it with iotda_props_free.
- *
- * Returns NULL only without memory, or after a fault of the library. Any thread; never blocks.
+ * Makes an empty object. Free it with iotda_props_free. Returns NULL only without memory, or after a fault of the
+ * library. Any thread.
  */
 iotda_props_t *iotda_props_new(void);
 
-/** Frees a builder and what iotda_props_json returned of it. NULL is fine. Never blocks. */
+/** Frees a builder and what iotda_props_json returned of it. NULL is fine. */
 void iotda_props_free(iotda_props_t *props);
 
-/**
- * Adds an integer.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8),
- * IOTDA_E_INTERNAL (no memory).
- */
+/** Adds an integer. */
 iotda_status_t iotda_props_add_integer(iotda_props_t *props, const char *name, int64_t value);
 
 /**
  * Adds a number, with the fewest digits that read back as the same double. NaN and infinities are refused: JSON has
  * none; leave the property out. For a float there is iotda_props_add_float: as a double, 23.24f is
  * 23.239999771118164.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8, not finite),
- * IOTDA_E_INTERNAL (no memory).
  */
 iotda_status_t iotda_props_add_double(iotda_props_t *props, const char *name, double value);
 
-/**
- * Adds a number, with the fewest digits that read back as the same float: 23.24 for 23.24f. NaN and infinities are
- * refused: JSON has none; leave the property out.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8, not finite),
- * IOTDA_E_INTERNAL (no memory).
- */
+/** As iotda_props_add_double, with the fewest digits that read back as the same float: 23.24 for 23.24f. */
 iotda_status_t iotda_props_add_float(iotda_props_t *props, const char *name, float value);
 
-/**
- * Adds true or false.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8),
- * IOTDA_E_INTERNAL (no memory).
- */
+/** Adds true or false. */
 iotda_status_t iotda_props_add_boolean(iotda_props_t *props, const char *name, bool value);
 
-/**
- * Adds a string: terminated UTF-8, escaped as JSON demands.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8),
- * IOTDA_E_INTERNAL (no memory).
- */
+/** Adds a string: terminated UTF-8, escaped as JSON demands. */
 iotda_status_t iotda_props_add_string(iotda_props_t *props, const char *name, const char *value);
 
 /**
- * Adds any JSON value (an array, an object, a number of any length …), checked and otherwise as it is written. It
- * may be nested at most 127 levels deep: 128 with the object around it, which is what a report takes.
- *
- * Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8, not JSON,
- * nested too deep), IOTDA_E_INTERNAL (no memory).
+ * Adds any JSON value (an array, an object, a number of any length …), checked and otherwise as it is written. It may
+ * be nested at most 127 levels deep: 128 with the object around it, which is what a report takes.
  */
 iotda_status_t iotda_props_add_json(iotda_props_t *props, const char *name, const char *json);
 
-/** Removes all members. NULL is fine. Never blocks. */
+/** Removes all members. NULL is fine. */
 void iotda_props_clear(iotda_props_t *props);
 
 /**
- * The object as terminated JSON, for iotda_service_t.properties. It belongs to the builder and is valid until
- * the builder is changed or freed.
- *
- * NULL if props is NULL or no builder, or if there is no memory for the text. Never blocks.
+ * The object as terminated JSON, for iotda_service_t.properties. It belongs to the builder and is valid until the
+ * builder is changed or freed. NULL if props is NULL or no builder, or if there is no memory for the text.
  */
 const char *iotda_props_json(const iotda_props_t *props);
 
 /**
- * Makes a cancel handle. Free it with iotda_cancel_free.
- *
- * Returns NULL only without memory, or after a fault of the library. Any thread; never blocks.
+ * Makes a cancel handle. Free it with iotda_cancel_free. Returns NULL only without memory, or after a fault of the
+ * library. Any thread; never blocks.
  */
 iotda_cancel_t *iotda_cancel_new(void);
 
@@ -1207,8 +1062,8 @@ iotda_cancel_t *iotda_cancel_new(void);
  * Ends all calls that run with this handle, at once: they return IOTDA_E_CANCELLED. Calls that are given it
  * afterwards return at once too: it stays cancelled. NULL is fine.
  *
- * Any thread, and any signal handler: it is async-signal-safe (a flag and one write; errno is kept), so that a program
- * of a single thread ends at once on Ctrl-C:
+ * Any thread, and any signal handler: it is async-signal-safe (a flag and one write; errno is kept), so that a
+ * program of a single thread ends at once on Ctrl-C:
  *
  *   static iotda_cancel_t *cancel;    // of iotda_cancel_new, made before the handler is installed
  *
@@ -1224,52 +1079,42 @@ void iotda_cancel_trigger(const iotda_cancel_t *cancel);
 /** Frees a cancel handle, when every call that was given it has returned. NULL is fine. Never blocks. */
 void iotda_cancel_free(iotda_cancel_t *cancel);
 
-/**
- * Reads the counters into *stats.
- *
- * Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
- */
+/** Reads the counters into *stats. Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL. */
 iotda_status_t iotda_stats(const iotda_client_t *client, iotda_stats_t *stats);
 
 /**
- * The platform's time in milliseconds since 1970-01-01T00:00:00Z, from its last answer and the time that has
- * passed since; 0 if no answer has carried it yet, or for NULL. Its resolution is one second, and it is late by the
- * time that the answer took.
- *
- * Any thread; never blocks.
+ * The platform's time in milliseconds since 1970-01-01T00:00:00Z, from its last answer and the time that has passed
+ * since; 0 if no answer has carried it yet, or for NULL. Its resolution is one second, and it is late by the time
+ * that the answer took. Any thread; never blocks.
  */
 int64_t iotda_server_time_ms(const iotda_client_t *client);
 
 /**
- * Puts an access token of this device to use that iotda_token_export wrote, or that iotda_config_set_token_callback was
- * given, in this process or in another, instead of the present one: for processes that share a device's token.
+ * Puts an access token of this device to use that iotda_token_export wrote, or that iotda_config_set_token_callback
+ * was given, in this process or in another, instead of the present one: for processes that share a device's token.
  *
- * One that is damaged, expired, of another device or of another endpoint is refused with IOTDA_E_INVALID_ARGUMENT, and
- * the present one stays. Calls that wait for an authentication go on with it. An authentication that is under way in
- * another thread goes on, and its token replaces this one.
+ * One that is damaged, expired, of another device or of another endpoint is refused with IOTDA_E_INVALID_ARGUMENT,
+ * and the present one stays. Calls that wait for an authentication go on with it. An authentication that is under way
+ * in another thread goes on, and its token replaces this one.
  *
- * An outbox whose deliveries for this device failed for lack of a token tries again after a pause of 1 s to 5 minutes, as
- * after any outage; iotda_outbox_attach with this client has it try at once.
- *
- * Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ * An outbox whose deliveries for this device failed for lack of a token tries again after a pause of 1 s to 5
+ * minutes, as after any outage; iotda_outbox_attach with this client has it try at once. Any thread; never blocks.
+ * IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
  */
-iotda_status_t iotda_token_import(iotda_client_t *client,
-                                  const char *token,
-                                  iotda_call_t *call);
+iotda_status_t iotda_token_import(iotda_client_t *client, const char *token, iotda_call_t *call);
 
 /**
- * Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a
- * restart: a device that wakes, reports and sleeps then authenticates once a day. Or for
- * iotda_open_device_with_token, or for iotda_token_import in another process. Keep it as secret as the device's secret.
- * The library keeps no copy of the text.
+ * Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a restart: a
+ * device that wakes, reports and sleeps then authenticates once a day. Or for iotda_open_device_with_token, or for
+ * iotda_token_import in another process. Keep it as secret as the device's secret. The library keeps no copy of the
+ * text.
  *
- * size is the room in out, in bytes. 512 are enough for a token of the length that the platform documents, 256
- * bytes at most. *length, unless length is NULL, becomes the length of the text without its terminating zero; 0
- * if there is no valid token (then out becomes ""). out is written only on success. *length is also written if
- * there is too little room: *length + 1 bytes are needed (with a size of 0, out may be NULL).
+ * size is the room in out, in bytes. 512 are enough for a token of the length that the platform documents, 256 bytes
+ * at most. *length, unless length is NULL, becomes the length of the text without its terminating zero; 0 if there is
+ * no valid token (then out becomes ""). out is written only on success. *length is also written if there is too
+ * little room: *length + 1 bytes are needed (with a size of 0, out may be NULL).
  *
- * Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or too little room), IOTDA_E_FORKED,
- * IOTDA_E_INTERNAL.
+ * Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or too little room), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_token_export(iotda_client_t *client,
                                   char *out,
@@ -1301,9 +1146,8 @@ iotda_status_t iotda_outbox_open(iotda_client_t *client,
 /**
  * Delivers what waits for this client's device through it from now on, and at once. A put attaches its device as
  * well; after a restart, entries of devices that are not attached wait. The outbox keeps the device, with its secret,
- * until it is closed, also when the client is closed before; another client of the same id replaces it.
- *
- * Any thread; does not wait for the network. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ * until it is closed, also when the client is closed before; another client of the same id replaces it. Any thread;
+ * does not wait for the network. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_outbox_attach(iotda_outbox_t *outbox,
                                    iotda_client_t *device,
@@ -1327,9 +1171,8 @@ iotda_status_t iotda_outbox_put_props(iotda_outbox_t *outbox,
                                       iotda_call_t *call);
 
 /**
- * Puts properties by a request body that the program made itself: see iotda_report_props_json.
- *
- * Otherwise as iotda_outbox_put_props.
+ * Puts properties by a request body that the program made itself: see iotda_report_props_json. Otherwise as
+ * iotda_outbox_put_props.
  */
 iotda_status_t iotda_outbox_put_props_json(iotda_outbox_t *outbox,
                                            iotda_client_t *device,
@@ -1338,11 +1181,7 @@ iotda_status_t iotda_outbox_put_props_json(iotda_outbox_t *outbox,
                                            uint64_t *id,
                                            iotda_call_t *call);
 
-/**
- * Puts a message: any len bytes, also none (then data may be NULL).
- *
- * Otherwise as iotda_outbox_put_props.
- */
+/** Puts a message: any len bytes, also none (then data may be NULL). Otherwise as iotda_outbox_put_props. */
 iotda_status_t iotda_outbox_put_message(iotda_outbox_t *outbox,
                                         iotda_client_t *device,
                                         const void *data,
@@ -1353,9 +1192,8 @@ iotda_status_t iotda_outbox_put_message(iotda_outbox_t *outbox,
 /**
  * Puts properties of child devices of a gateway, all or none, up to 10,000 in a call. Writes the id of the first
  * child's entry to *first_id, unless that is NULL; those of the others follow it in order. They are delivered in
- * batches; a child that the platform does not know holds back no other.
- *
- * Otherwise as iotda_outbox_put_props. Above 256 KiB in all it blocks until they are written.
+ * batches; a child that the platform does not know holds back no other. Otherwise as iotda_outbox_put_props. Above
+ * 256 KiB in all it blocks until they are written.
  */
 iotda_status_t iotda_outbox_put_batch(iotda_outbox_t *outbox,
                                       iotda_client_t *gateway,
@@ -1366,9 +1204,7 @@ iotda_status_t iotda_outbox_put_batch(iotda_outbox_t *outbox,
 
 /**
  * Puts a batch by a request body that the program made itself: see iotda_gateway_batch_json. A child that is wrong in
- * itself refuses all.
- *
- * Otherwise as iotda_outbox_put_batch.
+ * itself refuses all. Otherwise as iotda_outbox_put_batch.
  */
 iotda_status_t iotda_outbox_put_batch_json(iotda_outbox_t *outbox,
                                            iotda_client_t *gateway,
@@ -1378,10 +1214,9 @@ iotda_status_t iotda_outbox_put_batch_json(iotda_outbox_t *outbox,
                                            iotda_call_t *call);
 
 /**
- * Returns when all that was put is on disk.
- *
- * Any thread. Blocks for as long as the storage does, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
- * IOTDA_E_STORAGE, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED (before it began), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ * Returns when all that was put is on disk. Any thread. Blocks for as long as the storage does, at most for the
+ * timeout. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED (before it began),
+ * IOTDA_E_FORKED, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_outbox_sync(iotda_outbox_t *outbox, iotda_call_t *call);
 
@@ -1396,27 +1231,23 @@ iotda_status_t iotda_outbox_sync(iotda_outbox_t *outbox, iotda_call_t *call);
 iotda_status_t iotda_outbox_pump(iotda_outbox_t *outbox, iotda_call_t *call);
 
 /**
- * Waits until all that was put before is settled; without threads it delivers in this one.
- *
- * Any thread. Blocks at most for the timeout. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TIMEOUT (or what waits is for devices
- * that are not attached; it goes on waiting in the outbox), IOTDA_E_CANCELLED, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ * Waits until all that was put before is settled; without threads it delivers in this one. Any thread. Blocks at most
+ * for the timeout. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TIMEOUT (or what waits is for devices that are not attached; it
+ * goes on waiting in the outbox), IOTDA_E_CANCELLED, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_outbox_flush(iotda_outbox_t *outbox, iotda_call_t *call);
 
 /**
- * The network is back: what waits for a pause is tried within a second, instead of up to five minutes later.
- *
- * Any thread; does not wait for the network.
+ * The network is back: what waits for a pause is tried within a second, instead of up to five minutes later. Any
+ * thread; does not wait for the network.
  */
 void iotda_outbox_wake(iotda_outbox_t *outbox);
 
 /**
  * Gives up what waits for a device, as the one that sends or the one reported for, without delivering it; writes to
- * *count, unless count is NULL, how many entries that were. For a device that was removed. A request that is under way
- * may still arrive.
- *
- * Any thread. Blocks for as long as the storage does. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_FORKED,
- * IOTDA_E_INTERNAL.
+ * *count, unless count is NULL, how many entries that were. For a device that was removed. A request that is under
+ * way may still arrive. Any thread. Blocks for as long as the storage does. IOTDA_E_INVALID_ARGUMENT,
+ * IOTDA_E_STORAGE, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_outbox_discard(iotda_outbox_t *outbox,
                                     const char *device_id,
@@ -1427,8 +1258,8 @@ iotda_status_t iotda_outbox_discard(iotda_outbox_t *outbox,
  * Closes an outbox: ends requests that are under way, ends the threads, and syncs; it delivers nothing. What was not
  * delivered is delivered when the directory is opened again. NULL is fine. No other call on it may be running.
  *
- * Blocks for as long as the storage does. A process that ends without it counts as a crash: what was put since the last sync
- * may be lost. iotda_outbox_sync says whether it is on disk, which this cannot.
+ * Blocks for as long as the storage does. A process that ends without it counts as a crash: what was put since the
+ * last sync may be lost. iotda_outbox_sync says whether it is on disk, which this cannot.
  */
 void iotda_outbox_close(iotda_outbox_t *outbox);
 
@@ -1437,9 +1268,8 @@ void iotda_outbox_close(iotda_outbox_t *outbox);
  * put functions for JSON and messages take it, into the size bytes at out, not terminated. *length, unless length is
  * NULL, becomes the length of the body. If there is no further letter, dead->number is 0.
  *
- * If the body does not fit, *dead and *length are written all the same, and the call returns IOTDA_E_TOO_LARGE.
- *
- * Any thread. Reads from disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE, IOTDA_E_STORAGE, IOTDA_E_FORKED,
+ * If the body does not fit, *dead and *length are written all the same, and the call returns IOTDA_E_TOO_LARGE. Any
+ * thread. Reads from disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE, IOTDA_E_STORAGE, IOTDA_E_FORKED,
  * IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_outbox_dead_read(iotda_outbox_t *outbox,
@@ -1451,31 +1281,26 @@ iotda_status_t iotda_outbox_dead_read(iotda_outbox_t *outbox,
                                       iotda_call_t *call);
 
 /**
- * Forgets the dead letters up to this number: iotda_outbox_dead_read does not return them any more.
- *
- * Any thread. Writes to disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ * Forgets the dead letters up to this number: iotda_outbox_dead_read does not return them any more. Any thread.
+ * Writes to disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_outbox_dead_forget(iotda_outbox_t *outbox, uint64_t up_to_number);
 
 /**
- * Reads into *stats what an outbox holds and has done.
- *
- * Any thread; does not wait for the network. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+ * Reads into *stats what an outbox holds and has done. Any thread; does not wait for the network.
+ * IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
  */
 iotda_status_t iotda_outbox_stats(const iotda_outbox_t *outbox, iotda_outbox_stats_t *stats);
 
 /**
- * The version of the library's binary interface. A program that was compiled with a header whose
- * IOTDA_ABI_VERSION is another number must not use the library.
- *
- * Any thread; never blocks.
+ * The version of the library's binary interface. A program that was compiled with a header whose IOTDA_ABI_VERSION is
+ * another number must not use the library. Any thread; never blocks.
  */
 uint32_t iotda_abi_version(void);
 
 /**
- * The library's version, such as "0.1.0".
- *
- * The text is constant: valid for as long as the program runs. Any thread; never blocks.
+ * The library's version, such as "0.1.0". The text is constant: valid for as long as the program runs. Any thread;
+ * never blocks.
  */
 const char *iotda_version(void);
 

@@ -11,17 +11,16 @@ use crate::client::iotda_client_t;
 use crate::outcome::{Outcome, Stop};
 use crate::status::{self, IOTDA_OK, iotda_status_t};
 
-/// Reports properties of child devices of this gateway: count children, any number from one up. They are sent
-/// in order, in as many requests as the platform's limits ask for (50 children, 1 MB).
+/// Reports properties of child devices of this gateway: count children, any number from one up. They are sent in
+/// order, in as many requests as the platform's limits ask for (50 children, 1 MB).
 ///
 /// A child that is wrong in itself (its id, its services, a NULL), one whose own data passes 1 MB, and one that the
 /// platform does not know are left out, and the others are delivered.
 ///
 /// child_status is NULL or has room for count statuses. If children is not NULL and the client can be used, all of
-/// them are written: IOTDA_OK for each child that was delivered, and otherwise why it was not.
-///
-/// Otherwise as iotda_report_props; also IOTDA_E_UNKNOWN_CHILD, and IOTDA_E_PARTIAL if some children were
-/// delivered and others were not. The timeout is for the whole call, all its requests together.
+/// them are written: IOTDA_OK for each child that was delivered, and otherwise why it was not. Otherwise as
+/// iotda_report_props; also IOTDA_E_UNKNOWN_CHILD, and IOTDA_E_PARTIAL if some children were delivered and others were
+/// not. The timeout is for the whole call, all its requests together.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_gateway_batch(
     client: *mut iotda_client_t,
@@ -43,13 +42,12 @@ pub unsafe extern "C" fn iotda_gateway_batch(
     })
 }
 
-/// Reports a batch by a request body that the program made itself: len bytes of UTF-8, with any number of
-/// children,
+/// Reports a batch by a request body that the program made itself: len bytes of UTF-8, with any number of children,
 ///
 ///   {"devices":[{"device_id":"…","services":[{"service_id":"…","properties":{…}}]}]}
 ///
-/// It is checked as by iotda_report_props_json. A body that fits into one request is sent as it is; otherwise
-/// each child is passed on as it is written.
+/// It is checked as by iotda_report_props_json. A body that fits into one request is sent as it is; otherwise each
+/// child is passed on as it is written.
 ///
 /// child_status is NULL, or has room for capacity statuses: they become those of the children, in the order in which
 /// the body has them. *child_count, unless child_count is NULL, becomes the number of children in the body; 0 if the

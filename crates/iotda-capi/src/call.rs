@@ -14,8 +14,8 @@ use crate::status::{IOTDA_E_INTERNAL, IOTDA_OK, iotda_status_t};
 /// What one call is given, and what it returns beside its status. Optional: every function that takes one takes NULL.
 ///
 /// Start it with IOTDA_CALL_INIT or with zeros; it may be used again for the next call. It belongs to the caller and
-/// is touched only during the call; two calls that run at the same time need one each. The fields marked
-/// "out" are written by every call, whether it succeeds or not.
+/// is touched only during the call; two calls that run at the same time need one each. The fields marked "out" are
+/// written by every call, whether it succeeds or not.
 #[repr(C)]
 pub struct iotda_call_t {
     /// in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT; 0 counts as the size of the first version. A larger struct,
@@ -37,9 +37,9 @@ pub struct iotda_call_t {
     /// terminated, cut at the end if too long. Never holds a secret, a password or a token.
     pub message: [c_char; 256],
     /// out: whether a report may have arrived although the call failed: something was sent, and no answer says that it
-    /// was not accepted. Sent again, it may then arrive twice. false after a failure: nothing of the call was accepted,
-    /// of any of its attempts; of a batch, nothing beside the children whose status is IOTDA_OK. Also false on success,
-    /// and for an authentication.
+    /// was not accepted. Sent again, it may then arrive twice. false after a failure: nothing of the call was
+    /// accepted, of any of its attempts; of a batch, nothing beside the children whose status is IOTDA_OK. Also false
+    /// on success, and for an authentication.
     pub may_have_arrived: bool,
 }
 

@@ -18,15 +18,20 @@ use crate::status::iotda_status_t;
 use crate::token::{ProgramTokens, iotda_token_callback_t, saved_token};
 use crate::user_data::{UserData, iotda_destroy_t};
 
-/// The settings of a client. Made by iotda_config_new, freed by iotda_config_free.
+/// The settings of a client. Made by iotda_config_new, freed by iotda_config_free. Used by one thread at a time.
 ///
 /// Every setter checks its value and copies it. A setter that fails leaves the value as it was, and the failure is
 /// remembered: iotda_init then fails with its message, so that setters need not be checked one by one. A failure is
-/// forgotten when the same thing is set again successfully, also by another function: iotda_config_set_ca_pem makes
-/// up for iotda_config_set_ca_file and for the iotda_config_add_ca_ functions. Adding does not make up for another
+/// forgotten when the same thing is set again successfully, also by another function: iotda_config_set_ca_pem makes up
+/// for iotda_config_set_ca_file and for the iotda_config_add_ca_ functions. Adding does not make up for another
 /// addition that failed.
 ///
-/// A config may be used by one thread at a time.
+/// Setters never block, unless they read a file. They return IOTDA_E_INVALID_ARGUMENT (a NULL, or a value out of its
+/// range), IOTDA_E_INTERNAL, and what else they name.
+///
+/// A callback's user_data is passed on as it is. destroy, unless NULL, is called with it once: when the config and all
+/// clients made of it are freed, when the callback is set again, or before the setter returns if it fails or if the
+/// callback is NULL.
 pub struct iotda_config_t {
     pub(crate) core: Config,
     /// The log that the core has as well.
@@ -62,26 +67,22 @@ macro_rules! setter {
     }};
 }
 
-/// Makes a config with nothing but defaults. Free it with iotda_config_free.
-///
-/// Returns NULL only without memory, or after a fault of the library. Any thread; never blocks.
+/// Makes a config with nothing but defaults. Free it with iotda_config_free. Returns NULL only without memory, or
+/// after a fault of the library. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_config_new() -> *mut iotda_config_t {
     panic::new(|| iotda_config_t { core: Config::new(), log: None, failures: Failures::default() })
 }
 
-/// Frees a config and wipes the secret in it. NULL is fine. Clients made of it live on.
-///
-/// Never blocks.
+/// Frees a config and wipes the secret in it. NULL is fine. Clients made of it live on. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_free(config: *mut iotda_config_t) {
     // SAFETY: the promise "handles".
     unsafe { panic::free(config) };
 }
 
-/// Required. The platform's address as the IoTDA console shows it: "https://host" or "https://host:port".
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG, IOTDA_E_INTERNAL.
+/// Required. The platform's address as the IoTDA console shows it: "https://host" or "https://host:port". Also returns
+/// IOTDA_E_CONFIG.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_endpoint(config: *mut iotda_config_t, url: *const c_char) -> iotda_status_t {
     setter!(config.set(Endpoint), "iotda_config_set_endpoint", |core| {
@@ -90,10 +91,8 @@ pub unsafe extern "C" fn iotda_config_set_endpoint(config: *mut iotda_config_t, 
     })
 }
 
-/// Required. The device's id, and its secret: any secret_len bytes (at least one), not necessarily text.
-///
-/// Both are copied; the copy of the secret is wiped when the config and the clients made of it are freed.
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// Required. The device's id, and its secret: any secret_len bytes (at least one), not necessarily text. Both are
+/// copied; the copy of the secret is wiped when the config and the clients made of it are freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_device(
     config: *mut iotda_config_t,
@@ -108,10 +107,8 @@ pub unsafe extern "C" fn iotda_config_set_device(
     })
 }
 
-/// 0 (default): the platform checks the password of an authentication alone, so a device whose clock is
-/// wrong can authenticate. 1: it also compares the time with its own.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// 0 (default): the platform checks the password of an authentication alone, so a device whose clock is wrong can
+/// authenticate. 1: it also compares the time with its own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_sign_type(config: *mut iotda_config_t, sign_type: i32) -> iotda_status_t {
     setter!(config.set(SignType), "iotda_config_set_sign_type", |core| {
@@ -122,18 +119,14 @@ pub unsafe extern "C" fn iotda_config_set_sign_type(config: *mut iotda_config_t,
 
 /// The most that a whole call may take, in milliseconds, name look-up and authentication included; at least 1.
 /// Default: 30,000. A single call can set its own in iotda_call_t.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_timeout_ms(config: *mut iotda_config_t, total_ms: u32) -> iotda_status_t {
     setter!(config.set(Timeout), "iotda_config_set_timeout_ms", |core| core
         .timeout(Duration::from_millis(total_ms.into())))
 }
 
-/// The most that connecting may take, TCP and TLS together, in milliseconds; at least 1. Default: 10,000. The
-/// call's own time is never exceeded.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// The most that connecting may take, TCP and TLS together, in milliseconds; at least 1. Default: 10,000. The call's
+/// own time is never exceeded.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_connect_timeout_ms(
     config: *mut iotda_config_t,
@@ -143,10 +136,8 @@ pub unsafe extern "C" fn iotda_config_set_connect_timeout_ms(
         .connect_timeout(Duration::from_millis(connect_ms.into())))
 }
 
-/// The most that one attempt of a call may take, connecting included, in milliseconds; at least 1. What has
-/// not been answered by then is retried in the time that is left of the call. Default: 10,000.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// The most that one attempt of a call may take, connecting included, in milliseconds; at least 1. What has not been
+/// answered by then is retried in the time that is left of the call. Default: 10,000.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_attempt_timeout_ms(
     config: *mut iotda_config_t,
@@ -156,11 +147,9 @@ pub unsafe extern "C" fn iotda_config_set_attempt_timeout_ms(
         .attempt_timeout(Duration::from_millis(attempt_ms.into())))
 }
 
-/// How calls retry transient failures: at most max_attempts attempts in all (1: no retry), after pauses that
-/// are random up to base_ms, then up to twice that, and so on up to max_ms; always within the call's timeout.
-/// Default: 10 attempts, 500 ms, 10,000 ms.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// How calls retry transient failures: at most max_attempts attempts in all (1: no retry), after pauses that are
+/// random up to base_ms, then up to twice that, and so on up to max_ms; always within the call's timeout. Default: 10
+/// attempts, 500 ms, 10,000 ms.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_retry(
     config: *mut iotda_config_t,
@@ -174,12 +163,10 @@ pub unsafe extern "C" fn iotda_config_set_retry(
     })
 }
 
-/// The platform's rates where they are known, in reports per second, of each device and of all devices
-/// together; a report counts once per started 4 KB. Reports then wait for their turn, within the call's
-/// timeout, instead of being refused. 0 (default): not known; the client slows down when the platform refuses
-/// a report, and speeds up again step by step.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// The platform's rates where they are known, in reports per second, of each device and of all devices together; a
+/// report counts once per started 4 KB. Reports then wait for their turn, within the call's timeout, instead of being
+/// refused. 0 (default): not known; the client slows down when the platform refuses a report, and speeds up again step
+/// by step.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_rates(
     config: *mut iotda_config_t,
@@ -197,8 +184,6 @@ pub const IOTDA_POOL_AS_USED: u32 = u32::MAX;
 /// The most connections that are kept open while nobody uses them (0: none), and for how many milliseconds each.
 /// Default: IOTDA_POOL_AS_USED, for 55,000, so that threads which report again and again find a connection each. What
 /// is not needed any more is closed after that time.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_pool(
     config: *mut iotda_config_t,
@@ -214,17 +199,13 @@ pub unsafe extern "C" fn iotda_config_set_pool(
 /// The most connections that are used at the same time, at least 1, by all clients that share them. Default: 256. A
 /// call uses one while it waits for an answer; a further call waits until one is free, within its timeout
 /// (IOTDA_E_TIMEOUT).
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_max_connections(config: *mut iotda_config_t, most: u32) -> iotda_status_t {
     setter!(config.set(MaxConnections), "iotda_config_set_max_connections", |core| core.max_connections(most as usize))
 }
 
-/// After idle_s seconds without traffic the system asks whether the platform is still there (TCP keep-alive).
-/// Default: 0, never, so that an idle client sends nothing.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// After idle_s seconds without traffic the system asks whether the platform is still there (TCP keep-alive). Default:
+/// 0, never, so that an idle client sends nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_tcp_keepalive_s(config: *mut iotda_config_t, idle_s: u32) -> iotda_status_t {
     setter!(config.set(TcpKeepalive), "iotda_config_set_tcp_keepalive_s", |core| {
@@ -233,10 +214,8 @@ pub unsafe extern "C" fn iotda_config_set_tcp_keepalive_s(config: *mut iotda_con
 }
 
 /// An access token that iotda_token_export wrote before a restart: it is used while it is valid, and spares an
-/// authentication. "" (default): none. One that is damaged, cut, expired, of another device or of another endpoint is not
-/// used: a warning in the log, and an authentication.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// authentication. "" (default): none. One that is damaged, cut, expired, of another device or of another endpoint is
+/// not used: a warning in the log, and an authentication.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_token(config: *mut iotda_config_t, token: *const c_char) -> iotda_status_t {
     setter!(config.set(Token), "iotda_config_set_token", |core| {
@@ -246,18 +225,14 @@ pub unsafe extern "C" fn iotda_config_set_token(config: *mut iotda_config_t, tok
     })
 }
 
-/// Is called after each successful authentication of the client, and of every device opened from it, with the device's
-/// id and the new access token as iotda_token_export writes it: for a program that keeps tokens over restarts, or shares
-/// them between processes. It is not called for a token that is imported. NULL: nothing is called (default).
+/// issued is called after each successful authentication of the client, and of every device opened from it, with the
+/// device's id and the new access token as iotda_token_export writes it: for a program that keeps tokens over
+/// restarts, or shares them between processes. It is not called for a token that is imported. NULL: nothing is called
+/// (default).
 ///
-/// issued is called in the thread whose call authenticated, or in one of an outbox's; for different devices at the same
-/// time in several. No lock is held meanwhile, and the call goes on when it returns. It must return (no exception, no
-/// pthread_exit). It may call iotda_token_import and iotda_token_export, with any client, and nothing else of the library.
+/// It is called in the thread whose call authenticated, or in one of an outbox's, and the call goes on when it
+/// returns. It may call iotda_token_import and iotda_token_export, with any client, and nothing else of the library.
 /// The token is as secret as the device's secret; the text is wiped when issued returns.
-///
-/// user_data and destroy are as for iotda_config_set_clock.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_token_callback(
     config: *mut iotda_config_t,
@@ -284,16 +259,14 @@ pub const IOTDA_AUTHENTICATE_WHEN_ASKED: i32 = 1;
 
 /// Who authenticates: IOTDA_AUTHENTICATE_WHEN_NEEDED (default) or IOTDA_AUTHENTICATE_WHEN_ASKED. With the latter, no
 /// report authenticates and no token is renewed ahead of its expiry, by this client or by a device opened from it. A
-/// report without a valid token fails with IOTDA_E_TOKEN_REJECTED and sends nothing (http_status 0), also while iotda_auth
-/// runs in another thread; so does one whose token the platform refuses, with the platform's answer. The token is then
-/// given up until iotda_auth or iotda_token_import brings another. An outbox keeps what it holds meanwhile: see
-/// iotda_token_import.
+/// report without a valid token fails with IOTDA_E_TOKEN_REJECTED and sends nothing (http_status 0), also while
+/// iotda_auth runs in another thread; so does one whose token the platform refuses, with the platform's answer. The
+/// token is then given up until iotda_auth or iotda_token_import brings another. An outbox keeps what it holds
+/// meanwhile: see iotda_token_import.
 ///
-/// It is for devices whose token several processes share. The platform gives up a device's older token for a newer one,
-/// after 30 s: the process that authenticates takes the device from the others, which then stop instead of taking it
-/// back.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// It is for devices whose token several processes share. The platform gives up a device's older token for a newer
+/// one, after 30 s: the process that authenticates takes the device from the others, which then stop instead of taking
+/// it back.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_authentication(config: *mut iotda_config_t, when: i32) -> iotda_status_t {
     setter!(config.set(Authentication), "iotda_config_set_authentication", |core| {
@@ -309,15 +282,8 @@ pub unsafe extern "C" fn iotda_config_set_authentication(config: *mut iotda_conf
     })
 }
 
-/// Where the time comes from, for a device that gets it elsewhere than from its system. unix_ms is called in
-/// the threads that make the calls, at the same time in several of them; no lock is held meanwhile. It must
-/// return (no exception, no pthread_exit), and must not call the library. NULL: the system's clock (default).
-///
-/// user_data is passed on as it is. destroy, unless NULL, is called with it once: when the config and all
-/// clients made of it are freed, when the clock is set again, or before this function returns if it fails or if
-/// unix_ms is NULL.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// Where the time comes from, for a device that gets it elsewhere than from its system. NULL: the system's clock
+/// (default).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_clock(
     config: *mut iotda_config_t,
@@ -334,14 +300,8 @@ pub unsafe extern "C" fn iotda_config_set_clock(
     })
 }
 
-/// Receives log lines up to level, one of the IOTDA_LOG_ constants. log is called in the threads that make
-/// the calls, at the same time in several of them; no lock is held meanwhile. It must return (no exception, no
-/// pthread_exit), and must not call the library. No line holds a secret, a password or a token. NULL: no log
-/// (default); the library then writes nothing, anywhere.
-///
-/// user_data and destroy are as for iotda_config_set_clock.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// Receives log lines up to level, one of the IOTDA_LOG_ constants. No line holds a secret, a password or a token.
+/// NULL: no log (default); the library then writes nothing, anywhere.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_log(
     config: *mut iotda_config_t,

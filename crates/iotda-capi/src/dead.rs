@@ -47,9 +47,8 @@ const FIRST_VERSION: usize = size_of::<iotda_dead_t>();
 /// put functions for JSON and messages take it, into the size bytes at out, not terminated. *length, unless length is
 /// NULL, becomes the length of the body. If there is no further letter, dead->number is 0.
 ///
-/// If the body does not fit, *dead and *length are written all the same, and the call returns IOTDA_E_TOO_LARGE.
-///
-/// Any thread. Reads from disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE, IOTDA_E_STORAGE, IOTDA_E_FORKED,
+/// If the body does not fit, *dead and *length are written all the same, and the call returns IOTDA_E_TOO_LARGE. Any
+/// thread. Reads from disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE, IOTDA_E_STORAGE, IOTDA_E_FORKED,
 /// IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_dead_read(
@@ -112,9 +111,8 @@ fn write(dead: &mut iotda_dead_t, letter: Option<&DeadLetter>) {
     fill(&mut dead.platform_code, &[&letter.platform_code]);
 }
 
-/// Forgets the dead letters up to this number: iotda_outbox_dead_read does not return them any more.
-///
-/// Any thread. Writes to disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// Forgets the dead letters up to this number: iotda_outbox_dead_read does not return them any more. Any thread.
+/// Writes to disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_dead_forget(outbox: *mut iotda_outbox_t, up_to_number: u64) -> iotda_status_t {
     // SAFETY: the promise "handles".

@@ -6,8 +6,7 @@ use iotda::{Level, Log};
 
 use crate::user_data::UserData;
 
-/// Receives one log line: terminated UTF-8, without an end of line, valid during the call alone. level is one of
-/// the IOTDA_LOG_ constants.
+/// Receives one log line: UTF-8, without an end of line. level is one of the IOTDA_LOG_ constants.
 pub type iotda_log_t = Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
 
 /// A call fails.

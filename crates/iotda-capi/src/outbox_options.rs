@@ -21,11 +21,10 @@ pub const IOTDA_OUTBOX_DROP_OLDEST: i32 = 1;
 /// IOTDA_E_STORAGE (damaged on disk), IOTDA_E_CANCELLED (by iotda_outbox_discard).
 ///
 /// device_id is the device that was reported for, "" if it is not known; message is what the platform said, often "".
-/// Both are terminated and valid during the call alone. Called by the thread that delivers, or inside
-/// iotda_outbox_pump and other functions, with no lock held, and before the outcome is on disk: after a crash it may
-/// come again. It must return, and may call the put functions, iotda_outbox_stats, iotda_outbox_wake,
-/// iotda_outbox_dead_read and iotda_outbox_dead_forget; other functions of the outbox return
-/// IOTDA_E_INVALID_ARGUMENT, and iotda_outbox_close must not be called.
+/// Called by the thread that delivers, or inside iotda_outbox_pump and other functions, before the outcome is on disk:
+/// after a crash it may come again. It may call the put functions, iotda_outbox_stats, iotda_outbox_wake,
+/// iotda_outbox_dead_read and iotda_outbox_dead_forget; other functions of the outbox return IOTDA_E_INVALID_ARGUMENT,
+/// and iotda_outbox_close must not be called.
 pub type iotda_outbox_settled_t = Option<
     unsafe extern "C" fn(
         user_data: *mut c_void,
@@ -42,9 +41,9 @@ pub type iotda_outbox_settled_t = Option<
 pub struct iotda_outbox_options_t {
     /// sizeof(iotda_outbox_options_t); 0 counts as the size of the first version.
     pub struct_size: usize,
-    /// Required. Where the entries are kept; made, with mode 0700, if it is missing (its parent is not). One outbox uses
-    /// a directory at a time, and one platform: the same device ids elsewhere would be sent its entries. Local storage: on
-    /// tmpfs nothing survives a restart of the machine, and network file systems are not supported.
+    /// Required. Where the entries are kept; made, with mode 0700, if it is missing (its parent is not). One outbox
+    /// uses a directory at a time, and one platform: the same device ids elsewhere would be sent its entries. Local
+    /// storage: on tmpfs nothing survives a restart of the machine, and network file systems are not supported.
     pub directory: *const c_char,
     /// The most bytes that all its files take together, at least 262,144; 0: 16,777,216.
     pub max_bytes: u64,
@@ -64,7 +63,8 @@ pub struct iotda_outbox_options_t {
     /// true (IOTDA_OUTBOX_OPTIONS_INIT): threads deliver (requests_at_once of them, with a stack of 256 KiB) and sync
     /// (one of 64 KiB); they take no signals. false: no thread is started, and iotda_outbox_pump delivers.
     pub start_worker: bool,
-    /// Each write fills whole pages of 4,096 bytes: for storage that damages what lies beside a write when power fails.
+    /// Each write fills whole pages of 4,096 bytes: for storage that damages what lies beside a write when power
+    /// fails.
     pub pad_commits: bool,
     /// Called with what became of each entry; NULL: nothing is called.
     pub settled: iotda_outbox_settled_t,

@@ -18,7 +18,8 @@ pub struct iotda_outbox_stats_t {
     pub waiting_bytes: u64,
     /// out: those among the waiting whose device is not attached.
     pub unattached: u64,
-    /// out: when the oldest was put, in seconds since 1970-01-01T00:00:00Z as this machine's clock had it; 0: none waits.
+    /// out: when the oldest was put, in seconds since 1970-01-01T00:00:00Z as this machine's clock had it; 0: none
+    /// waits.
     pub oldest_s: u64,
     /// out: bytes of the files, dead letters not counted.
     pub file_bytes: u64,
@@ -56,9 +57,8 @@ pub struct iotda_outbox_stats_t {
 /// The size of the struct's first version.
 const FIRST_VERSION: usize = size_of::<iotda_outbox_stats_t>();
 
-/// Reads into *stats what an outbox holds and has done.
-///
-/// Any thread; does not wait for the network. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// Reads into *stats what an outbox holds and has done. Any thread; does not wait for the network.
+/// IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_stats(
     outbox: *const iotda_outbox_t,

@@ -10,14 +10,16 @@ use crate::outcome::{Outcome, status_of};
 use crate::panic::{self, caught, contained, panic_if_asked};
 use crate::status::iotda_status_t;
 
-/// A JSON object of properties, built member by member, for programs that have no JSON library. Formatting
-/// by hand breaks on quotes in strings, on NaN and on a locale's decimal comma; this does not.
+/// A JSON object of properties, built member by member, for programs that have no JSON library. Formatting by hand
+/// breaks on quotes in strings, on NaN and on a locale's decimal comma; this does not.
 ///
-/// A name that the object has already is refused: clear a builder before it is filled again.
+/// Made by iotda_props_new, freed by iotda_props_free; it can be cleared and filled again. Used by one thread at a
+/// time; no function of it blocks. Adding a member takes the same time however many there are; a large builder takes
+/// at most twice its text in memory.
 ///
-/// Made by iotda_props_new, freed by iotda_props_free; it can be cleared and filled again. A builder may be
-/// used by one thread at a time. A function that fails leaves the object as it was. Adding a member takes the same
-/// time however many there are; a large builder takes at most twice its text in memory.
+/// A function that adds and fails leaves the object as it was: IOTDA_E_INVALID_ARGUMENT (a NULL, a text that is not
+/// UTF-8, an empty name, or one that the object has already; clear a builder before it is filled again),
+/// IOTDA_E_INTERNAL (no memory).
 pub struct iotda_props_t {
     properties: Properties,
 }
@@ -28,15 +30,14 @@ impl Handle for iotda_props_t {
     const ENDED: &'static str = "freed";
 }
 
-/// Makes an empty object. Free it with iotda_props_free.
-///
-/// Returns NULL only without memory, or after a fault of the library. Any thread; never blocks.
+/// Makes an empty object. Free it with iotda_props_free. Returns NULL only without memory, or after a fault of the
+/// library. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_props_new() -> *mut iotda_props_t {
     panic::new(|| iotda_props_t { properties: Properties::new() })
 }
 
-/// Frees a builder and what iotda_props_json returned of it. NULL is fine. Never blocks.
+/// Frees a builder and what iotda_props_json returned of it. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_free(props: *mut iotda_props_t) {
     // SAFETY: the promise "handles".
@@ -53,9 +54,6 @@ macro_rules! add {
 }
 
 /// Adds an integer.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8),
-/// IOTDA_E_INTERNAL (no memory).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_add_integer(
     props: *mut iotda_props_t,
@@ -68,9 +66,6 @@ pub unsafe extern "C" fn iotda_props_add_integer(
 /// Adds a number, with the fewest digits that read back as the same double. NaN and infinities are refused: JSON has
 /// none; leave the property out. For a float there is iotda_props_add_float: as a double, 23.24f is
 /// 23.239999771118164.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8, not finite),
-/// IOTDA_E_INTERNAL (no memory).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_add_double(
     props: *mut iotda_props_t,
@@ -80,11 +75,7 @@ pub unsafe extern "C" fn iotda_props_add_double(
     add!(props, name, |properties, name| Ok(properties.double(name, value).map(|_| ())?))
 }
 
-/// Adds a number, with the fewest digits that read back as the same float: 23.24 for 23.24f. NaN and infinities are
-/// refused: JSON has none; leave the property out.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8, not finite),
-/// IOTDA_E_INTERNAL (no memory).
+/// As iotda_props_add_double, with the fewest digits that read back as the same float: 23.24 for 23.24f.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_add_float(
     props: *mut iotda_props_t,
@@ -96,9 +87,6 @@ pub unsafe extern "C" fn iotda_props_add_float(
 }
 
 /// Adds true or false.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8),
-/// IOTDA_E_INTERNAL (no memory).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_add_boolean(
     props: *mut iotda_props_t,
@@ -109,9 +97,6 @@ pub unsafe extern "C" fn iotda_props_add_boolean(
 }
 
 /// Adds a string: terminated UTF-8, escaped as JSON demands.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8),
-/// IOTDA_E_INTERNAL (no memory).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_add_string(
     props: *mut iotda_props_t,
@@ -124,11 +109,8 @@ pub unsafe extern "C" fn iotda_props_add_string(
     })
 }
 
-/// Adds any JSON value (an array, an object, a number of any length …), checked and otherwise as it is written. It
-/// may be nested at most 127 levels deep: 128 with the object around it, which is what a report takes.
-///
-/// Never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, an empty name, one that is there already, not UTF-8, not JSON,
-/// nested too deep), IOTDA_E_INTERNAL (no memory).
+/// Adds any JSON value (an array, an object, a number of any length …), checked and otherwise as it is written. It may
+/// be nested at most 127 levels deep: 128 with the object around it, which is what a report takes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_add_json(
     props: *mut iotda_props_t,
@@ -141,7 +123,7 @@ pub unsafe extern "C" fn iotda_props_add_json(
     })
 }
 
-/// Removes all members. NULL is fine. Never blocks.
+/// Removes all members. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_clear(props: *mut iotda_props_t) {
     contained(|| {
@@ -152,10 +134,8 @@ pub unsafe extern "C" fn iotda_props_clear(props: *mut iotda_props_t) {
     });
 }
 
-/// The object as terminated JSON, for iotda_service_t.properties. It belongs to the builder and is valid until
-/// the builder is changed or freed.
-///
-/// NULL if props is NULL or no builder, or if there is no memory for the text. Never blocks.
+/// The object as terminated JSON, for iotda_service_t.properties. It belongs to the builder and is valid until the
+/// builder is changed or freed. NULL if props is NULL or no builder, or if there is no memory for the text.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_json(props: *const iotda_props_t) -> *const c_char {
     let props = props.cast_mut();

@@ -34,9 +34,7 @@ pub struct iotda_stats_t {
 /// The size of the struct's first version.
 const FIRST_VERSION: usize = size_of::<iotda_stats_t>();
 
-/// Reads the counters into *stats.
-///
-/// Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// Reads the counters into *stats. Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_stats(client: *const iotda_client_t, stats: *mut iotda_stats_t) -> iotda_status_t {
     status_of(|| {
@@ -60,11 +58,9 @@ pub unsafe extern "C" fn iotda_stats(client: *const iotda_client_t, stats: *mut 
     })
 }
 
-/// The platform's time in milliseconds since 1970-01-01T00:00:00Z, from its last answer and the time that has
-/// passed since; 0 if no answer has carried it yet, or for NULL. Its resolution is one second, and it is late by the
-/// time that the answer took.
-///
-/// Any thread; never blocks.
+/// The platform's time in milliseconds since 1970-01-01T00:00:00Z, from its last answer and the time that has passed
+/// since; 0 if no answer has carried it yet, or for NULL. Its resolution is one second, and it is late by the time
+/// that the answer took. Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_server_time_ms(client: *const iotda_client_t) -> i64 {
     let mut time = 0;

@@ -12,8 +12,7 @@ use crate::panic::panic_if_asked;
 use crate::status::iotda_status_t;
 use crate::user_data::UserData;
 
-/// Receives the id of a device that was authenticated, and its new access token as iotda_token_export writes it: both
-/// terminated, and valid during the call alone. See iotda_config_set_token_callback.
+/// Receives the id of a device that was authenticated, and its new access token. See iotda_config_set_token_callback.
 pub type iotda_token_callback_t =
     Option<unsafe extern "C" fn(user_data: *mut c_void, device_id: *const c_char, token: *const c_char)>;
 
@@ -56,17 +55,16 @@ pub(crate) unsafe fn saved_token<'a>(pointer: *const c_char, name: &str) -> Outc
     Ok(std::str::from_utf8(bytes).unwrap_or("damaged"))
 }
 
-/// Puts an access token of this device to use that iotda_token_export wrote, or that iotda_config_set_token_callback was
-/// given, in this process or in another, instead of the present one: for processes that share a device's token.
+/// Puts an access token of this device to use that iotda_token_export wrote, or that iotda_config_set_token_callback
+/// was given, in this process or in another, instead of the present one: for processes that share a device's token.
 ///
-/// One that is damaged, expired, of another device or of another endpoint is refused with IOTDA_E_INVALID_ARGUMENT, and
-/// the present one stays. Calls that wait for an authentication go on with it. An authentication that is under way in
-/// another thread goes on, and its token replaces this one.
+/// One that is damaged, expired, of another device or of another endpoint is refused with IOTDA_E_INVALID_ARGUMENT,
+/// and the present one stays. Calls that wait for an authentication go on with it. An authentication that is under way
+/// in another thread goes on, and its token replaces this one.
 ///
-/// An outbox whose deliveries for this device failed for lack of a token tries again after a pause of 1 s to 5 minutes, as
-/// after any outage; iotda_outbox_attach with this client has it try at once.
-///
-/// Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// An outbox whose deliveries for this device failed for lack of a token tries again after a pause of 1 s to 5
+/// minutes, as after any outage; iotda_outbox_attach with this client has it try at once. Any thread; never blocks.
+/// IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_token_import(
     client: *mut iotda_client_t,
@@ -84,18 +82,17 @@ pub unsafe extern "C" fn iotda_token_import(
     })
 }
 
-/// Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a
-/// restart: a device that wakes, reports and sleeps then authenticates once a day. Or for
-/// iotda_open_device_with_token, or for iotda_token_import in another process. Keep it as secret as the device's secret.
-/// The library keeps no copy of the text.
+/// Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a restart: a
+/// device that wakes, reports and sleeps then authenticates once a day. Or for iotda_open_device_with_token, or for
+/// iotda_token_import in another process. Keep it as secret as the device's secret. The library keeps no copy of the
+/// text.
 ///
-/// size is the room in out, in bytes. 512 are enough for a token of the length that the platform documents, 256
-/// bytes at most. *length, unless length is NULL, becomes the length of the text without its terminating zero; 0
-/// if there is no valid token (then out becomes ""). out is written only on success. *length is also written if
-/// there is too little room: *length + 1 bytes are needed (with a size of 0, out may be NULL).
+/// size is the room in out, in bytes. 512 are enough for a token of the length that the platform documents, 256 bytes
+/// at most. *length, unless length is NULL, becomes the length of the text without its terminating zero; 0 if there is
+/// no valid token (then out becomes ""). out is written only on success. *length is also written if there is too
+/// little room: *length + 1 bytes are needed (with a size of 0, out may be NULL).
 ///
-/// Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or too little room), IOTDA_E_FORKED,
-/// IOTDA_E_INTERNAL.
+/// Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or too little room), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_token_export(
     client: *mut iotda_client_t,

@@ -19,11 +19,9 @@ pub const IOTDA_IO_FAILED: i64 = -2;
 
 /// A custom transport: connections that the program supplies. All functions are required, except destroy.
 ///
-/// They are called in the threads that make the calls: connect at the same time in several of them, the
-/// others by one thread at a time for each connection. They must return (no exception, no pthread_exit), and must not
-/// call the library. Each is given the time that it may take; a call that was cancelled ends when the function
-/// returns. So the library asks send and receive for short waits where a call can be cancelled, and gives connect a
-/// descriptor.
+/// connect is called at the same time in several threads, the others by one thread at a time for each connection. Each
+/// is given the time that it may take; a call that was cancelled ends when the function returns. So the library asks
+/// send and receive for short waits where a call can be cancelled, and gives connect a descriptor.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct iotda_transport_t {
@@ -31,8 +29,8 @@ pub struct iotda_transport_t {
     pub struct_size: usize,
     /// Passed to connect and destroy as it is.
     pub user_data: *mut c_void,
-    /// Whether the connections are encrypted, and the server's certificate and name verified, by the transport
-    /// itself. false: the library does it, by TLS on top.
+    /// Whether the connections are encrypted, and the server's certificate and name verified, by the transport itself.
+    /// false: the library does it, by TLS on top.
     pub is_secure: bool,
     /// Opens a connection to host and port within timeout_ms; returns the connection, or NULL.
     ///
@@ -54,8 +52,8 @@ pub struct iotda_transport_t {
     pub send:
         Option<unsafe extern "C" fn(connection: *mut c_void, data: *const c_void, len: usize, timeout_ms: u32) -> i64>,
     /// Receives between one and size bytes and returns how many; 0 at the end of the stream. Waits for at most
-    /// timeout_ms until there is one, not at all if that is 0; then it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if the
-    /// connection is broken; a number above size is taken for that.
+    /// timeout_ms until there is one, not at all if that is 0; then it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if
+    /// the connection is broken; a number above size is taken for that.
     pub receive:
         Option<unsafe extern "C" fn(connection: *mut c_void, buffer: *mut c_void, size: usize, timeout_ms: u32) -> i64>,
     /// Closes a connection; it is not used afterwards.
