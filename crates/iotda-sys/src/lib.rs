@@ -1,4 +1,4 @@
-//! The few system calls that libiotda needs and std does not offer, behind safe functions.
+//! What libiotda needs of the system and the processor and std does not offer, behind safe functions.
 //!
 //! - [`socket`]: send and receive with flags (no `SIGPIPE`, no waiting) and `poll` with a deadline.
 //! - [`wake`]: a descriptor that another thread or a signal handler makes readable.
@@ -8,6 +8,7 @@
 //! - [`mod@file`]: a lock on a directory, and what a file system does with zeros.
 //! - [`kept`]: files that a child made by `fork` can close all at once.
 //! - [`boot`]: the time since the machine started, and which start it was.
+//! - [`crc32c`]: a check sum by an instruction of the processor.
 //! - [`fork`]: a mark that shows, without a system call, whether this process is a child made by `fork`.
 //!
 //! This crate and the C boundary are the only ones with `unsafe`; what the calls are used for is the
@@ -17,6 +18,7 @@
 
 pub mod boot;
 pub mod cancellation;
+pub mod crc32c;
 pub mod descriptor;
 pub mod file;
 pub mod fork;
