@@ -20,7 +20,7 @@ use crate::outcome::{Outcome, Stop};
 macro_rules! text {
     ($argument:ident) => {
         // SAFETY: the promise "texts".
-        unsafe { $crate::arguments::text($argument, &stringify!($argument)) }
+        unsafe { $crate::arguments::text($argument) }.map_err(|no_text| no_text.stop(&stringify!($argument)))
     };
 }
 
@@ -43,7 +43,8 @@ macro_rules! bytes {
 /// `text_of_length!(json, len)`: as [`bytes!`], and they are UTF-8.
 macro_rules! text_of_length {
     ($argument:ident, $length:ident) => {
-        bytes!($argument, $length).and_then(|bytes| $crate::arguments::utf8(bytes, &stringify!($argument)))
+        bytes!($argument, $length)
+            .and_then(|bytes| $crate::arguments::utf8(bytes).map_err(|no_text| no_text.stop(&stringify!($argument))))
     };
 }
 
@@ -92,18 +93,38 @@ macro_rules! sized {
     };
 }
 
-/// A terminated UTF-8 text; `field` names it in the message.
+/// Why a pointer leads to no text.
+pub(crate) enum NoText {
+    Null,
+    /// The bytes before the first that is no part of a character.
+    NotUtf8(usize),
+}
+
+impl NoText {
+    /// What it means for a call; `field` names the argument.
+    #[cold]
+    pub(crate) fn stop(self, field: &dyn Display) -> Stop {
+        Stop::Argument(match self {
+            NoText::Null => format!("pass a terminated UTF-8 text as {field}: it is NULL"),
+            NoText::NotUtf8(valid) => {
+                format!("convert {field} to UTF-8: its byte {valid} is no part of a character")
+            }
+        })
+    }
+}
+
+/// A terminated UTF-8 text.
 ///
 /// # Safety
 ///
 /// The promise "texts", for `'a`.
-pub(crate) unsafe fn text<'a>(pointer: *const c_char, field: &dyn Display) -> Outcome<&'a str> {
+pub(crate) unsafe fn text<'a>(pointer: *const c_char) -> Result<&'a str, NoText> {
     if pointer.is_null() {
-        return Err(Stop::Argument(format!("pass a terminated UTF-8 text as {field}: it is NULL")));
+        return Err(NoText::Null);
     }
     // SAFETY: not NULL, and the promise "texts".
     let bytes = unsafe { CStr::from_ptr(pointer) };
-    utf8(bytes.to_bytes(), field)
+    utf8(bytes.to_bytes())
 }
 
 /// A path: any bytes but zero, as the system has it.
@@ -121,11 +142,8 @@ pub(crate) unsafe fn path<'a>(pointer: *const c_char, field: &str) -> Outcome<&'
 }
 
 /// Bytes as text.
-pub(crate) fn utf8<'a>(bytes: &'a [u8], field: &dyn Display) -> Outcome<&'a str> {
-    std::str::from_utf8(bytes).map_err(|error| {
-        let valid = error.valid_up_to();
-        Stop::Argument(format!("convert {field} to UTF-8: its byte {valid} is no part of a character"))
-    })
+pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, NoText> {
+    std::str::from_utf8(bytes).map_err(|error| NoText::NotUtf8(error.valid_up_to()))
 }
 
 /// An array; NULL is allowed if the length is 0.

@@ -89,7 +89,8 @@ unsafe fn list<'a>(child: &iotda_child_t, place: &dyn Display) -> Outcome<&'a [i
 /// The promises "arrays" and "texts", for `'a`.
 unsafe fn convert<'a>(child: &iotda_child_t, index: usize, services: &mut Vec<Service<'a>>) -> Outcome<&'a str> {
     // SAFETY: the promise "texts".
-    let device_id = unsafe { text(child.device_id, &format_args!("children[{index}].device_id")) }?;
+    let device_id = unsafe { text(child.device_id) }
+        .map_err(|no_text| no_text.stop(&format_args!("children[{index}].device_id")))?;
     // SAFETY: the promise "arrays".
     let given = unsafe { list(child, &format_args!("children[{index}].services")) }?;
     // SAFETY: the promise "texts".

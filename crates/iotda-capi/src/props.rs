@@ -161,7 +161,7 @@ unsafe fn add(
         // SAFETY: the promise "handles".
         let props = unsafe { handle_mut(props, "props") }?;
         // SAFETY: the promise "texts".
-        let name = unsafe { text(name, &"name") }?;
+        let name = unsafe { text(name) }.map_err(|no_text| no_text.stop(&"name"))?;
         put(&mut props.properties, name)
     })
 }

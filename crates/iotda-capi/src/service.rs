@@ -54,11 +54,12 @@ pub(crate) unsafe fn convert<'a>(
     out: &mut Vec<Service<'a>>,
 ) -> Outcome {
     for (index, service) in services.iter().enumerate() {
-        // SAFETY: the promise "texts".
-        let service_id = unsafe { text(service.service_id, &format_args!("{place}[{index}].service_id")) }?;
-        // SAFETY: the promise "texts".
-        let properties = unsafe { text(service.properties, &format_args!("{place}[{index}].properties")) }?;
-        let mut converted = Service::new(service_id, properties);
+        let member = |pointer, name| {
+            // SAFETY: the promise "texts".
+            unsafe { text(pointer) }.map_err(|no_text| no_text.stop(&format_args!("{place}[{index}].{name}")))
+        };
+        let service_id = member(service.service_id, "service_id")?;
+        let mut converted = Service::new(service_id, member(service.properties, "properties")?);
         converted.event_time_ms = (service.event_time_ms != IOTDA_TIME_NONE).then_some(service.event_time_ms);
         out.push(converted);
     }

@@ -191,12 +191,12 @@ impl Worker {
     /// Puts entries of one sender, all or none; returns the first one's number.
     pub(crate) fn put(&self, entries: &[Entry<'_>], deadline: Option<Instant>) -> Result<u64, NotPut> {
         let platform = entries.first().and_then(|entry| self.work().devices.get(&entry.lane.sender).cloned());
-        let stamp = self.now(platform.and_then(|device| device.platform_ms())).stamp();
+        let now = self.now(platform.and_then(|device| device.platform_ms()));
         for entry in entries {
             self.keep_share(entry)?;
         }
         let first = loop {
-            match self.engine.put(entries, stamp, deadline) {
+            match self.engine.put(entries, now.stamp(), deadline) {
                 Err(NotPut::Full) if self.manner.drop_oldest => {
                     let own = entries.first().map(|entry| entry.lane);
                     let victim = self.victim(own).ok_or(NotPut::Full)?;
@@ -211,7 +211,7 @@ impl Worker {
         let mut is_new = false;
         for entry in entries {
             if let Some(lane) = state.book.lanes.find(entry.lane) {
-                is_new |= work.turns.offer(lane, self.clocks.boot_ms());
+                is_new |= work.turns.offer(lane, now.boot_ms);
             }
         }
         drop(work);

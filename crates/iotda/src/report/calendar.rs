@@ -174,7 +174,9 @@ fn days_in_month(year: i64, month: i64) -> i64 {
 }
 
 /// Writes `value` with leading zeros over all of `out`.
-fn digits(out: &mut [u8], mut value: i64) {
+fn digits(out: &mut [u8], value: i64) {
+    // As much as a part of a date is, which is divided in fewer steps.
+    let mut value = value as u32;
     for digit in out.iter_mut().rev() {
         *digit = b'0' + (value % 10) as u8;
         value /= 10;
