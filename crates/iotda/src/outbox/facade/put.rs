@@ -1,13 +1,10 @@
 //! What a program puts into an outbox: checked, encoded, and handed over as entries.
 
-use std::sync::Arc;
-
 use super::Outbox;
 use crate::client::{Client, check_size};
 use crate::delivery::batch::{no_children, written_id};
 use crate::delivery::call::{Call, CallOptions};
 use crate::delivery::deliver::Target;
-use crate::delivery::session::{Device, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::outbox::attached::{child_payload, hash, payload_of, properties_payload};
 use crate::outbox::book::Entry;
@@ -55,12 +52,9 @@ impl Outbox {
         services: &[Service<'_>],
         options: impl Into<CallOptions>,
     ) -> Result<u64> {
-        let options = options.into();
-        device.noting(|| {
-            let (session, device) = device.parts();
-            let call = self.start(session, options, true)?;
+        self.putting(device, options.into(), &mut |call| {
             let stamped = encode::stamped(services, Place::Device, self.now_ms())?;
-            self.properties((session, device), &fitting(payload_of(None, stamped))?, &call)
+            self.own(device, kind::PROPERTIES, &fitting(payload_of(None, stamped))?, call)
         })
     }
 
@@ -81,20 +75,12 @@ impl Outbox {
     ///
     /// As [`put_properties`](Self::put_properties).
     pub fn put_properties_json(&self, device: &Client, json: &str, options: impl Into<CallOptions>) -> Result<u64> {
-        let options = options.into();
-        device.noting(|| {
-            let (session, device) = device.parts();
-            let call = self.start(session, options, true)?;
+        self.putting(device, options.into(), &mut |call| {
             validate::check_properties(json)?;
             check_size(Target::Properties, json.as_bytes())?;
-            self.properties((session, device), &fitting(properties_payload(json, self.now_ms()))?, &call)
+            let payload = fitting(properties_payload(json, self.now_ms()))?;
+            self.own(device, kind::PROPERTIES, &payload, call)
         })
-    }
-
-    fn properties(&self, (session, device): (&Arc<Session>, &Arc<Device>), payload: &[u8], call: &Call) -> Result<u64> {
-        let own = self.attached(session, device)?;
-        let lane = LaneKey { sender: own, reported: own };
-        self.put(&[Entry { lane, kind: kind::PROPERTIES, payload }], call)
     }
 
     /// Puts a message: any bytes, also none. Otherwise as [`put_properties`](Self::put_properties).
@@ -112,14 +98,9 @@ impl Outbox {
     ///
     /// As [`put_properties`](Self::put_properties).
     pub fn put_message(&self, device: &Client, data: &[u8], options: impl Into<CallOptions>) -> Result<u64> {
-        let options = options.into();
-        device.noting(|| {
-            let (session, device) = device.parts();
-            let call = self.start(session, options, true)?;
+        self.putting(device, options.into(), &mut |call| {
             check_size(Target::Message, data)?;
-            let own = self.attached(session, device)?;
-            let lane = LaneKey { sender: own, reported: own };
-            self.put(&[Entry { lane, kind: kind::MESSAGE, payload: data }], &call)
+            self.own(device, kind::MESSAGE, data, call)
         })
     }
 
@@ -143,10 +124,7 @@ impl Outbox {
     ///
     /// As [`put_properties`](Self::put_properties); a child that is wrong in itself refuses all.
     pub fn put_batch(&self, gateway: &Client, children: &[Child<'_>], options: impl Into<CallOptions>) -> Result<u64> {
-        let options = options.into();
-        gateway.noting(|| {
-            let (session, device) = gateway.parts();
-            let call = self.start(session, options, true)?;
+        self.putting(gateway, options.into(), &mut |call| {
             check_count(children.len())?;
             let now_ms = self.now_ms();
             let mut payloads = Vec::with_capacity(children.len());
@@ -155,7 +133,7 @@ impl Outbox {
                 let stamped = encode::stamped(child.services, Place::Child(index), now_ms)?;
                 payloads.push((hash(child.device_id), fitting(payload_of(Some(child.device_id), stamped))?));
             }
-            self.readings((session, device), &payloads, &call)
+            self.readings(gateway, &payloads, call)
         })
     }
 
@@ -177,10 +155,7 @@ impl Outbox {
     ///
     /// As [`put_batch`](Self::put_batch).
     pub fn put_batch_json(&self, gateway: &Client, json: &str, options: impl Into<CallOptions>) -> Result<u64> {
-        let options = options.into();
-        gateway.noting(|| {
-            let (session, device) = gateway.parts();
-            let call = self.start(session, options, true)?;
+        self.putting(gateway, options.into(), &mut |call| {
             let children = validate::children(json)?;
             check_count(children.len())?;
             let now_ms = self.now_ms();
@@ -190,16 +165,25 @@ impl Outbox {
                 let id = written_id(child.text).unwrap_or_default();
                 payloads.push((hash(id), fitting(child_payload(id, child.text, now_ms))?));
             }
-            self.readings((session, device), &payloads, &call)
+            self.readings(gateway, &payloads, call)
         })
     }
 
-    fn readings(
-        &self,
-        (session, device): (&Arc<Session>, &Arc<Device>),
-        payloads: &[(u64, Vec<u8>)],
-        call: &Call,
-    ) -> Result<u64> {
+    /// What every put does first, and logs if it fails. Not generic: one copy of it does for all.
+    fn putting(&self, device: &Client, options: CallOptions, put: &mut dyn FnMut(&Call) -> Result<u64>) -> Result<u64> {
+        device.noting(|| put(&self.start(device.parts().0, options, true)?))
+    }
+
+    /// An entry of a device itself.
+    fn own(&self, device: &Client, kind: u8, payload: &[u8], call: &Call) -> Result<u64> {
+        let (session, device) = device.parts();
+        let own = self.attached(session, device)?;
+        let lane = LaneKey { sender: own, reported: own };
+        self.put(&[Entry { lane, kind, payload }], call)
+    }
+
+    fn readings(&self, gateway: &Client, payloads: &[(u64, Vec<u8>)], call: &Call) -> Result<u64> {
+        let (session, device) = gateway.parts();
         let sender = self.attached(session, device)?;
         let entries: Vec<_> = payloads
             .iter()
