@@ -4,7 +4,6 @@
 //! `unsafe` of what each function would otherwise repeat, and belong into exported functions alone: what they rest on
 //! is what the C caller promises (see the crate's documentation).
 
-use std::alloc::Layout;
 use std::ffi::{CStr, OsStr, c_char};
 use std::fmt::Display;
 use std::marker::PhantomData;
@@ -20,7 +19,10 @@ use crate::outcome::{Outcome, Stop};
 macro_rules! text {
     ($argument:ident) => {
         // SAFETY: the promise "texts".
-        unsafe { $crate::arguments::text($argument) }.map_err(|no_text| no_text.stop(&stringify!($argument)))
+        unsafe {
+            $crate::arguments::text($argument)
+                .ok_or_else(|| $crate::arguments::no_text($argument, &stringify!($argument)))
+        }
     };
 }
 
@@ -43,8 +45,9 @@ macro_rules! bytes {
 /// `text_of_length!(json, len)`: as [`bytes!`], and they are UTF-8.
 macro_rules! text_of_length {
     ($argument:ident, $length:ident) => {
-        bytes!($argument, $length)
-            .and_then(|bytes| $crate::arguments::utf8(bytes).map_err(|no_text| no_text.stop(&stringify!($argument))))
+        bytes!($argument, $length).and_then(|bytes| {
+            std::str::from_utf8(bytes).map_err(|_| $crate::arguments::not_utf8(bytes, &stringify!($argument)))
+        })
     };
 }
 
@@ -93,38 +96,33 @@ macro_rules! sized {
     };
 }
 
-/// Why a pointer leads to no text.
-pub(crate) enum NoText {
-    Null,
-    /// The bytes before the first that is no part of a character.
-    NotUtf8(usize),
-}
-
-impl NoText {
-    /// What it means for a call; `field` names the argument.
-    #[cold]
-    pub(crate) fn stop(self, field: &dyn Display) -> Stop {
-        Stop::Argument(match self {
-            NoText::Null => format!("pass a terminated UTF-8 text as {field}: it is NULL"),
-            NoText::NotUtf8(valid) => {
-                format!("convert {field} to UTF-8: its byte {valid} is no part of a character")
-            }
-        })
-    }
-}
-
-/// A terminated UTF-8 text.
+/// A terminated UTF-8 text; `None` if there is none, for which [`no_text`] has the words.
 ///
 /// # Safety
 ///
 /// The promise "texts", for `'a`.
-pub(crate) unsafe fn text<'a>(pointer: *const c_char) -> Result<&'a str, NoText> {
+pub(crate) unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a str> {
     if pointer.is_null() {
-        return Err(NoText::Null);
+        return None;
     }
     // SAFETY: not NULL, and the promise "texts".
     let bytes = unsafe { CStr::from_ptr(pointer) };
-    utf8(bytes.to_bytes())
+    std::str::from_utf8(bytes.to_bytes()).ok()
+}
+
+/// Why [`text`] finds none; `field` names the argument. Out of the way of those that are right.
+///
+/// # Safety
+///
+/// The promise "texts".
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn no_text(pointer: *const c_char, field: &dyn Display) -> Stop {
+    if pointer.is_null() {
+        return Stop::Argument(format!("pass a terminated UTF-8 text as {field}: it is NULL"));
+    }
+    // SAFETY: not NULL, and the promise "texts".
+    not_utf8(unsafe { CStr::from_ptr(pointer) }.to_bytes(), field)
 }
 
 /// A path: any bytes but zero, as the system has it.
@@ -141,9 +139,12 @@ pub(crate) unsafe fn path<'a>(pointer: *const c_char, field: &str) -> Outcome<&'
     Ok(Path::new(OsStr::from_bytes(bytes.to_bytes())))
 }
 
-/// Bytes as text.
-pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, NoText> {
-    std::str::from_utf8(bytes).map_err(|error| NoText::NotUtf8(error.valid_up_to()))
+/// Why bytes are no text.
+#[cold]
+#[inline(never)]
+pub(crate) fn not_utf8(bytes: &[u8], field: &dyn Display) -> Stop {
+    let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    Stop::Argument(format!("convert {field} to UTF-8: its byte {valid} is no part of a character"))
 }
 
 /// An array; NULL is allowed if the length is 0.
@@ -151,27 +152,28 @@ pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, NoText> {
 /// # Safety
 ///
 /// The promise "arrays", for `'a`.
+#[inline]
 pub(crate) unsafe fn array<'a, T>(pointer: *const T, length: usize, field: &dyn Display) -> Outcome<&'a [T]> {
     if length == 0 {
         return Ok(&[]);
     }
-    check_array(pointer.cast(), length, Layout::new::<T>(), field)?;
+    let is_too_long = length > isize::MAX as usize / size_of::<T>().max(1);
+    if pointer.is_null() || is_too_long || !pointer.is_aligned() {
+        return Err(no_array(pointer.is_null(), is_too_long, length, field));
+    }
     // SAFETY: not NULL, aligned, of a possible length, and the promise "arrays".
     Ok(unsafe { slice::from_raw_parts(pointer, length) })
 }
 
-/// Whether there can be so many elements of this layout at the pointer. One copy of it does for all types.
-fn check_array(pointer: *const u8, length: usize, element: Layout, field: &dyn Display) -> Outcome {
-    if pointer.is_null() {
-        return Err(Stop::Argument(format!("pass {field}, or 0 as its length: it is NULL, and its length {length}")));
-    }
-    if length > isize::MAX as usize / element.size().max(1) {
-        return Err(Stop::Argument(format!("pass the length of {field}: {length} is more than memory can hold")));
-    }
-    if pointer.addr() % element.align() != 0 {
-        return Err(Stop::Argument(format!("pass an array as {field}: this address is not aligned for one")));
-    }
-    Ok(())
+/// Why there is none. Not generic, and out of the way of those that are right.
+#[cold]
+#[inline(never)]
+fn no_array(is_null: bool, is_too_long: bool, length: usize, field: &dyn Display) -> Stop {
+    Stop::Argument(match (is_null, is_too_long) {
+        (true, _) => format!("pass {field}, or 0 as its length: it is NULL, and its length {length}"),
+        (_, true) => format!("pass the length of {field}: {length} is more than memory can hold"),
+        _ => format!("pass an array as {field}: this address is not aligned for one"),
+    })
 }
 
 /// The object behind a handle.

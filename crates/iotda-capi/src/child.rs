@@ -1,14 +1,13 @@
 //! `iotda_child_t`: what a gateway reports for one of its child devices.
 
 use std::ffi::c_char;
-use std::fmt::Display;
 use std::ops::Range;
 
 use iotda::{Child, Error, Service};
 
-use crate::arguments::{array, text};
+use crate::arguments::{array, no_text, text};
 use crate::outcome::{Outcome, reserve};
-use crate::service::{self, iotda_service_t};
+use crate::service::{self, Place, iotda_service_t};
 
 /// What a gateway reports for one of its child devices. Borrowed for the call alone.
 #[repr(C)]
@@ -44,7 +43,9 @@ impl<'a> Converted<'a> {
         reserve(&mut parts, children.len(), &"children")?;
         // As much as all of them need, at once; what is no array needs nothing.
         // SAFETY: the promise "arrays".
-        let counts = children.iter().map(|child| unsafe { list(child, &"") }.map_or(0, <[_]>::len));
+        let counts = children
+            .iter()
+            .map(|child| unsafe { array(child.services, child.service_count, &"") }.map_or(0, <[_]>::len));
         let total = counts.fold(0_usize, usize::saturating_add);
         reserve(&mut services, total, &"services of children")?;
         for (index, child) in children.iter().enumerate() {
@@ -72,16 +73,6 @@ impl<'a> Converted<'a> {
     }
 }
 
-/// The services of one child.
-///
-/// # Safety
-///
-/// The promise "arrays", for `'a`.
-unsafe fn list<'a>(child: &iotda_child_t, place: &dyn Display) -> Outcome<&'a [iotda_service_t]> {
-    // SAFETY: the promise "arrays".
-    unsafe { array(child.services, child.service_count, place) }
-}
-
 /// The id of one child; its services are appended to `services`, which has room for them.
 ///
 /// # Safety
@@ -89,11 +80,13 @@ unsafe fn list<'a>(child: &iotda_child_t, place: &dyn Display) -> Outcome<&'a [i
 /// The promises "arrays" and "texts", for `'a`.
 unsafe fn convert<'a>(child: &iotda_child_t, index: usize, services: &mut Vec<Service<'a>>) -> Outcome<&'a str> {
     // SAFETY: the promise "texts".
-    let device_id = unsafe { text(child.device_id) }
-        .map_err(|no_text| no_text.stop(&format_args!("children[{index}].device_id")))?;
+    let device_id = unsafe {
+        text(child.device_id).ok_or_else(|| no_text(child.device_id, &format_args!("children[{index}].device_id")))
+    }?;
+    let place = Place::Child(index);
     // SAFETY: the promise "arrays".
-    let given = unsafe { list(child, &format_args!("children[{index}].services")) }?;
+    let given = unsafe { array(child.services, child.service_count, &place) }?;
     // SAFETY: the promise "texts".
-    unsafe { service::convert(given, &format_args!("children[{index}].services"), services) }?;
+    unsafe { service::convert(given, place, services) }?;
     Ok(device_id)
 }

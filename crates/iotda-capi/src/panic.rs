@@ -10,8 +10,10 @@
 
 use std::cell::Cell;
 use std::fmt::{self, Write};
+use std::mem::MaybeUninit;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::slice;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,21 +30,23 @@ thread_local! {
 }
 
 /// What a panic says, as far as there is room: its place, and the beginning of its text. On the stack, since memory
-/// may be what is missing.
+/// may be what is missing. Nothing is written to it before there is a panic: every call has one.
 #[cfg_attr(test, derive(Debug))]
 pub(crate) struct Fault {
-    text: [u8; 160],
+    text: [MaybeUninit<u8>; 160],
     length: usize,
 }
 
 impl Fault {
     const fn new() -> Self {
-        Fault { text: [0; 160], length: 0 }
+        Fault { text: [const { MaybeUninit::uninit() }; 160], length: 0 }
     }
 
     pub(crate) fn as_str(&self) -> &str {
+        // SAFETY: `write_str` has written as many bytes.
+        let written = unsafe { slice::from_raw_parts(self.text.as_ptr().cast(), self.length) };
         // Always valid: only whole characters are written.
-        std::str::from_utf8(&self.text[..self.length]).unwrap_or_default()
+        std::str::from_utf8(written).unwrap_or_default()
     }
 }
 
@@ -53,7 +57,9 @@ impl Write for Fault {
             let character = if character == '\n' { ' ' } else { character };
             let end = self.length + character.len_utf8();
             let Some(room) = self.text.get_mut(self.length..end) else { return Err(fmt::Error) };
-            character.encode_utf8(room);
+            for (to, from) in room.iter_mut().zip(character.encode_utf8(&mut [0; 4]).bytes()) {
+                to.write(from);
+            }
             self.length = end;
         }
         Ok(())
@@ -67,14 +73,13 @@ impl Write for Fault {
 /// looks whether the thread is in a call of this library; panics of other code go to the hook that was there before.
 #[expect(clippy::result_large_err, reason = "memory may be what is missing: see Fault")]
 pub(crate) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, Fault> {
-    let (mut body, mut result) = (Some(body), None);
-    run(&mut || result = body.take().map(|body| body()))?;
-    result.ok_or(Fault::new())
+    let (mut body, mut result, mut fault) = (Some(body), None, Fault::new());
+    run(&mut || result = body.take().map(|body| body()), &mut fault);
+    result.ok_or(fault)
 }
 
-/// Not generic: one copy of it does for all functions.
-#[expect(clippy::result_large_err, reason = "memory may be what is missing: see Fault")]
-fn run(body: &mut dyn FnMut()) -> Result<(), Fault> {
+/// What a panic in `body` says goes to `fault`. Not generic: one copy of it does for all functions.
+fn run(body: &mut dyn FnMut(), fault: &mut Fault) {
     static QUIET: Once = Once::new();
     let _not_cancelled = Deferred::new();
     QUIET.call_once(|| {
@@ -86,12 +91,11 @@ fn run(body: &mut dyn FnMut()) -> Result<(), Fault> {
             fault => drop(unsafe { write!(*fault, "{panic}") }),
         }));
     });
-    let mut fault = Fault::new();
     // A callback of the program may call the library again: the outer call's place is kept.
-    let outer = FAULT.replace(&raw mut fault);
-    let result = catch_unwind(AssertUnwindSafe(body));
+    let outer = FAULT.replace(fault);
+    // That it panicked is seen by what it leaves undone.
+    let _ = catch_unwind(AssertUnwindSafe(body));
     FAULT.set(outer);
-    result.map_err(|_| fault)
 }
 
 /// Runs what has no way to report a failure.

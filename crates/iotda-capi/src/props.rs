@@ -4,7 +4,7 @@ use std::ffi::c_char;
 
 use iotda::Properties;
 
-use crate::arguments::{handle_mut, text};
+use crate::arguments::{handle_mut, no_text, text};
 use crate::handle::Handle;
 use crate::outcome::{Outcome, status_of};
 use crate::panic::{self, caught, contained, panic_if_asked};
@@ -161,7 +161,7 @@ unsafe fn add(
         // SAFETY: the promise "handles".
         let props = unsafe { handle_mut(props, "props") }?;
         // SAFETY: the promise "texts".
-        let name = unsafe { text(name) }.map_err(|no_text| no_text.stop(&"name"))?;
+        let name = unsafe { text(name).ok_or_else(|| no_text(name, &"name")) }?;
         put(&mut props.properties, name)
     })
 }

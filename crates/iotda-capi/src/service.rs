@@ -1,11 +1,11 @@
 //! `iotda_service_t`: the properties of one service of a device.
 
 use std::ffi::c_char;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use iotda::Service;
 
-use crate::arguments::{array, text};
+use crate::arguments::{array, no_text, text};
 use crate::outcome::{Outcome, reserve};
 
 /// For iotda_service_t.event_time_ms: no time is given, the platform takes the time at which it receives the report.
@@ -25,6 +25,23 @@ pub struct iotda_service_t {
     pub event_time_ms: i64,
 }
 
+/// Where an array of services is: an argument of its own, or of the child of this number. No text is made of it for what is
+/// right.
+#[derive(Clone, Copy)]
+pub(crate) enum Place {
+    Argument,
+    Child(usize),
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Argument => f.write_str("services"),
+            Place::Child(index) => write!(f, "children[{index}].services"),
+        }
+    }
+}
+
 /// The services of an array that is an argument of its own. One copy of it does for all functions that take one.
 ///
 /// # Safety
@@ -32,11 +49,11 @@ pub struct iotda_service_t {
 /// The promises "arrays" and "texts", for `'a`.
 #[inline(never)]
 pub(crate) unsafe fn given<'a>(services: *const iotda_service_t, count: usize) -> Outcome<Vec<Service<'a>>> {
-    let place = &"services";
+    let place = Place::Argument;
     // SAFETY: the promise "arrays".
-    let services = unsafe { array(services, count, place) }?;
+    let services = unsafe { array(services, count, &place) }?;
     let mut converted = Vec::new();
-    reserve(&mut converted, services.len(), place)?;
+    reserve(&mut converted, services.len(), &place)?;
     // SAFETY: the promise "texts".
     unsafe { convert(services, place, &mut converted) }?;
     Ok(converted)
@@ -48,15 +65,11 @@ pub(crate) unsafe fn given<'a>(services: *const iotda_service_t, count: usize) -
 ///
 /// The promise "texts", for `'a`.
 #[allow(clippy::needless_lifetimes)] // What the caller promises names it.
-pub(crate) unsafe fn convert<'a>(
-    services: &[iotda_service_t],
-    place: &dyn Display,
-    out: &mut Vec<Service<'a>>,
-) -> Outcome {
+pub(crate) unsafe fn convert<'a>(services: &[iotda_service_t], place: Place, out: &mut Vec<Service<'a>>) -> Outcome {
     for (index, service) in services.iter().enumerate() {
         let member = |pointer, name| {
             // SAFETY: the promise "texts".
-            unsafe { text(pointer) }.map_err(|no_text| no_text.stop(&format_args!("{place}[{index}].{name}")))
+            unsafe { text(pointer).ok_or_else(|| no_text(pointer, &format_args!("{place}[{index}].{name}"))) }
         };
         let service_id = member(service.service_id, "service_id")?;
         let mut converted = Service::new(service_id, member(service.properties, "properties")?);

@@ -11,23 +11,28 @@ pub const DEVICE_ID_MAX: usize = 128;
 /// Checks a device id; `field` names it in the message, for example `children[3].device_id`.
 ///
 /// No text is made of it for the ids that are right.
+#[inline]
 pub(crate) fn check_device_id(id: &str, field: &dyn Display) -> Result<()> {
-    if (1..=DEVICE_ID_MAX).contains(&id.len()) && id.bytes().all(|byte| is_allowed(char::from(byte))) {
-        return Ok(());
-    }
+    let is_right = (1..=DEVICE_ID_MAX).contains(&id.len()) && id.bytes().all(|byte| is_allowed(char::from(byte)));
+    if is_right { Ok(()) } else { Err(wrong(id, field)) }
+}
+
+#[cold]
+#[inline(never)]
+fn wrong(id: &str, field: &dyn Display) -> Error {
     if id.is_empty() {
-        return Err(Error::invalid(format!("give the id that the platform gave the device: {field} is empty")));
+        return Error::invalid(format!("give the id that the platform gave the device: {field} is empty"));
     }
     if let Some((position, wrong)) = id.char_indices().find(|(_, c)| !is_allowed(*c)) {
-        return Err(Error::invalid(format!(
+        return Error::invalid(format!(
             "use letters A-Z a-z, digits, '_' and '-' alone: {field} has '{}' at byte {position}",
             wrong.escape_debug()
-        )));
+        ));
     }
-    Err(Error::invalid(format!(
+    Error::invalid(format!(
         "use the id that the platform gave the device, at most {DEVICE_ID_MAX} characters: {field} has {}",
         id.len()
-    )))
+    ))
 }
 
 fn is_allowed(c: char) -> bool {
