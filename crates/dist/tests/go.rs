@@ -16,14 +16,56 @@ use testkit::{find, forget_this_crate, is_missing, path, process, read, report_p
 
 const MODULE: &str = "github.com/libiotda/libiotda/bindings/go/iotda";
 
-/// What was published: for this machine, and for 64-bit ARM if its archive was built here before.
+/// A platform that is not this machine's.
+struct Other {
+    name: &'static str,
+    /// How a program is built for it.
+    settings: &'static [(&'static str, &'static str)],
+    flags: &'static [&'static str],
+    /// How it is run here.
+    emulator: &'static [&'static str],
+    /// The program's interpreter, which says for which processor and C library it is.
+    interpreter: &'static str,
+}
+
+const ARM64: Other = Other {
+    name: "linux-arm64",
+    settings: &[("GOARCH", "arm64"), ("CC", "aarch64-linux-gnu-gcc")],
+    flags: &[],
+    emulator: &["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"],
+    interpreter: "/lib/ld-linux-aarch64.so.1",
+};
+const ARM: Other = Other {
+    name: "linux-arm",
+    settings: &[("GOARCH", "arm"), ("CC", "arm-linux-gnueabihf-gcc")],
+    flags: &[],
+    emulator: &["qemu-arm", "-L", "/usr/arm-linux-gnueabihf"],
+    interpreter: "/lib/ld-linux-armhf.so.3",
+};
+const MUSL: Other = Other {
+    name: "linux-amd64-musl",
+    settings: &[("CC", "musl-gcc")],
+    flags: &["-tags", "musl"],
+    emulator: &[],
+    interpreter: "/lib/ld-musl-x86_64.so.1",
+};
+
+impl Other {
+    /// Whether its archive was built here before, and there is its compiler: a build of its own takes minutes.
+    fn is_built(&self) -> bool {
+        let archive = target().join(format!("package/dist-go-{}/libiotda.a", self.name));
+        archive.exists() && self.settings.iter().all(|(name, value)| *name != "CC" || find(value))
+    }
+}
+
+/// What was published: for this machine, and for those others whose archives were built here before.
 #[derive(Clone)]
 struct Published {
     proxy: PathBuf,
     repository: PathBuf,
     /// What the module's tag leads to.
     commit: String,
-    has_arm64: bool,
+    others: Vec<&'static str>,
 }
 
 static PUBLISHED: Mutex<Option<Published>> = Mutex::new(None);
@@ -46,13 +88,12 @@ fn published() -> Result<Option<Published>> {
     if published.is_none() {
         let out = target().join("test/dist-go");
         let _lock = Lock::take(&target().join("test/dist.lock"))?;
-        let has_arm64 = ARCH == "x86_64"
-            && target().join("package/dist-go-linux-arm64/libiotda.a").exists()
-            && find("aarch64-linux-gnu-gcc");
+        let others = [ARM64, ARM, MUSL].iter().filter(|other| ARCH == "x86_64" && other.is_built());
+        let others: Vec<&str> = others.map(|other| other.name).collect();
         let mut dist = Command::new(env!("CARGO_BIN_EXE_dist"));
         dist.arg("--out").arg(&out).args(["go", "--platform", platform]);
-        if has_arm64 {
-            dist.args(["--platform", "linux-arm64"]);
+        for other in &others {
+            dist.args(["--platform", other]);
         }
         forget_this_crate(&mut dist);
         process::output(&mut dist)?;
@@ -60,7 +101,7 @@ fn published() -> Result<Option<Published>> {
         let mut git = Command::new("git");
         git.arg("--git-dir").arg(&repository).args(["rev-parse", &format!("bindings/go/iotda/v{VERSION}")]);
         let commit = process::output(&mut git)?.trim().to_owned();
-        *published = Some(Published { proxy: out.join("go-proxy"), repository, commit, has_arm64 });
+        *published = Some(Published { proxy: out.join("go-proxy"), repository, commit, others });
     }
     Ok(published.clone())
 }
@@ -197,7 +238,7 @@ fn modules() -> Result<()> {
     for entry in fs::read_dir(libraries)? {
         modules.push(format!("{MODULE}/lib/{}", entry?.file_name().to_string_lossy()));
     }
-    ensure!(modules.len() == if published.has_arm64 { 3 } else { 2 }, "{modules:?}");
+    ensure!(modules.len() == 2 + published.others.len(), "{modules:?}");
     for module in &modules {
         let found: BTreeSet<String> = fs::read_dir(versions(module))?
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -229,6 +270,13 @@ fn without_an_archive() -> Result<()> {
     let proxy = format!("file://{},off", published.proxy.display());
     let dir = new_module(&proxy, |_| {})?;
     let mut build = go(&dir, &proxy)?;
+    if published.others.contains(&MUSL.name) {
+        // There is none for musl on other processors.
+        if is_missing(Tool::Program("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu")) {
+            return Ok(());
+        }
+        build.envs(ARM64.settings.iter().copied());
+    }
     let error = process::output(build.args(["build", "-tags", "musl", "."])).err().context("it builds for musl")?;
     let said = error.to_string();
     let lines: Vec<&str> = said.lines().filter(|line| line.contains(".go:")).collect();
@@ -236,23 +284,51 @@ fn without_an_archive() -> Result<()> {
     Ok(())
 }
 
-/// For 64-bit ARM, under emulation.
-#[test]
-fn for_64_bit_arm() -> Result<()> {
-    let Some(published) = published()? else { return Ok(()) };
-    if !published.has_arm64 {
-        skip("no archive for linux-arm64 was built here (cargo xtask dist go, with gcc-aarch64-linux-gnu)");
-        return Ok(());
+/// Programs for other platforms, under emulation where the processor is another one.
+mod elsewhere {
+    use super::*;
+
+    #[test]
+    fn on_64_bit_arm() -> Result<()> {
+        reports_from(&ARM64)
     }
-    if is_missing(Tool::Program("qemu-aarch64", "qemu-user")) {
-        return Ok(());
+
+    #[test]
+    fn on_32_bit_arm() -> Result<()> {
+        reports_from(&ARM)
     }
-    let proxy = format!("file://{},off", published.proxy.display());
-    let dir = new_module(&proxy, |_| {})?;
-    let program = dir.join("device");
-    let mut build = go(&dir, &proxy)?;
-    build.env("GOARCH", "arm64").env("CC", "aarch64-linux-gnu-gcc");
-    process::output(build.args(["build", "-o"]).arg(&program).arg("."))?;
-    let mut emulated = Command::new("qemu-aarch64");
-    reports(emulated.args(["-L", "/usr/aarch64-linux-gnu"]).arg(&program))
+
+    #[test]
+    fn with_musl() -> Result<()> {
+        reports_from(&MUSL)
+    }
+
+    fn reports_from(other: &Other) -> Result<()> {
+        let Some(published) = published()? else { return Ok(()) };
+        if !published.others.contains(&other.name) {
+            skip(&format!("no archive for {0} was built here (cargo xtask dist go --platform {0})", other.name));
+            return Ok(());
+        }
+        if !other.emulator.is_empty() && is_missing(Tool::Program(other.emulator[0], "qemu-user")) {
+            return Ok(());
+        }
+        let proxy = format!("file://{},off", published.proxy.display());
+        let dir = new_module(&proxy, |_| {})?;
+        let program = dir.join("device");
+        let mut build = go(&dir, &proxy)?;
+        build.envs(other.settings.iter().copied()).arg("build").args(other.flags);
+        process::output(build.arg("-o").arg(&program).arg("."))?;
+        is_linked(&program, "static")?;
+        let headers = process::output(Command::new("readelf").arg("--program-headers").arg(&program))?;
+        ensure!(headers.contains(other.interpreter), "it is for another platform: {headers}");
+        let mut run = match other.emulator {
+            [] => Command::new(&program),
+            [emulator, arguments @ ..] => {
+                let mut run = Command::new(emulator);
+                run.args(arguments).arg(&program);
+                run
+            }
+        };
+        reports(&mut run)
+    }
 }
