@@ -8,6 +8,9 @@ use std::io::{self, BufRead, Read};
 /// More than this is no list of certificates; Mozilla's with a readable dump of each has a fifth of it.
 pub(crate) const TEXT_MAX: usize = 4 << 20;
 
+/// The characters of a line as every tool writes it (RFC 7468 section 2), but for the last of a certificate.
+const WIDTH: usize = 64;
+
 /// The longest line: a certificate of [`DER_MAX`] bytes without line ends.
 const LINE_MAX: usize = DER_MAX / 3 * 4 + 4;
 
@@ -78,6 +81,12 @@ pub(crate) fn certificates<E: From<Fault>>(
     let mut base64 = None::<Base64>;
     let (mut read, mut number, mut looks) = (0, 0, Looks::Empty);
     loop {
+        if let Some(decoder) = &base64 {
+            read += decoder.decode_usual(&mut text, &mut der).map_err(Fault::Io)?;
+            if read > TEXT_MAX {
+                return Err(Fault::TooLong.into());
+            }
+        }
         line.clear();
         let most = (LINE_MAX + 2).min(TEXT_MAX + 1 - read);
         let amount = text.by_ref().take(most as u64).read_until(b'\n', &mut line).map_err(Fault::Io)?;
@@ -165,18 +174,18 @@ struct Base64 {
 }
 
 /// The value of each character of base64; [`NONE`] for the others.
-const VALUES: [u8; 256] = {
+static VALUES: [i8; 256] = {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut values = [NONE; 256];
     let mut value = 0;
     while value < ALPHABET.len() {
-        values[ALPHABET[value] as usize] = value as u8;
+        values[ALPHABET[value] as usize] = value as i8;
         value += 1;
     }
     values
 };
 
-const NONE: u8 = 0xff;
+const NONE: i8 = -1;
 
 impl Base64 {
     /// Appends what a line says; `false` if it is not base64.
@@ -185,13 +194,32 @@ impl Base64 {
         rest.iter().all(|character| self.take(*character, out))
     }
 
+    /// Appends what lines of [`WIDTH`] characters say, as far as they lie in the buffer and nothing else comes between, and
+    /// takes them out of it: nearly all of a bundle. Returns how many bytes that were.
+    fn decode_usual(&self, text: &mut impl BufRead, out: &mut Vec<u8>) -> io::Result<usize> {
+        if self.characters != 0 || self.padding != 0 {
+            return Ok(0);
+        }
+        let lines = text.fill_buf()?.chunks_exact(WIDTH + 1).take_while(|line| {
+            let before = out.len();
+            let is_usual = before <= DER_MAX && line[WIDTH] == b'\n' && fours(&line[..WIDTH], out).is_empty();
+            if !is_usual {
+                out.truncate(before);
+            }
+            is_usual
+        });
+        let amount = lines.count() * (WIDTH + 1);
+        text.consume(amount);
+        Ok(amount)
+    }
+
     fn take(&mut self, character: u8, out: &mut Vec<u8>) -> bool {
         match (character, VALUES[usize::from(character)]) {
             (b' ' | b'\t', _) => {}
             (b'=', _) => self.padding += 1,
             (_, NONE) => return false,
             (_, value) => {
-                self.bits = (self.bits << 6) | u32::from(value);
+                self.bits = (self.bits << 6) | value as u32;
                 self.characters = (self.characters + 1) % 4;
                 if self.characters != 1 {
                     // The eight bits above those that are left over: 4, 2 and 0 of them.
@@ -217,13 +245,14 @@ fn fours<'a>(line: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
     let mut decoded = 0;
     for (three, four) in out[start..].chunks_exact_mut(3).zip(line.chunks_exact(4)) {
         // Written out: optimized for size, a loop over them takes twice the instructions.
-        let (a, b) = (VALUES[usize::from(four[0])], VALUES[usize::from(four[1])]);
-        let (c, d) = (VALUES[usize::from(four[2])], VALUES[usize::from(four[3])]);
-        // All values have six bits, NONE has eight.
-        if (a | b | c | d) & 0xc0 != 0 {
+        let value = |place: usize| VALUES[usize::from(four[place])] as i32;
+        // NONE is negative, and stays so: its sign goes into all the bits above.
+        let bits = (value(0) << 18) | (value(1) << 12) | (value(2) << 6) | value(3);
+        if bits < 0 {
             break;
         }
-        (three[0], three[1], three[2]) = ((a << 2) | (b >> 4), (b << 4) | (c >> 2), (c << 6) | d);
+        let [_, bytes @ ..] = bits.to_be_bytes();
+        three.copy_from_slice(&bytes);
         decoded += 1;
     }
     out.truncate(start + decoded * 3);
@@ -265,10 +294,15 @@ mod tests {
             assert_eq!(read(text.as_bytes()).unwrap(), [[1, 2, 3]], "{text:?}");
         }
         assert_eq!(read(format!("{ONE}{ONE}").as_bytes()).unwrap().len(), 2);
+        // Lines of the usual length that do not begin where four characters do.
+        let usual = "A".repeat(WIDTH);
+        let [apart, joined] = ["\n", ""].map(|end| ONE.replace("AQID", &format!("AQI{end}{usual}{end}D")));
+        assert_eq!(read(apart.as_bytes()).unwrap(), read(joined.as_bytes()).unwrap());
     }
 
     #[test]
     fn what_is_wrong_is_named() {
+        let usual = format!("{}\n", "A".repeat(WIDTH));
         let fault = |text: &str| format!("{:?}", read(text.as_bytes()).unwrap_err());
         for (text, expected) in [
             (String::new(), "Nothing(Empty)"),
@@ -284,6 +318,10 @@ mod tests {
             (ONE.replace("AQID", "AQID===="), "Damaged(1)"),
             (ONE.replace("AQID", &"A".repeat(200_000)), "Damaged(1)"),
             (ONE.replace("AQID", &"AAAA\n".repeat(30_000)), "Damaged(1)"),
+            (ONE.replace("AQID", &usual.repeat(10_000)), "Damaged(1)"),
+            (ONE.replace("AQID", &format!("{usual}{}\nAQID", usual.trim_end().replacen('A', "-", 1))), "Damaged(1)"),
+            (ONE.replace("AQID", &format!("AQ==\n{usual}")), "Damaged(1)"),
+            (ONE.replace("AQID", &usual.repeat(1_000)).repeat(70), "TooLong"),
         ] {
             assert_eq!(fault(&text), expected, "{}", &text[..text.len().min(200)]);
         }
@@ -314,11 +352,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_the_base64_crate(der in prop::collection::vec(any::<u8>(), 1..300), width in 1usize..100) {
+        fn agrees_with_the_base64_crate(der in prop::collection::vec(any::<u8>(), 1..9000), width in prop_oneof![1usize..100, Just(WIDTH)]) {
             let text = BASE64_STANDARD.encode(&der);
             let lines: Vec<&str> = text.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
             let pem = ONE.replace("AQID", &lines.join("\n"));
-            prop_assert_eq!(read(pem.as_bytes()).unwrap(), [der]);
+            prop_assert_eq!(&read(pem.as_bytes()).unwrap(), &[&der[..]]);
+            // As a file is read, of which a piece ends anywhere.
+            let mut pieces = Vec::new();
+            let read = certificates(io::BufReader::with_capacity(1000, pem.as_bytes()), |_, der| {
+                pieces.push(der.to_vec());
+                Ok::<_, Fault>(())
+            });
+            prop_assert_eq!((read.unwrap(), pieces), (1, vec![der]));
         }
     }
 }
