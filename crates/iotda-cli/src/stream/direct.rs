@@ -37,7 +37,9 @@ fn one(run: &mut Run, record: &Record) -> Result<(), Failure> {
         }
         Ok(report) => send(&run.connected.client, report),
     };
-    run.counts.retries.set(run.connected.client.stats().retries);
+    if let Some(retries) = &run.counts.retries {
+        retries.set(run.connected.client.stats().retries);
+    }
     match sent {
         Ok(()) => run.counts.accepted.add(1),
         Err(error) if is_verdict(&error) => {

@@ -203,7 +203,6 @@ pub fn run(
         ended = Ended::Failed(failure);
     }
     shared.is_delivered(&run.counts);
-    run.counts.retries.set(run.connected.client.stats().retries);
     if let Err(failure) = move_letters(run, &shared.outbox) {
         ended = Ended::Failed(failure);
     }

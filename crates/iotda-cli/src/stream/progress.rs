@@ -3,7 +3,7 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -34,14 +34,10 @@ impl Progress {
         let thread = thread::Builder::new().name("progress".to_owned()).spawn(move || {
             let bar = if io::stderr().is_terminal() { visible(bar()) } else { None };
             let every = if bar.is_some() { LOOK_EVERY } else { LINE_EVERY };
-            let mut meter = Meter::new(Instant::now());
-            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-                let line = counts.progress(meter.per_second(counts.accepted.get(), Instant::now()), now_s());
-                match &bar {
-                    Some(bar) => bar.set_message(line),
-                    None => output.note(&format!("iotda: {line}")),
-                }
-            }
+            say(&stopped, every, &counts, |line| match &bar {
+                Some(bar) => bar.set_message(line),
+                None => output.note(&format!("iotda: {line}")),
+            });
             if let Some(bar) = bar {
                 bar.finish_and_clear();
             }
@@ -57,6 +53,14 @@ impl Drop for Progress {
             // It panics on no path, and the stream's own end is what counts.
             let _ = thread.join();
         }
+    }
+}
+
+/// Says how far it is, again and again, until the other end of `stopped` is dropped.
+fn say(stopped: &Receiver<()>, every: Duration, counts: &Counts, mut to: impl FnMut(String)) {
+    let mut meter = Meter::new(Instant::now());
+    while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+        to(counts.progress(meter.per_second(counts.accepted.get(), Instant::now()), now_s()));
     }
 }
 
@@ -111,6 +115,23 @@ mod tests {
     #[test]
     fn where_no_bar_is_drawn_there_are_lines() {
         assert!(visible(ProgressBar::hidden()).is_none());
+    }
+
+    #[test]
+    fn how_far_it_is_is_said_again_and_again_until_the_end() {
+        assert_eq!(LINE_EVERY, Duration::from_secs(10), "what the help says");
+        let counts = Counts::default();
+        let (stop, stopped) = mpsc::channel();
+        let (mut stop, mut lines) = (Some(stop), Vec::new());
+        say(&stopped, Duration::from_millis(1), &counts, |line| {
+            counts.accepted.add(1);
+            lines.push(line);
+            if lines.len() == 3 {
+                stop = None;
+            }
+        });
+        let accepted: Vec<&str> = lines.iter().filter_map(|line| line.split(',').next()).collect();
+        assert_eq!(accepted, ["0 accepted", "1 accepted", "2 accepted"]);
     }
 
     #[test]
