@@ -42,6 +42,7 @@ class Libiotda(ConanFile):
             "LICENSE-*",
             "cmake/*",
             "crates/*",
+            "examples/rust/*",  # a member of the workspace
             "include/*",
         ):
             copy(self, pattern, root, self.export_sources_folder)
