@@ -87,7 +87,7 @@ func TestALostQuorum(t *testing.T) {
 	before := f.counters().PropertyReports
 	f.eventually("reports arrive again", func() bool { return f.counters().PropertyReports > before+100 })
 	stop()
-	f.drained()
+	f.acknowledged()
 	if duplicates := f.complete(); duplicates > 20*len(f.devices) {
 		t.Errorf("%d came twice", duplicates)
 	}

@@ -201,6 +201,25 @@ func (f *fleet) drained() {
 	f.eventually("nothing waits in the stream", func() bool { return f.waiting() == 0 })
 }
 
+// acknowledged waits until the consumers of all partitions have nothing left. The stream may hold more: after NATS has lost
+// its quorum, messages may stay in a work queue though their consumer has stored that they are acknowledged.
+func (f *fleet) acknowledged() {
+	f.Helper()
+	f.eventually("everything is acknowledged", func() bool {
+		stream, err := f.stream.Stream(f.Context(), broker.Stream)
+		if err != nil {
+			return false
+		}
+		consumers, left := 0, uint64(0)
+		list := stream.ListConsumers(f.Context())
+		for info := range list.Info() {
+			consumers++
+			left += info.NumPending + uint64(info.NumAckPending)
+		}
+		return list.Err() == nil && consumers == f.partitions && left == 0
+	})
+}
+
 // requests are the accepted requests of a call, in their order.
 func (f *fleet) requests(call string) (requests []standin.Request) {
 	f.Helper()
