@@ -5,6 +5,7 @@
  *   PROGRAM values N            N property reports, each body made of its values
  *   PROGRAM text N              N property reports, the body being there as a text
  *   PROGRAM batch N CHILDREN    N times the values of so many child devices, 50 in a request
+ *   PROGRAM message N BYTES     N messages of so many bytes, which are there
  *
  * One report more, before those that count, authenticates and opens the connection. The platform and
  * the device are named by the environment: IOTDA_ENDPOINT, IOTDA_CA_FILE, IOTDA_DEVICE_ID,
@@ -67,6 +68,16 @@ static inline bool bench_is(const bench_job_t *job, const char *name) {
     return strcmp(job->job, name) == 0;
 }
 
+/* A message of so many bytes: the alphabet, again and again. */
+static inline char *bench_message(long size) {
+    char *message = malloc((size_t)size + 1);
+    bench_must(size > 0 && message != NULL, "no message");
+    for (long i = 0; i < size; i++)
+        message[i] = (char)('a' + i % 26);
+    message[size] = '\0';
+    return message;
+}
+
 /* The id of a child device. */
 static inline void bench_child_id(char id[32], long number) {
     snprintf(id, 32, "child_%06ld", number);
@@ -103,11 +114,14 @@ static inline long bench_peak(void) {
     return peak;
 }
 
-/* Says what it cost since the mark, and the most memory that the process had. */
-static inline void bench_done(bench_mark_t begin) {
-    bench_mark_t end = bench_mark();
+/* Says what it cost between two marks, and the most memory that the process had. */
+static inline void bench_spent(bench_mark_t begin, bench_mark_t end) {
     printf("wall_us=%lld cpu_us=%lld peak_kb=%ld\n", (long long)(end.wall - begin.wall),
            (long long)(end.cpu - begin.cpu), bench_peak());
+}
+
+static inline void bench_done(bench_mark_t begin) {
+    bench_spent(begin, bench_mark());
 }
 
 #endif

@@ -64,6 +64,8 @@ static void set_up(void) {
 static struct curl_slist *headers_with(const char *token) {
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
     headers = curl_slist_append(headers, "Accept:"); /* not sent then */
+    headers = curl_slist_append(headers,
+                                "Expect:"); /* else a long message waits for the server's consent */
     if (token != NULL) {
         char header[320];
         snprintf(header, sizeof header, "access_token: %s", token);
@@ -141,6 +143,15 @@ static void run_batches(const bench_job_t *job) {
     free(ids);
 }
 
+static void run_messages(const bench_job_t *job) {
+    char *message = bench_message(job->size);
+    bench_mark_t begin = bench_mark();
+    for (long n = 0; n < job->count; n++)
+        post(message, (size_t)job->size);
+    bench_done(begin);
+    free(message);
+}
+
 int main(int argc, char **argv) {
     bench_job_t job = bench_job(argc, argv);
     char path[256];
@@ -155,6 +166,10 @@ int main(int argc, char **argv) {
                  device);
         set_path(path);
         run_batches(&job);
+    } else if (bench_is(&job, "message")) {
+        snprintf(path, sizeof path, "/v5/devices/%s/sys/messages/up", device);
+        set_path(path);
+        run_messages(&job);
     } else {
         bool values = bench_is(&job, "values");
         bench_must(values || bench_is(&job, "text"), "no such job");

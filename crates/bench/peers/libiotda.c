@@ -2,8 +2,11 @@
  * Reports through libiotda. Beside the jobs of bench.h:
  *
  *   object N        N property reports, the properties being there as the text of an object
- *   message N       N messages, of the same bytes
- *   threads N T     N property reports by T threads on one client
+ *   message N       N messages, of the same bytes as the report
+ *   threads N T     N property reports by T threads on one client; also says what the slowest hundredth took, and how
+ *                   many TLS handshakes there were
+ *   unknown N C     N batches of C children, of which the platform does not know the last; also says in how many
+ *                   requests the first of them went, and in how many the others
  *   fleet N D       D devices of one client, N reports in turn; also says what a device takes of memory
  */
 #include "bench.h"
@@ -58,13 +61,20 @@ static void report_text(iotda_client_t *client) {
     must(iotda_report_props_json(client, BENCH_TEXT, sizeof BENCH_TEXT - 1, &call), &call);
 }
 
-static void report_message(iotda_client_t *client) {
+static void report_message(iotda_client_t *client, const char *message, size_t length) {
     iotda_call_t call = IOTDA_CALL_INIT;
-    must(iotda_report_message(client, BENCH_TEXT, sizeof BENCH_TEXT - 1, &call), &call);
+    must(iotda_report_message(client, message, length, &call), &call);
 }
 
-static void run_batches(iotda_client_t *client, const bench_job_t *job) {
+static iotda_stats_t stats_of(const iotda_client_t *client) {
+    iotda_stats_t stats = {.struct_size = sizeof stats};
+    must(iotda_stats(client, &stats), NULL);
+    return stats;
+}
+
+static void run_batches(iotda_client_t *client, const bench_job_t *job, bool is_last_unknown) {
     size_t size = (size_t)job->size;
+    uint64_t before = stats_of(client).requests, first = 0;
     char(*ids)[32] = calloc(size, sizeof *ids);
     iotda_props_t **props = calloc(size, sizeof *props);
     iotda_service_t *services = calloc(size, sizeof *services);
@@ -83,8 +93,15 @@ static void run_batches(iotda_client_t *client, const bench_job_t *job) {
             children[i] = (iotda_child_t){ids[i], &services[i], 1};
         }
         iotda_call_t call = IOTDA_CALL_INIT;
-        must(iotda_gateway_batch(client, children, size, NULL, &call), &call);
+        iotda_status_t status = iotda_gateway_batch(client, children, size, NULL, &call);
+        if (!is_last_unknown || status != IOTDA_E_PARTIAL)
+            must(status, &call);
+        if (n == 0)
+            first = stats_of(client).requests - before;
     }
+    if (is_last_unknown)
+        printf("first_requests=%llu requests=%llu ", (unsigned long long)first,
+               (unsigned long long)(stats_of(client).requests - before - first));
     bench_done(begin);
     for (size_t i = 0; i < size; i++)
         iotda_props_free(props[i]);
@@ -96,26 +113,46 @@ static void run_batches(iotda_client_t *client, const bench_job_t *job) {
 
 typedef struct {
     iotda_client_t *client;
+    int64_t *took; /* by each report, in microseconds */
     long count;
 } share_t;
 
 static void *report_share(void *argument) {
     const share_t *share = argument;
-    for (long n = 0; n < share->count; n++)
+    for (long n = 0; n < share->count; n++) {
+        int64_t begin = bench_clock(CLOCK_MONOTONIC);
         report_object(share->client);
+        share->took[n] = bench_clock(CLOCK_MONOTONIC) - begin;
+    }
     return NULL;
+}
+
+static int by_value(const void *a, const void *b) {
+    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    return (left > right) - (left < right);
 }
 
 static void run_threads(iotda_client_t *client, const bench_job_t *job) {
     pthread_t threads[256];
-    share_t share = {client, job->count / job->size};
+    share_t shares[256];
     bench_must(job->size > 0 && job->size <= 256, "1 to 256 threads");
+    long each = job->count / job->size, count = each * job->size;
+    int64_t *took = calloc((size_t)count, sizeof *took);
+    bench_must(count > 0 && took != NULL, "no report for each thread");
     bench_mark_t begin = bench_mark();
-    for (long i = 0; i < job->size; i++)
-        bench_must(pthread_create(&threads[i], NULL, report_share, &share) == 0, "no thread");
+    for (long i = 0; i < job->size; i++) {
+        shares[i] = (share_t){client, took + i * each, each};
+        bench_must(pthread_create(&threads[i], NULL, report_share, &shares[i]) == 0, "no thread");
+    }
     for (long i = 0; i < job->size; i++)
         pthread_join(threads[i], NULL);
-    bench_done(begin);
+    iotda_stats_t stats = stats_of(client);
+    bench_mark_t end = bench_mark();
+    qsort(took, (size_t)count, sizeof *took, by_value);
+    printf("p99_us=%lld handshakes=%llu ", (long long)took[count - 1 - count / 100],
+           (unsigned long long)(stats.handshakes_full + stats.handshakes_resumed));
+    bench_spent(begin, end);
+    free(took);
 }
 
 /* What this process has of memory, in bytes. */
@@ -161,8 +198,8 @@ int main(int argc, char **argv) {
     iotda_client_t *client = client_from_environment();
     iotda_props_t *props = iotda_props_new();
     report_values(client, props);
-    if (bench_is(&job, "batch")) {
-        run_batches(client, &job);
+    if (bench_is(&job, "batch") || bench_is(&job, "unknown")) {
+        run_batches(client, &job, bench_is(&job, "unknown"));
     } else if (bench_is(&job, "threads")) {
         run_threads(client, &job);
     } else if (bench_is(&job, "fleet")) {
@@ -171,6 +208,9 @@ int main(int argc, char **argv) {
         bool values = bench_is(&job, "values"), object = bench_is(&job, "object");
         bool text = bench_is(&job, "text"), message = bench_is(&job, "message");
         bench_must(values || object || text || message, "no such job");
+        char *of_size = job.size > 0 ? bench_message(job.size) : NULL;
+        const char *sent = of_size != NULL ? of_size : BENCH_TEXT;
+        size_t length = strlen(sent);
         bench_mark_t begin = bench_mark();
         for (long n = 0; n < job.count; n++) {
             if (values)
@@ -180,9 +220,10 @@ int main(int argc, char **argv) {
             else if (text)
                 report_text(client);
             else
-                report_message(client);
+                report_message(client, sent, length);
         }
         bench_done(begin);
+        free(of_size);
     }
     iotda_props_free(props);
     iotda_close(client);

@@ -35,11 +35,13 @@ pub struct Counted<'a> {
 impl Counted<'_> {
     /// User instructions for each time that the job is done.
     pub fn instructions(&self, job: Job, runs: Runs) -> Result<f64> {
-        let of = |count| {
-            let log = self.under_valgrind(&["--tool=callgrind", "--callgrind-out-file=/dev/null"], job, count)?;
-            collected(&log).context("callgrind does not say what it collected")
-        };
-        Ok((of(runs.long)? - of(runs.short)?) / runs.times())
+        Ok((self.all_instructions(job, runs.long)? - self.all_instructions(job, runs.short)?) / runs.times())
+    }
+
+    /// User instructions of one run, from the program's start to its end.
+    pub fn all_instructions(&self, job: Job, count: u64) -> Result<f64> {
+        let log = self.under_valgrind(&["--tool=callgrind", "--callgrind-out-file=/dev/null"], job, count)?;
+        collected(&log).context("callgrind does not say what it collected")
     }
 
     /// What each time takes from the heap: allocations and bytes.

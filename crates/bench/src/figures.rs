@@ -3,10 +3,11 @@
 
 use crate::count::{Counted, Runs};
 use crate::programs::{self, Peer};
-use crate::run::{TEXT, Target, VALUES, batch};
+use crate::run::{Job, TEXT, Target, VALUES, batch};
 use crate::server::Server;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -24,6 +25,14 @@ const RECONNECTS: Runs = Runs { short: 2, long: 8 };
 const TIMED_RECONNECTS: u64 = 100;
 /// The time of a report is that of so many.
 const TIMED: u64 = 2000;
+/// The longest message that the platform takes for sure, in bytes; and of how many the time is taken.
+pub const MESSAGE: Job = Job("message", Some(1_000_000));
+const TIMED_MESSAGES: u64 = 20;
+const MESSAGES: Runs = Runs { short: 2, long: 10 };
+/// How often what depends on the moment is counted.
+const COUNTS: usize = 5;
+/// Debian's certificate authorities.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Several measurements of one thing, in ascending order.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +49,12 @@ impl Sample {
         let (low, high) = (self.0.get(self.0.len().checked_sub(1)? / 2)?, self.0.get(self.0.len() / 2)?);
         Some((low + high) / 2.0)
     }
+
+    /// The values of which a quarter is less, and a quarter more. `None` if there are no measurements.
+    pub fn quartiles(&self) -> Option<[f64; 2]> {
+        let last = self.0.len().checked_sub(1)?;
+        Some([self.0[last / 4], self.0[last - last / 4]])
+    }
 }
 
 /// The figures of one program by their names. What could not be measured is not there.
@@ -52,33 +67,71 @@ impl Figures {
     }
 }
 
-/// Measures by turns what takes time, so that what the machine does meanwhile meets all alike.
-pub fn timed(peers: &[Peer], figures: &mut [Figures], target: &Target, rounds: usize) -> Result<()> {
-    let everywhere = Target { cores: None, ..target.clone() };
+/// Trusts the authorities of this machine beside the server's, if there is a list of them.
+pub fn bundle(target: &Target, dir: &Path) -> Result<Option<Target>> {
+    let Ok(authorities) = fs::read_to_string(BUNDLE) else { return Ok(None) };
+    let ca_file = dir.join("bundle.pem");
+    fs::write(&ca_file, fs::read_to_string(&target.ca_file)? + &authorities)?;
+    Ok(Some(Target { ca_file, ..target.clone() }))
+}
+
+/// Measures by turns what takes time, so that what the machine does meanwhile meets all alike: pinned to cores, and
+/// not.
+pub fn timed(
+    peers: &[Peer],
+    figures: &mut [Figures],
+    [pinned, everywhere]: [&Target; 2],
+    bundle: Option<&Target>,
+    rounds: usize,
+) -> Result<()> {
+    // Each with its ratio to the first program, which does the least, if that one is there.
+    let kinds = [
+        ("cpu", pinned, TEXT, TIMED),
+        ("anywhere", everywhere, TEXT, TIMED),
+        ("message", pinned, MESSAGE, TIMED_MESSAGES),
+    ];
     for round in 1..=rounds {
         println!("Times, round {round} of {rounds} ...");
-        let mut floor = None;
+        let mut least = [None; 3];
         for (index, (peer, figures)) in peers.iter().zip(figures.iter_mut()).enumerate() {
             let Ok(program) = &peer.program else { continue };
-            let said = target.run(program, TEXT, TIMED)?;
-            let cpu = said.get("cpu_us")? / TIMED as f64;
-            // The floor comes first, if it is there.
-            floor = if index == 0 { Some(cpu) } else { floor };
-            if let Some(floor) = floor {
-                figures.add("cpu_ratio", cpu / floor);
+            for ((name, target, job, count), least) in kinds.into_iter().zip(&mut least) {
+                let said = target.run(program, job, count)?;
+                let cpu = said.get("cpu_us")? / count as f64;
+                if index == 0 {
+                    *least = Some(cpu);
+                }
+                if let Some(least) = least {
+                    figures.add(&format!("{name}_ratio"), cpu / *least);
+                }
+                figures.add(name, cpu);
+                if name == "cpu" {
+                    figures.add("peak", said.get("peak_kb")? * 1024.0);
+                }
             }
-            figures.add("cpu", cpu);
-            figures.add("peak", said.get("peak_kb")? * 1024.0);
             if peer.does_all {
-                figures.add("cpu_values", target.run(program, VALUES, TIMED)?.get("cpu_us")? / TIMED as f64);
+                figures.add("cpu_values", pinned.run(program, VALUES, TIMED)?.get("cpu_us")? / TIMED as f64);
             }
             // Starting what sets the cores would take its own time.
-            for _ in 0..3 {
+            let starts = [("start", Some(everywhere)), ("bundle_start", bundle)];
+            for (name, target) in starts.into_iter().filter_map(|(name, target)| Some((name, target?))) {
                 let begin = Instant::now();
-                everywhere.run(program, TEXT, 0)?;
-                figures.add("start", begin.elapsed().as_secs_f64() * 1e3);
+                target.run(program, TEXT, 0)?;
+                figures.add(name, begin.elapsed().as_secs_f64() * 1e3);
             }
         }
+    }
+    Ok(())
+}
+
+/// Measures what a list of many authorities costs a process, beside one authority.
+pub fn with_bundle(peer: &Peer, figures: &mut Figures, targets: [&Target; 2], dir: &Path) -> Result<()> {
+    let Ok(program) = &peer.program else { return Ok(()) };
+    let of =
+        |measure: &dyn Fn(&Target) -> Result<f64>| Ok::<_, anyhow::Error>(measure(targets[1])? - measure(targets[0])?);
+    figures.add("bundle_memory", of(&|target| Ok(target.run(program, TEXT, 0)?.get("peak_kb")? * 1024.0))?);
+    if peer.is_counted {
+        figures.add("bundle_instructions", of(&|target| Counted { target, program, dir }.all_instructions(TEXT, 0))?);
     }
     Ok(())
 }
@@ -102,7 +155,17 @@ pub fn counted(peer: &Peer, figures: &mut Figures, target: &Target, server: &Ser
         figures.add("allocations", said.get("allocs")? / TIMED as f64);
         figures.add("bytes_allocated", said.get("alloc_bytes")? / TIMED as f64);
     }
-    figures.add("system_calls", counted.system_calls(TEXT, REPORTS)?);
+    for _ in 0..COUNTS {
+        figures.add("system_calls", counted.system_calls(TEXT, REPORTS)?);
+        figures.add("message_calls", counted.system_calls(MESSAGE, MESSAGES)?);
+    }
+    if peer.is_counted {
+        figures.add("message_instructions", counted.instructions(MESSAGE, MESSAGES)?);
+        figures.add("message_bytes_allocated", counted.heap(MESSAGE, MESSAGES)?[1]);
+    } else {
+        let said = target.run(program, MESSAGE, TIMED_MESSAGES)?;
+        figures.add("message_bytes_allocated", said.get("alloc_bytes")? / TIMED_MESSAGES as f64);
+    }
     let traffic = counted.traffic(TEXT, REPORTS)?;
     for (name, flow) in [("sent", traffic.sent), ("received", traffic.received)] {
         let each = |total: u64| total as f64 / (REPORTS.long - REPORTS.short) as f64;
@@ -180,11 +243,12 @@ mod tests {
     #[test]
     fn the_median_is_in_the_middle() {
         let mut sample = Sample::default();
-        assert_eq!(sample.median(), None);
+        assert_eq!((sample.median(), sample.quartiles()), (None, None));
         for value in [3.0, 1.0, 2.0] {
             sample.add(value);
         }
         assert_eq!(sample.median(), Some(2.0));
+        assert_eq!(sample.quartiles(), Some([1.0, 3.0]));
         sample.add(10.0);
         assert_eq!((sample.median(), sample.0), (Some(2.5), vec![1.0, 2.0, 3.0, 10.0]));
     }

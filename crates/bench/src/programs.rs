@@ -39,7 +39,7 @@ pub fn outbox(package: &Package, dir: &Path) -> Result<PathBuf> {
     stripped(&compile("outbox", dir, "outbox", &package.flags("iotda-static")?)?)
 }
 
-/// All programs, the least that a report can cost first and libiotda second.
+/// All programs: first the one that does the least for a report, then libiotda.
 pub fn build(package: &Package, dir: &Path) -> Vec<Peer> {
     let openssl = format!("OpenSSL {}", package_version("libssl-dev"));
     let cjson = format!("cJSON {}", package_version("libcjson-dev"));
@@ -48,7 +48,7 @@ pub fn build(package: &Package, dir: &Path) -> Vec<Peer> {
         pkg_config(modules).and_then(|flags| compile(program, dir, name, &flags))
     };
     let mut peers = vec![
-        Peer::new("OpenSSL, request pre-built (the floor)", openssl.clone(), with("floor", "openssl", &["openssl"])),
+        Peer::new("OpenSSL, request pre-built", openssl.clone(), with("floor", "openssl", &["openssl"])),
         Peer::new("libiotda", format!("libiotda {}", testkit::VERSION), libiotda(package, dir)),
         Peer::new(
             "libcurl of Debian, cJSON",

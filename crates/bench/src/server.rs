@@ -29,9 +29,11 @@ pub struct Server {
 
 impl Server {
     pub fn start(dir: &Path, cores: Option<&str>) -> Result<Self> {
-        let [keeping, closing, forgetting] = free_ports()?;
+        fs::create_dir_all(dir)?;
+        let ports = free_ports()?;
+        let [keeping, closing, forgetting, _] = ports;
         let ca_file = certificates(dir)?;
-        fs::write(dir.join("nginx.conf"), configuration([keeping, closing, forgetting]))?;
+        fs::write(dir.join("nginx.conf"), configuration(ports))?;
         let log = dir.join("nginx.log");
         let mut command = Command::new(if cores.is_some() { "taskset" } else { "nginx" });
         command.args(cores.into_iter().flat_map(|cores| ["-c", cores, "nginx"]));
@@ -50,11 +52,11 @@ impl Server {
     }
 }
 
-/// Three ports that were free a moment ago.
-fn free_ports() -> Result<[u16; 3]> {
+/// Four ports that were free a moment ago.
+fn free_ports() -> Result<[u16; 4]> {
     let bind = || TcpListener::bind(("127.0.0.1", 0));
-    let held = [bind()?, bind()?, bind()?];
-    let mut ports = [0; 3];
+    let held = [bind()?, bind()?, bind()?, bind()?];
+    let mut ports = [0; 4];
     for (port, listener) in ports.iter_mut().zip(&held) {
         *port = listener.local_addr()?.port();
     }
@@ -79,8 +81,8 @@ fn certificates(dir: &Path) -> Result<PathBuf> {
 }
 
 /// One process, so that ending it ends all of it. One cipher for all: peers that prefer another would be measured
-/// by their taste.
-fn configuration([keeping, closing, forgetting]: [u16; 3]) -> String {
+/// by their taste. A message is read whole before it is answered: nginx does so for a server behind it alone.
+fn configuration([keeping, closing, forgetting, inner]: [u16; 4]) -> String {
     let locations = format!(
         "location = /v5/device-auth {{ return 200 '{{\"access_token\":\"{TOKEN}\",\"expires_in\":86399}}'; }}
          location / {{ if ($http_access_token != {TOKEN}) {{ return 403; }} return 200; }}"
@@ -96,7 +98,16 @@ fn configuration([keeping, closing, forgetting]: [u16; 3]) -> String {
              keepalive_timeout 3600s; keepalive_requests 1000000000; tcp_nodelay on;
              ssl_certificate server.pem; ssl_certificate_key server.key; ssl_protocols TLSv1.2;
              ssl_ciphers ECDHE-ECDSA-AES256-GCM-SHA384; ssl_prefer_server_ciphers on;
-             server {{ listen 127.0.0.1:{keeping} ssl; {locations} }}
+             upstream inner {{ server 127.0.0.1:{inner}; keepalive 256; }}
+             server {{ listen 127.0.0.1:{inner}; return 200; }}
+             server {{
+                 listen 127.0.0.1:{keeping} ssl; {locations}
+                 location ~ /messages/up$ {{
+                     if ($http_access_token != {TOKEN}) {{ return 403; }}
+                     proxy_pass http://inner; proxy_http_version 1.1; proxy_set_header Connection '';
+                     proxy_pass_request_body off; proxy_set_header Content-Length '';
+                 }}
+             }}
              server {{
                  listen 127.0.0.1:{closing} ssl; keepalive_requests 1; ssl_session_cache shared:a:1m; {locations}
              }}

@@ -5,6 +5,7 @@ use crate::figures::{BATCHES, Figures, Sample};
 use crate::programs::Peer;
 use crate::relay::Relay;
 use crate::run::{Job, Target, batch};
+use crate::same;
 use anyhow::Result;
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use std::time::Duration;
 enum Form {
     /// With so many decimals.
     Number(usize),
-    /// The median, and in brackets the least and the most.
+    /// The median, and in brackets the quartiles, where they differ.
     Spread(usize),
     /// MB of 1,000,000 bytes.
     Megabytes,
@@ -29,10 +30,12 @@ const REPORT: Columns = (
     &[
         ("instructions, from values", "instructions_values", Number(0)),
         ("instructions", "instructions", Number(0)),
-        ("CPU against the floor", "cpu_ratio", Spread(2)),
-        ("CPU µs, from values", "cpu_values", Spread(1)),
-        ("CPU µs", "cpu", Spread(1)),
-        ("system calls", "system_calls", Number(1)),
+        ("CPU against the first row, pinned", "cpu_ratio", Spread(2)),
+        ("not pinned", "anywhere_ratio", Spread(2)),
+        ("CPU µs, from values, pinned", "cpu_values", Spread(1)),
+        ("CPU µs, pinned", "cpu", Spread(1)),
+        ("not pinned", "anywhere", Spread(1)),
+        ("system calls", "system_calls", Spread(1)),
         ("allocations", "allocations", Number(1)),
         ("bytes allocated", "bytes_allocated", Number(0)),
     ],
@@ -56,6 +59,24 @@ const PROCESS: Columns = (
         ("start far away, ms", "far_start", Number(0)),
         ("round trips", "round_trips", Number(0)),
         ("connections", "connections", Number(0)),
+    ],
+);
+const MESSAGE: Columns = (
+    "each message of 1,000,000 bytes",
+    &[
+        ("instructions", "message_instructions", Number(0)),
+        ("CPU against the first row, pinned", "message_ratio", Spread(2)),
+        ("CPU µs, pinned", "message", Spread(0)),
+        ("system calls", "message_calls", Spread(1)),
+        ("bytes allocated", "message_bytes_allocated", Number(0)),
+    ],
+);
+const BUNDLE: Columns = (
+    "each process with Debian's authorities",
+    &[
+        ("start, ms", "bundle_start", Spread(1)),
+        ("more instructions", "bundle_instructions", Number(0)),
+        ("more memory", "bundle_memory", Megabytes),
     ],
 );
 const RECONNECT: Columns = (
@@ -88,6 +109,12 @@ pub fn of_programs(peers: &[Peer], figures: &[Figures]) -> Vec<String> {
             "Each process. Start: from the start of the process to its end with one report made, here and over a way of \
              100 ms round trip (a relay that holds everything up, and counts: TCP, TLS, authentication, report).",
             PROCESS,
+        ),
+        ("A long message, of bytes that are there already.", MESSAGE),
+        (
+            "The same start when the program trusts the file with the authorities of this machine, some 140, beside the \
+             server's; and what that adds to a process that trusts the server's alone.",
+            BUNDLE,
         ),
         (
             "A report on a new connection, because the server closes each after one request: with a TLS session to \
@@ -131,13 +158,16 @@ fn cell(sample: Option<&Sample>, form: Form) -> String {
     let Some((sample, median)) = sample.and_then(|sample| Some((sample, sample.median()?))) else {
         return NOTHING.to_owned();
     };
-    match (form, &sample.0[..]) {
-        (Number(decimals), _) => number(median, decimals),
-        (Megabytes, _) => format!("{:.2} MB", median / 1e6),
-        (Spread(decimals), [least, .., most]) => {
-            format!("{} ({}–{})", number(median, decimals), number(*least, decimals), number(*most, decimals))
+    match form {
+        Number(decimals) => number(median, decimals),
+        Megabytes => format!("{:.2} MB", median / 1e6),
+        Spread(decimals) => {
+            let show = |value| number(value, decimals);
+            match sample.quartiles().map(|quartiles| quartiles.map(show)) {
+                Some([low, high]) if low != high => format!("{} ({low}–{high})", show(median)),
+                _ => show(median),
+            }
         }
-        (Spread(decimals), _) => number(median, decimals),
     }
 }
 
@@ -169,23 +199,29 @@ pub fn threads(target: &Target, program: &Path) -> Result<String> {
         "threads on one client",
         "reports/s",
         "CPU µs per report",
+        "TLS handshakes",
         "reports/s at 20 ms round trip",
         "against one thread",
+        "slowest hundredth, ms",
+        "TLS handshakes",
     ]);
     let mut alone = None;
-    for threads in [1, 2, 4, 8, 16] {
-        let (job, count) = (Job("threads", Some(threads)), 16_000);
+    for threads in [1, 2, 4, 8, 16, 64, 256] {
+        let (job, count) = (Job("threads", Some(threads)), 16_384);
         let near = target.run(program, job, count)?;
         // Long beside what a report costs; and so many that the first connections, opened at once, do not matter.
         let (relay, far_count) = (Relay::start(target.port, Duration::from_millis(10))?, 60 * threads);
-        let far = target.at(relay.port()).run(program, job, far_count)?.get("wall_us")?;
-        let far_rate = far_count as f64 * 1e6 / far;
+        let far = target.at(relay.port()).run(program, job, far_count)?;
+        let far_rate = far_count as f64 * 1e6 / far.get("wall_us")?;
         table.row(vec![
             threads.to_string(),
             number(count as f64 * 1e6 / near.get("wall_us")?, 0),
             number(near.get("cpu_us")? / count as f64, 1),
+            number(near.get("handshakes")?, 0),
             number(far_rate, 0),
             number(far_rate / *alone.get_or_insert(far_rate), 1),
+            number(far.get("p99_us")? / 1e3, 1),
+            number(far.get("handshakes")?, 0),
         ]);
     }
     Ok(table.markdown())
@@ -237,6 +273,29 @@ pub fn children(target: &Target, program: &Path, dir: &Path) -> Result<String> {
             number(said.get("wall_us")? / total, 2),
             number(said.get("peak_kb")? * 1.024e-3, 1),
         ]);
+    }
+    Ok(table.markdown())
+}
+
+/// Batches with a child that the platform does not know, and without.
+pub fn unknown(program: &Path, dir: &Path) -> Result<String> {
+    const CHILDREN: u64 = 50;
+    const LATER: u64 = 200;
+    let mut table = Table::new(&["a batch of 50 children", "requests", "CPU µs per child"]);
+    for (known, name) in [(CHILDREN, "all known"), (CHILDREN - 1, "one unknown, ")] {
+        let (_platform, target) = same::platform_with_children(dir, known)?;
+        let first = target.run(program, Job("unknown", Some(CHILDREN)), 1)?;
+        let both = target.run(program, Job("unknown", Some(CHILDREN)), 1 + LATER)?;
+        let each = |cpu: f64, batches: u64| number(cpu / (batches * CHILDREN) as f64, 2);
+        let cpu = both.get("cpu_us")? - first.get("cpu_us")?;
+        let later = vec![number(both.get("requests")? / LATER as f64, 2), each(cpu, LATER)];
+        if known == CHILDREN {
+            table.row([vec![name.to_owned()], later].concat());
+        } else {
+            let cells = vec![number(first.get("first_requests")?, 0), each(first.get("cpu_us")?, 1)];
+            table.row([vec![format!("{name}the first such batch")], cells].concat());
+            table.row([vec![format!("{name}each later one")], later].concat());
+        }
     }
     Ok(table.markdown())
 }
@@ -304,6 +363,7 @@ mod tests {
         assert_eq!((number(-999.0, 0), number(1000.0, 0)), ("-999".to_owned(), "1,000".to_owned()));
         let sample = Sample(vec![1.0, 2.0, 3.0]);
         assert_eq!(cell(Some(&sample), Spread(1)), "2.0 (1.0–3.0)");
+        assert_eq!(cell(Some(&Sample(vec![2.0, 2.01])), Spread(1)), "2.0");
         assert_eq!((cell(None, Megabytes).as_str(), cell(Some(&sample), Megabytes).as_str()), (NOTHING, "0.00 MB"));
     }
 

@@ -54,6 +54,15 @@ func Children(count int) []string {
 	return ids
 }
 
+// Message returns so many bytes: the alphabet, again and again.
+func Message(size int) []byte {
+	message := make([]byte, size)
+	for i := range message {
+		message[i] = 'a' + byte(i%26)
+	}
+	return message
+}
+
 // Of does something so many times, and prints what it cost.
 func Of(once func() error, count int) error {
 	begin := now()

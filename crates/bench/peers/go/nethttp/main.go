@@ -176,6 +176,10 @@ func run(s *session, job string, count, size int) error {
 	if err != nil {
 		return err
 	}
+	messages, err := url.Parse(device + "/sys/messages/up")
+	if err != nil {
+		return err
+	}
 	if err := s.postValue(reports, report{services(124)}); err != nil {
 		return err
 	}
@@ -186,6 +190,9 @@ func run(s *session, job string, count, size int) error {
 	case "text":
 		body := []byte(cost.Text)
 		once = func() error { return s.post(reports, body, drain) }
+	case "message":
+		body := cost.Message(size)
+		once = func() error { return s.post(messages, body, drain) }
 	case "batch":
 		ids := cost.Children(size)
 		once = func() error { return s.reportChildren(batches, ids) }

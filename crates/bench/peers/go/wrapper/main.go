@@ -33,6 +33,9 @@ func run(client *iotda.Client, job string, count, size int) error {
 	case "text":
 		body := []byte(cost.Text)
 		return cost.Of(func() error { return client.ReportPropertiesJSON(ctx, body) }, count)
+	case "message":
+		body := cost.Message(size)
+		return cost.Of(func() error { return client.ReportMessage(ctx, body) }, count)
 	case "batch":
 		values := make([]properties, size)
 		children := make([]iotda.Child, size)

@@ -197,14 +197,18 @@ fn main() -> Result<()> {
     let mut session = Session::new()?;
     let reports = session.address("properties/report")?;
     let batches = session.address("gateway/sub-devices/properties/report")?;
+    let messages = session.address("messages/up")?;
     session.post_value(&reports, &Report { services: services(124) })?;
-    let ids: Vec<String> = (0..size).map(|number| format!("child_{number:06}")).collect();
+    let ids: Vec<String> =
+        (0..if job == "batch" { size } else { 0 }).map(|number| format!("child_{number:06}")).collect();
+    let message: Vec<u8> = (b'a'..=b'z').cycle().take(size as usize).collect();
 
     let (before, begin) = (processor_time(), Instant::now());
     for _ in 0..count {
         match job.as_str() {
             "values" => session.post_value(&reports, &Report { services: services(124) })?,
             "text" => session.post(&reports, TEXT.as_bytes())?,
+            "message" => session.post(&messages, &message)?,
             "batch" => session.report_children(&batches, &ids)?,
             _ => return Err(format!("no such job: {job}").into()),
         }
