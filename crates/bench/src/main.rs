@@ -84,7 +84,10 @@ fn compare(write: bool) -> Result<()> {
     }
     println!("Scaling ...");
     let program = peers[1].program.as_ref().map_err(|error| anyhow!("libiotda's own program: {error:#}"))?;
-    parts.push("How libiotda scales.".to_owned());
+    parts.push(
+        "How libiotda scales. The round trip is made by a relay on the same cores, which limits 256 threads."
+            .to_owned(),
+    );
     parts.push(tables::threads(&everywhere, program)?);
     parts.push(tables::devices(&target, program)?);
     parts.push(tables::children(&target, program, &dir)?);
