@@ -100,7 +100,7 @@ static inline bench_mark_t bench_mark(void) {
 }
 
 /*
- * The most memory that the process had, in kB. What getrusage tells is not less than what the process had
+ * The peak of the process's memory, in kB. Not by getrusage, which reports at least the peak of the process
  * that started this one.
  */
 static inline long bench_peak(void) {

@@ -67,7 +67,7 @@ fn changelog(control: &str, date: &str) -> Result<String> {
     ))
 }
 
-/// Puts Debian's documents in the place of those that are installed elsewhere.
+/// Replaces the installed documents with those that Debian wants.
 fn documents(project: &Project, build: &Path, root: &Path, package: &str) -> Result<()> {
     let documents = root.join("usr/share/doc");
     if documents.exists() {

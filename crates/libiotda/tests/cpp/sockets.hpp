@@ -1,4 +1,4 @@
-/* A transport of the program's own: blocking sockets, waited for with poll(), that report what they send. */
+/* A custom transport: blocking sockets and poll(). It calls a function after each send. */
 #ifndef SOCKETS_HPP
 #define SOCKETS_HPP
 

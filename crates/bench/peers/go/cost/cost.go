@@ -118,7 +118,7 @@ func processorTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// peak is the most memory that the process had, in kB. What getrusage tells is not less than what the process had that
+// peak is the peak of the process's memory, in kB. Not by getrusage, which reports at least the peak of the process that
 // started this one.
 func peak() int64 {
 	status, err := os.ReadFile("/proc/self/status")

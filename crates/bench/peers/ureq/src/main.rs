@@ -181,8 +181,8 @@ fn processor_time() -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
-/// The most memory that the process had, in kB. What getrusage tells is not less than what the process had that
-/// started this one.
+/// The peak of the process's memory, in kB. Not by getrusage, which reports at least the peak of the process that started
+/// this one.
 fn peak() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
