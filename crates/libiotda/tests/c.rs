@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, ensure};
-use iotda_platform::RequestRecord;
+use iotda_platform::{Fault, RequestRecord, Route};
 use std::fs;
 use testkit::program::{self, Run};
 use testkit::{GATEWAY, Package, SECOND, Stand, bodies, children, of_call, path};
@@ -69,6 +69,36 @@ programs_without_valgrind! {
     secrets: anything;
     small_stack: anything;
     stale_handles: anything;
+}
+
+/// What the platform refuses for good, of which `Stand::run` would complain.
+mod dead_letters {
+    use super::*;
+
+    #[test]
+    fn alone() -> Result<()> {
+        refused(Run::Alone)
+    }
+
+    #[test]
+    fn under_valgrind() -> Result<()> {
+        refused(Run::UnderValgrind)
+    }
+
+    fn refused(run: Run) -> Result<()> {
+        if run.is_missing() {
+            return Ok(());
+        }
+        let program = program::c(&Package::shipped()?, &path("crates/libiotda/tests/c/dead_letters.c"), &[])?;
+        let stand = Stand::start()?;
+        for route in [Route::Message, Route::Batch] {
+            stand.platform.inject(Fault::refusal("IOTDA.000006").on(route).times(1))?;
+        }
+        let requests = stand.run_refused(&mut run.command(&program)?)?;
+        let refused = requests.iter().filter(|request| request.status == 400).count();
+        ensure!(refused == 2, "{refused} requests were refused instead of two");
+        Ok(())
+    }
 }
 
 /// Every program of tests/c is run by a test: here, or by the file of the tests directory that names it.
