@@ -500,6 +500,11 @@ typedef struct iotda_outbox_stats {
      * it; 0: they can.
      */
     uint64_t failing_since_s;
+    /**
+     * out: attempts that were made after a failure: no connection (nothing was sent then), no answer, a fault of the
+     * platform, a rate limit, a refused token. The search for an entry that is refused is none.
+     */
+    uint64_t retries;
 } iotda_outbox_stats_t;
 
 /** Success. Returned by every function. */

@@ -19,6 +19,9 @@ type OutboxStats struct {
 	FileBytes uint64
 	// Delivered are entries that were delivered, and Requests the requests that were sent.
 	Delivered, Requests uint64
+	// Retries are attempts that were made after a failure: no connection (nothing was sent then), no answer, a fault of the
+	// platform, a rate limit, a refused token. The search for an entry that is refused is none.
+	Retries uint64
 	// Dead are entries that became dead letters, DeadKept the dead letters that are kept now, and DeadDropped those that
 	// could not be kept.
 	Dead, DeadKept, DeadDropped uint64
@@ -54,6 +57,7 @@ func (o *Outbox) Stats() OutboxStats {
 		FileBytes:    uint64(stats.file_bytes),
 		Delivered:    uint64(stats.delivered),
 		Requests:     uint64(stats.requests),
+		Retries:      uint64(stats.retries),
 		Dead:         uint64(stats.dead),
 		DeadKept:     uint64(stats.dead_kept),
 		DeadDropped:  uint64(stats.dead_dropped),

@@ -160,6 +160,12 @@ func TestWhatIsPutOutlivesTheOutbox(t *testing.T) {
 	if stats := outbox.Stats(); stats.Waiting != count || time.Since(stats.Oldest) > time.Hour {
 		t.Errorf("%+v", stats)
 	}
+	for outbox.Stats().Retries == 0 {
+		outbox.Wake()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		is(t, outbox.Flush(ctx), iotda.ErrTimeout)
+		cancel()
+	}
 	_, err := client.OpenOutbox(iotda.OutboxOptions{Directory: directory})
 	is(t, err, iotda.ErrStorage)
 	must(t, outbox.Close())

@@ -52,6 +52,9 @@ pub struct iotda_outbox_stats_t {
     /// out: since when the files cannot be written, in seconds since 1970-01-01T00:00:00Z as this machine's clock had
     /// it; 0: they can.
     pub failing_since_s: u64,
+    /// out: attempts that were made after a failure: no connection (nothing was sent then), no answer, a fault of the
+    /// platform, a rate limit, a refused token. The search for an entry that is refused is none.
+    pub retries: u64,
 }
 
 /// The size of the struct's first version.
@@ -88,6 +91,7 @@ pub unsafe extern "C" fn iotda_outbox_stats(
             is_failing: now.is_failing,
             last_error: [0; 256],
             failing_since_s: now.failing_since_s,
+            retries: now.retries,
         };
         fill(&mut stats.last_error, &[&now.last_error]);
         Ok(())

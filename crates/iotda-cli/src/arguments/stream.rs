@@ -54,8 +54,7 @@ pub struct Stream {
     /// Lines refused for good, with the reason
     #[arg(long, value_name = "FILE")]
     pub dead_file: Option<PathBuf>,
-    /// On standard error, at the end, even with --quiet [default: text]. With --outbox, retries are the outbox's and not
-    /// counted: null
+    /// On standard error, at the end, even with --quiet [default: text]
     #[arg(long, value_enum)]
     pub summary: Option<Summary>,
     #[command(flatten)]

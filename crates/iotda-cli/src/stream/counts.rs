@@ -18,8 +18,8 @@ pub struct Counts {
     pub waiting: Count,
     /// When the oldest of them was put there, in Unix seconds; 0: none waits.
     pub oldest_s: Count,
-    /// Attempts after a failure; `None` where they are the outbox's, which does not count them.
-    pub retries: Option<Count>,
+    /// Attempts after a failure.
+    pub retries: Count,
 }
 
 /// One of them.
@@ -41,20 +41,23 @@ impl Count {
 }
 
 impl Counts {
-    fn retries(&self) -> u64 {
-        self.retries.as_ref().map_or(0, Count::get)
+    fn refused(&self) -> (u64, &'static str) {
+        (self.refused.get(), "refused")
+    }
+
+    fn retries(&self) -> (u64, &'static str) {
+        let retries = self.retries.get();
+        (retries, if retries == 1 { "retry" } else { "retries" })
+    }
+
+    fn waiting(&self) -> (u64, &'static str) {
+        (self.waiting.get(), "waiting")
     }
 
     /// While it goes on. `per_second` is of late.
     pub fn progress(&self, per_second: f64, now_s: u64) -> String {
         let mut text = format!("{} accepted, {per_second:.0}/s", grouped(self.accepted.get()));
-        for (count, what) in
-            [(self.refused.get(), "refused"), (self.retries(), "retries"), (self.waiting.get(), "waiting")]
-        {
-            if count > 0 {
-                text.push_str(&format!(", {} {what}", grouped(count)));
-            }
-        }
+        text.push_str(&listed([self.refused(), self.retries(), self.waiting()]));
         let oldest = self.oldest_s.get();
         if self.waiting.get() > 0 && oldest > 0 {
             text.push_str(&format!(", the oldest for {} s", now_s.saturating_sub(oldest)));
@@ -66,13 +69,7 @@ impl Counts {
     pub fn summary(&self, took: Duration) -> String {
         let mut text =
             format!("{} lines read, {} reports accepted", grouped(self.lines.get()), grouped(self.accepted.get()));
-        for (count, what) in
-            [(self.refused.get(), "refused"), (self.waiting.get(), "waiting"), (self.retries(), "retries")]
-        {
-            if count > 0 {
-                text.push_str(&format!(", {} {what}", grouped(count)));
-            }
-        }
+        text.push_str(&listed([self.refused(), self.waiting(), self.retries()]));
         text.push_str(&format!(" in {:.1} s", took.as_secs_f64()));
         text
     }
@@ -81,9 +78,15 @@ impl Counts {
     pub fn object(&self, took: Duration) -> Value {
         json!({
             "lines": self.lines.get(), "accepted": self.accepted.get(), "refused": self.refused.get(),
-            "waiting": self.waiting.get(), "retries": self.retries.as_ref().map(Count::get), "took_ms": took.as_millis() as u64,
+            "waiting": self.waiting.get(), "retries": self.retries.get(), "took_ms": took.as_millis() as u64,
         })
     }
+}
+
+/// What there is of these, to be put behind something else.
+fn listed(counts: [(u64, &str); 3]) -> String {
+    let present = counts.into_iter().filter(|(count, _)| *count > 0);
+    present.map(|(count, what)| format!(", {} {what}", grouped(count))).collect()
 }
 
 /// A number of things.
@@ -117,17 +120,18 @@ mod tests {
 
     #[test]
     fn what_is_zero_is_left_out() {
-        let counts = Counts { retries: Some(Count::default()), ..Counts::default() };
+        let counts = Counts::default();
         counts.accepted.set(1204);
         assert_eq!(counts.progress(120.4, 0), "1,204 accepted, 120/s");
         counts.waiting.set(5000);
         counts.oldest_s.set(88);
-        counts.retries.as_ref().unwrap().set(3);
+        counts.retries.set(3);
         assert_eq!(counts.progress(0.0, 100), "1,204 accepted, 0/s, 3 retries, 5,000 waiting, the oldest for 12 s");
         counts.lines.set(6204);
         let took = Duration::from_millis(1250);
         assert_eq!(counts.summary(took), "6,204 lines read, 1,204 reports accepted, 5,000 waiting, 3 retries in 1.2 s");
-        assert_eq!((&counts.object(took)["waiting"], &counts.object(took)["retries"]), (&json!(5000), &json!(3)));
-        assert_eq!(Counts::default().object(took)["retries"], Value::Null);
+        counts.retries.set(1);
+        assert_eq!(counts.summary(took), "6,204 lines read, 1,204 reports accepted, 5,000 waiting, 1 retry in 1.2 s");
+        assert_eq!((&counts.object(took)["waiting"], &counts.object(took)["retries"]), (&json!(5000), &json!(1)));
     }
 }

@@ -37,9 +37,7 @@ fn one(run: &mut Run, record: &Record) -> Result<(), Failure> {
         }
         Ok(report) => send(&run.connected.client, report),
     };
-    if let Some(retries) = &run.counts.retries {
-        retries.set(run.connected.client.stats().retries);
-    }
+    run.counts.retries.set(run.connected.client.stats().retries);
     match sent {
         Ok(()) => run.counts.accepted.add(1),
         Err(error) if is_verdict(&error) => {

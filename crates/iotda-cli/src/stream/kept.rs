@@ -121,6 +121,7 @@ impl Shared {
         let Ok(stats) = self.outbox.stats() else { return true };
         counts.waiting.set(stats.waiting);
         counts.oldest_s.set(stats.oldest_s);
+        counts.retries.set(stats.retries);
         stats.waiting <= stats.unattached
     }
 }
@@ -178,7 +179,7 @@ pub fn run(
         Err(error) => return Ended::Failed(error.into()),
     };
     let shared = Arc::new(Shared { outbox, notice, halt: CancelToken::new() });
-    let keeper = Keeper { shared: Arc::clone(&shared), positions: positions.clone() };
+    let keeper = Keeper { shared: Arc::clone(&shared), counts: Arc::clone(&run.counts), positions: positions.clone() };
     let threads = [deliver(&shared, &run.counts), keeper.start()];
     if threads.iter().any(Option::is_none) {
         shared.halt.cancel();
@@ -366,9 +367,10 @@ fn deliver(shared: &Arc<Shared>, counts: &Arc<Counts>) -> Option<JoinHandle<()>>
     thread::Builder::new().name("delivery".to_owned()).spawn(delivering).ok()
 }
 
-/// The thread that makes what was put durable, and then notes how far that is.
+/// The thread that makes what was put durable, and then notes how far that is; it also counts what waits.
 struct Keeper {
     shared: Arc<Shared>,
+    counts: Arc<Counts>,
     positions: Positions,
 }
 
@@ -391,6 +393,8 @@ impl Keeper {
             }
             let (position, is_noted, ends) = (state.position.clone(), state.is_noted, state.keeper_ends);
             drop(state);
+            // A delivery that is always busy does not look.
+            self.shared.is_delivered(&self.counts);
             if !is_noted || ends {
                 if let Err(failure) = self.note(position.as_ref()) {
                     self.shared.notice.change(|state| state.failure = Some(failure));

@@ -28,7 +28,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals;
 use columns::Columns;
-use counts::{Count, Counts};
+use counts::Counts;
 use lines::Record;
 use position::Positions;
 use progress::Progress;
@@ -111,8 +111,7 @@ pub fn run(stream: &Stream, connection: &Connection, output: &Output) -> Result<
     });
     reader.map_err(|error| Failure::new(Exit::Internal, format!("no thread can be started: {error}")))?;
 
-    let retries = stream.outbox.is_none().then(Count::default);
-    let counts = Arc::new(Counts { retries, ..Counts::default() });
+    let counts = Arc::new(Counts::default());
     let begun = Instant::now();
     let progress = Progress::start(Arc::clone(&counts), *output);
     let mut run = Run { connected, counts: Arc::clone(&counts), refused, stop, events, patience };

@@ -92,9 +92,12 @@ fn an_outage_leaves_everything_for_the_next_run() {
     let mode = |path: &str| fs::metadata(scratch().unwrap().join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("kept"), 0o700);
     stand.platform.clear_faults();
-    let ended = run(&mut stream(&stand, &[]));
+    let refused_once = InjectedAnswer::status(503);
+    stand.platform.inject(Fault::answer(refused_once).on(Route::Properties).times(1)).unwrap();
+    let ended = run(&mut stream(&stand, &["--summary", "json"]));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(numbers(&stand).into_iter().eq((1..=300).map(|n| (n, 1))));
+    assert!(ended.stderr.contains(r#""retries":1"#), "{ended:?}");
 }
 
 /// A platform that refuses what is not in the product's model.

@@ -142,10 +142,10 @@ fn a_stream_says_on_a_terminal_how_far_it_is() {
         Running::start_with(command.env("TERM", "xterm"), [Stdio::piped(), Stdio::piped(), terminal.side()]);
     let mut lines = running.child.stdin.take().unwrap();
     lines.write_all(b"{\"n\":1}\n{\"n\":2}\nno JSON\n").unwrap();
-    terminal.shows(&["2 accepted, ", "/s, 1 refused, 1 retries"]);
+    terminal.shows(&["2 accepted, ", "/s, 1 refused, 1 retry"]);
     drop(lines);
     assert_eq!(running.end().code, Some(1));
-    let text = terminal.shows(&["3 lines read, 2 reports accepted, 1 refused, 1 retries in "]);
+    let text = terminal.shows(&["3 lines read, 2 reports accepted, 1 refused, 1 retry in "]);
     // The line that changed is gone when the summary comes.
     let (before, _) = text.split_once("iotda: 3 lines read").unwrap();
     assert!(before.ends_with("\r\x1b[2K"), "{before:?}");
@@ -162,7 +162,8 @@ fn a_stream_says_on_a_terminal_what_waits_and_since_when() {
         Running::start_with(command.env("TERM", "xterm"), [Stdio::piped(), Stdio::piped(), terminal.side()]);
     let mut lines = running.child.stdin.take().unwrap();
     lines.write_all(b"{\"n\":1}\n{\"n\":2}\n").unwrap();
-    terminal.shows(&["0 accepted, 0/s, 2 waiting, the oldest for "]);
+    terminal.shows(&["0 accepted, 0/s, ", "2 waiting, the oldest for "]);
+    terminal.shows(&["0 accepted, 0/s, 1 retry, 2 waiting, the oldest for "]);
     stand.platform.clear_faults();
     drop(lines);
     assert_eq!(running.end().code, Some(0));

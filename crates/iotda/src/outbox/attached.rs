@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::coalesce::{encode, stamp};
 use super::frame::{kind, u64_at};
-use super::platform::{Deliver, Refusal, TooMuch, Verdict};
+use super::platform::{Deliver, Ended, Refusal, TooMuch, Verdict};
 use crate::delivery::call::{Call, CallOptions};
 use crate::delivery::deliver::{Target, deliver};
 use crate::delivery::pace;
@@ -45,10 +45,10 @@ impl Deliver for Attached {
         self.device.id()
     }
 
-    fn deliver(&self, kind: u8, body: &[u8], deadline: Option<Instant>) -> Verdict {
+    fn deliver(&self, kind: u8, body: &[u8], deadline: Option<Instant>) -> Ended {
         let wait = pace::wait([&self.device.pace, &self.session.pace], self.session.clock.monotonic());
         if !wait.is_zero() {
-            return Verdict::Paced(milliseconds(wait).max(1));
+            return Ended { verdict: Verdict::Paced(milliseconds(wait).max(1)), requests: 0 };
         }
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = timeout.map_or(self.session.rules.timeout, |left| left.min(self.session.rules.timeout));
@@ -58,18 +58,22 @@ impl Deliver for Attached {
             kind::CHILD => Target::Batch,
             _ => Target::Properties,
         };
+        let mut requests = 0;
         let sent = Call::start(options, &self.session.rules).and_then(|mut call| {
             call.is_kept = true;
-            deliver(&self.session, &self.device, target, body, &mut call)
+            let sent = deliver(&self.session, &self.device, target, body, &mut call);
+            requests = call.attempts;
+            sent
         });
-        match sent {
+        let verdict = match sent {
             Ok(_) => Verdict::Delivered,
             Err(error) => {
                 self.session.monitor.log(Level::Warning, || self.device.line(&error));
                 let wait = pace::wait([&self.device.pace, &self.session.pace], self.session.clock.monotonic());
                 verdict(&error, wait)
             }
-        }
+        };
+        Ended { verdict, requests }
     }
 
     fn platform_ms(&self) -> Option<i64> {
@@ -176,7 +180,8 @@ mod tests {
 
     const TOKEN: &str = r#"{"access_token":"0123456789abcdef0123456789abcdef","expires_in":86399}"#;
 
-    /// What the platform's answer to a report means, and how many reports were sent.
+    /// What the platform's answer to a report means, and how many reports were sent, by its own count and by the
+    /// platform's.
     fn meaning(status: u16, body: &'static str) -> (Verdict, u32) {
         let requests = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&requests);
@@ -189,7 +194,9 @@ mod tests {
         });
         let device = Device::new(Identity::new("d", b"secret").unwrap().into(), SignType::PasswordOnly, None);
         let attached = Attached::new(Arc::new(session), Arc::new(device), CancelToken::new());
-        (attached.deliver(kind::PROPERTIES, b"{}", None), requests.load(Ordering::SeqCst))
+        let ended = attached.deliver(kind::PROPERTIES, b"{}", None);
+        assert_eq!(ended.requests, requests.load(Ordering::SeqCst), "{status} {body}");
+        (ended.verdict, ended.requests)
     }
 
     #[test]
@@ -237,7 +244,10 @@ mod tests {
     fn a_device_that_may_not_authenticate_is_locked_out_and_a_network_that_is_away_is_away_for_all() {
         let deliver = |session| {
             let device = Device::new(Identity::new("d", b"secret").unwrap().into(), SignType::PasswordOnly, None);
-            Attached::new(Arc::new(session), Arc::new(device), CancelToken::new()).deliver(kind::MESSAGE, b"", None)
+            let attached = Attached::new(Arc::new(session), Arc::new(device), CancelToken::new());
+            let ended = attached.deliver(kind::MESSAGE, b"", None);
+            assert_eq!(ended.requests, 0, "no report was sent");
+            ended.verdict
         };
         let locked_out = deliver(session(|_, _| answer(401, r#"{"error_code":"IOTDA.000002"}"#)));
         assert!(matches!(locked_out, Verdict::LockedOut(_)), "{locked_out:?}");

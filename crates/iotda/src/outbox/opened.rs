@@ -284,6 +284,7 @@ impl Opened {
             file_bytes: state.book.space.used(),
             delivered: counters.delivered,
             requests: counters.requests,
+            retries: counters.retries,
             dead: counters.dead,
             dead_kept,
             dead_dropped: counters.dead_not_kept,

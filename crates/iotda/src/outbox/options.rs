@@ -228,6 +228,9 @@ pub struct OutboxStats {
     pub delivered: u64,
     /// Requests that were sent.
     pub requests: u64,
+    /// Attempts that were made after a failure: no connection (nothing was sent then), no answer, a fault of the
+    /// platform, a rate limit, a refused token. The search for an entry that is refused is none.
+    pub retries: u64,
     /// Entries that became dead letters.
     pub dead: u64,
     /// Dead letters that are kept now.

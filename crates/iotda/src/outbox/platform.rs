@@ -14,10 +14,18 @@ pub(crate) enum Verdict {
     UnknownChild(Refusal),
     /// The device is not let in.
     LockedOut(String),
-    /// The device's pace: nothing was sent, and nothing can be for this long.
+    /// A rate limit, the device's own pace among them: nothing can be sent for this long.
     Paced(u64),
     /// Anything else; it goes better later. `everywhere`: not this device alone.
     Outage { everywhere: bool, asked_ms: u64, message: String },
+}
+
+/// How a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) verdict: Verdict,
+    /// Requests that were sent: none where no connection could be made, two where a token had to be replaced.
+    pub(crate) requests: u32,
 }
 
 /// A refusal by code.
@@ -40,7 +48,7 @@ pub(crate) enum TooMuch {
 pub(crate) trait Deliver: Send + Sync {
     fn device_id(&self) -> &str;
     /// Sends a body of this kind (`frame::kind`) once, without waiting for the device's pace.
-    fn deliver(&self, kind: u8, body: &[u8], deadline: Option<Instant>) -> Verdict;
+    fn deliver(&self, kind: u8, body: &[u8], deadline: Option<Instant>) -> Ended;
     /// The platform's Unix time, from its last answer.
     fn platform_ms(&self) -> Option<i64>;
     /// Ends what is under way, and what would begin: the outbox is closed.

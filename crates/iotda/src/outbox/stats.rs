@@ -8,6 +8,8 @@ use super::worker::Fate;
 pub(crate) struct Counters {
     pub(crate) delivered: u64,
     pub(crate) requests: u64,
+    /// Attempts to deliver entries after an earlier one had failed for another reason than what is in them.
+    pub(crate) retries: u64,
     pub(crate) dead: u64,
     /// Dead letters that could not be kept.
     pub(crate) dead_not_kept: u64,

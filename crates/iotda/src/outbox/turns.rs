@@ -40,6 +40,8 @@ struct Turn {
     refused: u32,
     /// Among so many entries at its head is one that the platform refuses; 0: not known.
     suspect: u32,
+    /// So many entries at its head were in an attempt that failed for another reason than what is in them.
+    tried: u32,
     unknown_since: Option<u64>,
 }
 
@@ -68,6 +70,8 @@ pub(crate) struct Pick {
     pub(crate) parts: Vec<Part>,
     pub(crate) bytes_max: usize,
     pub(crate) children_max: usize,
+    /// Some of it was in an attempt that failed for another reason than what is in it.
+    pub(crate) is_retry: bool,
 }
 
 /// Whether something is to be sent.
@@ -274,13 +278,30 @@ impl Turns {
                 break;
             }
         }
-        Pick { sender: key.sender, parts, bytes_max, children_max }
+        let is_retry = parts.iter().any(|part| self.turn(part.lane).tried > 0);
+        Pick { sender: key.sender, parts, bytes_max, children_max, is_retry }
     }
 
     /// The parts' lanes may be served again.
     pub(crate) fn done(&mut self, pick: &Pick) {
         for part in &pick.parts {
             self.release(part.lane);
+        }
+    }
+
+    /// The attempt to deliver `sent` failed: what follows is a retry.
+    pub(crate) fn failed(&mut self, sent: &[Part]) {
+        for part in sent {
+            let turn = self.turn(part.lane);
+            turn.tried = turn.tried.max(part.slots.len() as u32);
+        }
+    }
+
+    /// The platform answered to these entries.
+    pub(crate) fn answered(&mut self, parts: &[Part]) {
+        for part in parts {
+            let turn = self.turn(part.lane);
+            turn.tried = turn.tried.saturating_sub(part.slots.len() as u32);
         }
     }
 

@@ -13,7 +13,7 @@ use super::coalesce::{Builder, TIME, decode};
 use super::dead::{Dead, Letter};
 use super::engine::{Engine, NotPut, State};
 use super::frame::{Header, LaneKey, kind};
-use super::platform::{Deliver, Refusal, TooMuch, Verdict};
+use super::platform::{Deliver, Ended, Refusal, TooMuch, Verdict};
 use super::sorted::Sorted;
 use super::stats::Counters;
 use super::turns::{Next, Part, Pick, Turns};
@@ -265,10 +265,10 @@ impl Worker {
             }
             return Step::Did;
         }
-        let verdict = device.deliver(kind, &body, deadline);
+        let ended = device.deliver(kind, &body, deadline);
         let now = self.now(device.platform_ms());
         self.engine.learn(&now);
-        self.answer(&pick, &sent, body.len(), verdict, &*device);
+        self.answer(&pick, &sent, body.len(), ended, &*device);
         Step::Did
     }
 
@@ -343,11 +343,11 @@ impl Worker {
         self.engine.lock().book.boots.age_ms(&header.stamp, now).is_some_and(|age| age > most)
     }
 
-    fn answer(&self, pick: &Pick, sent: &[Part], body: usize, verdict: Verdict, device: &dyn Deliver) {
+    fn answer(&self, pick: &Pick, sent: &[Part], body: usize, ended: Ended, device: &dyn Deliver) {
         let now = self.clocks.boot_ms();
         let fraction = (self.random)();
-        self.work().counters.requests += u64::from(!matches!(verdict, Verdict::Paced(_)));
-        match verdict {
+        self.count(pick, sent, &ended);
+        match ended.verdict {
             Verdict::Delivered => {
                 self.settle_all(sent, Fate::Delivered, "", Some(device.device_id()));
                 self.work().turns.delivered(pick, sent);
@@ -380,6 +380,22 @@ impl Worker {
                 let mut work = self.work();
                 work.counters.last_error = message;
                 work.turns.outage(pick, everywhere, asked_ms, now, fraction);
+            }
+        }
+    }
+
+    fn count(&self, pick: &Pick, sent: &[Part], ended: &Ended) {
+        let mut work = self.work();
+        let requests = u64::from(ended.requests);
+        work.counters.requests += requests;
+        // Where the device's pace held it up nothing was tried.
+        if requests > 0 || !matches!(ended.verdict, Verdict::Paced(_)) {
+            // Each request behind the first of a delivery is one, too.
+            work.counters.retries += u64::from(pick.is_retry) + requests.saturating_sub(1);
+            match ended.verdict {
+                // What follows a refusal is a search, not another try.
+                Verdict::Delivered | Verdict::Refused(_) | Verdict::UnknownChild(_) => work.turns.answered(sent),
+                _ => work.turns.failed(sent),
             }
         }
     }

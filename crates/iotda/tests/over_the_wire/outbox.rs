@@ -175,6 +175,9 @@ fn a_proxys_pages_lose_nothing_and_make_no_dead_letter() {
         assert!(!stats.last_error.is_empty());
         platform.clear_faults();
     }
+    let stats = outbox.stats().unwrap();
+    assert_eq!(stats.requests, reports(&platform).len() as u64);
+    assert_eq!(stats.retries, stats.requests - 1, "none of the first request was delivered");
     outbox.wake();
     outbox.flush(LONG).unwrap();
     assert_eq!(arrived(&platform), expected(20));

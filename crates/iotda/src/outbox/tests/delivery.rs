@@ -357,7 +357,37 @@ fn a_lane_that_must_wait_for_its_pace_is_passed_over() {
     }
     assert_eq!(stand.values().len(), 5);
     assert_eq!(stand.worker.step(None), Step::At(5_000));
-    assert_eq!(stand.worker.counters().requests, 5);
+    assert_eq!((stand.worker.counters().requests, stand.worker.counters().retries), (5, 0), "a pace is no failure");
+}
+
+/// Requests and retries of an outbox whose platform gives these verdicts in turn, and then accepts everything.
+fn counted(verdicts: Vec<Verdict>, readings: usize, manner: Manner) -> (u64, u64) {
+    let mut verdicts = verdicts.into_iter();
+    let script = move |_: &str, _: u8, _: &[u8]| verdicts.next().unwrap_or(Verdict::Delivered);
+    let stand = Stand::new(MIB, manner, Box::new(script));
+    stand.attach("d");
+    for number in 0..readings {
+        stand.reading("d", None, &number.to_string()).unwrap();
+    }
+    stand.run(HOUR, 1);
+    assert_eq!(stand.entries(), 0);
+    let counters = stand.worker.counters();
+    (counters.requests, counters.retries)
+}
+
+#[test]
+fn retries_are_what_follows_a_failure_and_requests_what_was_sent() {
+    let single = || Manner { coalesce_bytes: 1, ..manner() };
+    assert_eq!(counted(vec![], 3, single()), (3, 0));
+    assert_eq!(counted(vec![outage(false), outage(false)], 1, manner()), (3, 2));
+    assert_eq!(counted(vec![outage(true), outage(true)], 1, manner()), (1, 2), "two found no connection");
+    assert_eq!(counted(vec![Verdict::LockedOut(String::new())], 1, manner()), (2, 1));
+    // The first of three fails once: the two behind it were never tried before.
+    assert_eq!(counted(vec![outage(false)], 3, single()), (4, 1));
+    // Of four the third is bad. All four, the first two, the third, and the fourth are sent: a search.
+    assert_eq!(counted(vec![refusal(), Verdict::Delivered, refusal()], 4, manner()), (4, 0));
+    // The same with an outage in its midst.
+    assert_eq!(counted(vec![refusal(), outage(false), Verdict::Delivered, refusal()], 4, manner()), (5, 1));
 }
 
 #[test]

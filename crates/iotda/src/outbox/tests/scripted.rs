@@ -11,7 +11,7 @@ use super::super::coalesce::{encode, stamp};
 use super::super::dead::Dead;
 use super::super::engine::{Engine, Keeping, NotPut};
 use super::super::frame::{LaneKey, kind};
-use super::super::platform::{Deliver, Refusal, Verdict};
+use super::super::platform::{Deliver, Ended, Refusal, Verdict};
 use super::super::space::Sizes;
 use super::super::worker::{Manner, Step, Worker};
 use super::simulated::Simulated;
@@ -64,13 +64,16 @@ impl Deliver for Device {
         &self.id
     }
 
-    fn deliver(&self, kind: u8, body: &[u8], _deadline: Option<Instant>) -> Verdict {
+    fn deliver(&self, kind: u8, body: &[u8], _deadline: Option<Instant>) -> Ended {
         self.platform.requests.fetch_add(1, Ordering::SeqCst);
         let verdict = self.platform.script.lock().unwrap()(&self.id, kind, body);
         if verdict == Verdict::Delivered {
             self.platform.accepted.lock().unwrap().push((self.id.clone(), kind, body.to_vec()));
         }
-        verdict
+        // A script's pace is the device's own, and where everything is away there is no connection.
+        let nothing_sent = matches!(verdict, Verdict::Paced(_) | Verdict::Outage { everywhere: true, .. });
+        let requests = u32::from(!nothing_sent);
+        Ended { verdict, requests }
     }
 
     fn platform_ms(&self) -> Option<i64> {

@@ -9,7 +9,7 @@ use super::super::clock::Clocks;
 use super::super::frame::{LaneKey, kind};
 use super::super::opened::{Opened, Options, Refused};
 use super::super::options::catching_panics;
-use super::super::platform::{Deliver, Verdict};
+use super::super::platform::{Deliver, Ended, Verdict};
 use super::super::running::Threads;
 use super::super::worker::{Fate, Observer};
 use super::scripted::{Virtual, manner};
@@ -24,8 +24,8 @@ impl Deliver for Device {
         "device"
     }
 
-    fn deliver(&self, _kind: u8, body: &[u8], _deadline: Option<Instant>) -> Verdict {
-        (self.0.lock().unwrap())(body)
+    fn deliver(&self, _kind: u8, body: &[u8], _deadline: Option<Instant>) -> Ended {
+        Ended { verdict: (self.0.lock().unwrap())(body), requests: 1 }
     }
 
     fn platform_ms(&self) -> Option<i64> {
@@ -48,12 +48,13 @@ impl Deliver for Silent {
         "silent"
     }
 
-    fn deliver(&self, _kind: u8, _body: &[u8], _deadline: Option<Instant>) -> Verdict {
+    fn deliver(&self, _kind: u8, _body: &[u8], _deadline: Option<Instant>) -> Ended {
         let interrupted = self.interrupted.lock().unwrap();
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.changed.notify_all();
         drop(self.changed.wait_while(interrupted, |interrupted| !*interrupted).unwrap());
-        Verdict::Outage { everywhere: false, asked_ms: 0, message: String::new() }
+        let verdict = Verdict::Outage { everywhere: false, asked_ms: 0, message: String::new() };
+        Ended { verdict, requests: 1 }
     }
 
     fn platform_ms(&self) -> Option<i64> {
