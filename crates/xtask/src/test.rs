@@ -121,7 +121,6 @@ impl<'a> Test<'a> {
                 self.programs("build", |other| other.package == "libiotda" && other.name == program)
             }));
         }
-        steps.push(self.step("demo", &["shipped", "build"], || Ok(vec![self.xtask(&["demo"])])));
         for (name, package) in [("budgets", "bench"), ("dist", "dist")] {
             let programs = move || self.programs("build", |program| program.package == package);
             steps.push(self.step(name, &["build", "shipped"], programs));
