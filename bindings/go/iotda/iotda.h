@@ -30,59 +30,667 @@
  *       fprintf(stderr, "%s\n", call.message);
  *   iotda_close(client);
  *
- * Statuses: every function that can fail returns one; IOTDA_OK is 0. The others are grouped by what a caller does
- * about them: fix the code or the configuration (1 to 19), look at the connection and try again later (20 to 39), act
- * on the platform's answer (40 to 59), look at this process (60 to 79). What the status alone does not say is in the
- * iotda_call_t that a call may be given: a sentence for a person, the platform's error code, how long to wait before
- * trying again.
+ * What follows holds for every function that does not say otherwise.
  *
- * Threads: a client may be used by any number of threads at a time. A configuration and a property builder are for
- * one thread at a time. The library installs no signal handler, keeps no global state but a quiet panic hook in its
- * own copy of Rust's standard library, reads no environment variable unless asked to, and starts no thread but one
- * that ends with the look-up of a host name, and those of an outbox. A call needs 48 KiB of stack on a 64-bit
- * processor, callbacks not counted.
+ * Statuses: IOTDA_OK is 0. A function that returns a status may return IOTDA_E_INVALID_ARGUMENT (a wrong value, or a
+ * NULL where a pointer is required) and IOTDA_E_INTERNAL, and IOTDA_E_FORKED if it takes a client or an outbox; what
+ * else it returns, it names. What the status alone does not say is in the iotda_call_t that a call may be given: a
+ * sentence for a person, the platform's error code, how long to wait before trying again.
  *
- * pthread_cancel: cancellation of a thread is deferred while it is in a function of the library, callbacks included,
- * and takes effect at the first cancellation point after it (asynchronous cancellation is not supported). To end a
- * call early, use iotda_cancel_t.
+ * Threads: any number may call it at a time; but a configuration and a property builder are for one thread at a time.
+ * The library installs no signal handler, keeps no global state but a quiet panic hook in its own copy of Rust's
+ * standard library, reads no environment variable unless asked to, and starts no thread but one that ends with the
+ * look-up of a host name, and those of an outbox. A call needs 48 KiB of stack on a 64-bit processor, callbacks not
+ * counted.
  *
- * Callbacks (clock, log, token, transport, destroy, settled) run in the threads that make the calls, at the same time
- * in several of them, or in a thread of an outbox. They must not call the library, unless they say what they may
- * call, and must return: an exception that leaves one, pthread_exit and longjmp end the process or leave it
- * undefined, since the library's frames cannot be unwound. No lock of the library is held meanwhile. What a callback
- * is given is valid during the callback alone; texts are terminated.
+ * Blocking: it never blocks. But iotda_auth, the iotda_report_ functions and the iotda_gateway_ functions wait for the
+ * platform, at most for the timeout of the call; so do iotda_outbox_pump and iotda_outbox_flush. The other
+ * iotda_outbox_ functions wait for the disk. No other function touches the network.
  *
- * Memory: what a function is given is borrowed for the call alone. What a _new, _init or _open function hands out is
- * returned with the _free or _close function of its kind, never with free(). A handle that was freed or is of another
- * kind is refused with IOTDA_E_INVALID_ARGUMENT where that can be seen; do not rely on it.
+ * Memory: what it is given is borrowed for the call alone. What it returns by a pointer is written on success alone, an
+ * iotda_call_t always. What a _new, _init or _open function hands out is returned with the _free or _close function of
+ * its kind, never with free(), after all other calls on it have returned; NULL is fine there. A handle that was freed
+ * or is of another kind is refused with IOTDA_E_INVALID_ARGUMENT where that can be seen; do not rely on it.
+ *
+ * Values: texts are terminated UTF-8; those that a function returns are constant, valid for as long as the program
+ * runs. Unix time counts from 1970-01-01T00:00:00Z, UTC. A struct that begins with struct_size may grow: its size says
+ * which version it is, and 0, as in a zeroed struct, counts as the size of the first. A larger one, of a newer header,
+ * is fine; what this library does not know in it stays as it is.
  *
  * Without memory: a call returns IOTDA_E_INTERNAL if there is none for the arrays of a report or a batch, or for the
  * request body, whose sizes come from the caller; the client goes on. iotda_props_json and the _new functions may
- * return NULL. Small allocations (handles, connections, TLS, tokens, messages, the values of a config) are not all
- * checked: if one that is not fails, the process ends by abort().
+ * return NULL, the latter also after a fault of the library. Small allocations (handles, connections, TLS, tokens,
+ * messages, the values of a config) are not all checked: if one that is not fails, the process ends by abort().
  *
- * Blocking: iotda_auth, the iotda_report_ functions and the iotda_gateway_ functions wait for the platform, at most
- * for the timeout of the call; so do iotda_outbox_pump and iotda_outbox_flush. The other iotda_outbox_ functions wait
- * for the disk. No other function touches the network.
+ * Callbacks (clock, log, token, transport, destroy, settled) run in the threads that make the calls, at the same time
+ * in several of them, or in a thread of an outbox. They must not call the library, unless they say what they may call,
+ * and must return: an exception that leaves one, pthread_exit and longjmp end the process or leave it undefined, since
+ * the library's frames cannot be unwound. No lock of the library is held meanwhile. What a callback is given is valid
+ * during the callback alone.
+ *
+ * pthread_cancel: cancellation of a thread is deferred while it is in a function of the library, callbacks included,
+ * and takes effect at the first cancellation point after it (asynchronous cancellation is not supported). To end a call
+ * early, use iotda_cancel_t.
  *
  * fork: a client made before a fork is not usable in the child (IOTDA_E_FORKED); make a new one there, and close the
  * inherited one or leave it.
  *
- * Exit: all functions may be called in exit handlers, in destructors of global, static and thread-local objects, and
- * in destructors of thread-specific values. A client need not be closed when the process ends.
+ * Exit: all functions may be called in exit handlers, in destructors of global, static and thread-local objects, and in
+ * destructors of thread-specific values. A client need not be closed when the process ends.
  */
 
-/**
- * An iotda_call_t to begin with: `iotda_call_t call = IOTDA_CALL_INIT;`, or `call = IOTDA_CALL_INIT;`. One that
- * consists of zeros, as a static one does, is as good.
- */
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/* == Statuses ====================================================================================================== */
+
+/// What a function returns: IOTDA_OK or one of the IOTDA_E_ constants. The numbers never change; a later version may
+/// add new ones. They are grouped by what a caller does about them: fix the code or the configuration (1 to 19), look
+/// at the connection and try again later (20 to 39), act on the platform's answer (40 to 59), look at this process (60
+/// to 79). Those from 20 to 59 come from every function that uses the network, unless they name the functions.
+///
+/// A report that fails with IOTDA_E_CONNECT, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL or
+/// IOTDA_E_INTERNAL may have arrived all the same. With IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG and IOTDA_E_FORKED
+/// nothing was sent. With each other status, only an earlier attempt of the same call can have arrived. What holds of
+/// one call is in iotda_call_t.may_have_arrived.
+typedef int32_t iotda_status_t;
+
+#define IOTDA_OK 0 ///< Success.
+
+#define IOTDA_E_INVALID_ARGUMENT 1 ///< Fix the calling code: an argument is wrong.
+#define IOTDA_E_TOO_LARGE 2        ///< Send less at a time: one report, or one child's part of a batch, is 1 MB
+                                   ///< (1,048,576 bytes) or more. From functions that report, check or put;
+                                   ///< iotda_outbox_dead_read: too little room.
+#define IOTDA_E_CONFIG 3           ///< Fix the configuration: a setting is missing or wrong. From setters and
+                                   ///< iotda_init.
+
+#define IOTDA_E_DNS 20       ///< Try again later: the host name could not be resolved.
+#define IOTDA_E_CONNECT 21   ///< Try again later: no connection could be made, or it broke.
+#define IOTDA_E_TLS 22       ///< Check authorities, host name and TLS version: the handshake failed; the message says
+                             ///< why.
+#define IOTDA_E_CLOCK 23     ///< Set the clock: it is earlier than this library's release, so no certificate can be
+                             ///< verified.
+#define IOTDA_E_TIMEOUT 24   ///< Try again later, or allow more time: the timeout of the call expired.
+#define IOTDA_E_CANCELLED 25 ///< The call was ended by iotda_cancel_trigger.
+
+#define IOTDA_E_AUTH_FAILED 40    ///< Correct device id or secret: they do not belong together. Trying again does not
+                                  ///< help.
+#define IOTDA_E_TOKEN_REJECTED 41 ///< Look at the device on the platform: it refused the access token, and a new one as
+                                  ///< well. Or authenticate: there is no valid token, or the platform refused it, and
+                                  ///< by iotda_config_set_authentication the program alone authenticates. From reports.
+#define IOTDA_E_RATE_LIMITED 42   ///< Wait, then send again: a rate limit of the device or the tenant was reached.
+#define IOTDA_E_UNKNOWN_CHILD 43  ///< Register the child device: it does not exist, or is not this gateway's. From
+                                  ///< batches.
+#define IOTDA_E_REJECTED 44       ///< Change the data: the platform refused it, and sending it again does not help.
+#define IOTDA_E_SERVER 45         ///< Try again later: the platform failed to process the request (HTTP 5xx).
+#define IOTDA_E_PROTOCOL 46       ///< Check the endpoint, and proxies on the way: the response was not valid.
+#define IOTDA_E_PARTIAL 47        ///< Look at the children's statuses: some were delivered, others not. From batches.
+
+#define IOTDA_E_STORAGE 60  ///< Check the disk, or the directory's permissions: an outbox's files could not be read or
+                            ///< written; the message says which. From the outbox functions.
+#define IOTDA_E_FORKED 61   ///< Make a new client in this process: this one was made in the parent, before a fork. Not
+                            ///< from iotda_close, iotda_stats, iotda_server_time_ms and iotda_token_remaining_ms.
+#define IOTDA_E_INTERNAL 62 ///< Free memory or send less at a time: there is none for what the call was given. Or
+                            ///< report a fault of this library: each later call on the handle then returns this status;
+                            ///< close it and make a new one. The message says which.
+#define IOTDA_E_FULL 63     ///< Wait until something is delivered, or give the outbox more space: it has no room for
+                            ///< what is put, which is not kept. To its callback: the entry was dropped for newer ones.
+#define IOTDA_E_EXPIRED 64  ///< The entry became older than the outbox was to keep it. To its callback alone.
+
+/// The name of a status, such as "IOTDA_E_RATE_LIMITED"; "IOTDA_E_UNKNOWN" for any other number.
+const char *iotda_status_name(iotda_status_t status);
+
+/// One plain sentence that says what a status means, in English.
+const char *iotda_status_text(iotda_status_t status);
+
+/// Whether to keep what was to be reported and send it later (true), or to drop it (false).
+///
+/// false for a verdict on the data itself, which the same data would meet again (IOTDA_E_INVALID_ARGUMENT,
+/// IOTDA_E_TOO_LARGE, IOTDA_E_REJECTED), for IOTDA_E_EXPIRED, and for IOTDA_OK. true for every other status, and for a
+/// number that is none: no connection, no answer, a rate limit; but also what somebody has to put right first, in the
+/// settings of the device (IOTDA_E_TLS, IOTDA_E_AUTH_FAILED) or on the platform (IOTDA_E_UNKNOWN_CHILD: bound how long
+/// such data is kept). How soon to try again is iotda_call_t.retry_after_ms. After IOTDA_E_PARTIAL, ask for the status
+/// of each child.
+bool iotda_status_is_transient(iotda_status_t status);
+
+/* == What a call is given and returns ============================================================================== */
+
+/// Ends calls early, from another thread or from a signal handler: those that are given it in iotda_call_t.cancel, one
+/// or many, at the same time or one after the other. Free it when every such call has returned and nothing can trigger
+/// it any more (the signal handler that does is no longer installed, the thread that does has been joined): a call
+/// reads the pointer when it begins, and nobody can know from outside whether it has begun.
+typedef struct iotda_cancel iotda_cancel_t;
+
+/// Makes a cancel handle.
+iotda_cancel_t *iotda_cancel_new(void);
+
+/// Ends all calls that run with this handle, at once: they return IOTDA_E_CANCELLED. Calls that are given it afterwards
+/// return at once too: it stays cancelled. NULL is fine. Any signal handler may call it: it is async-signal-safe (a
+/// flag and one write; errno is kept), so that a program of a single thread (all of it: examples/c/interrupt.c) ends at
+/// once on Ctrl-C:
+///
+///   static iotda_cancel_t *cancel;    // of iotda_cancel_new, made before the handler is installed
+///
+///   static void on_interrupt(int number) {
+///       (void)number;
+///       iotda_cancel_trigger(cancel);
+///   }
+void iotda_cancel_trigger(const iotda_cancel_t *cancel);
+
+/// Frees a cancel handle.
+void iotda_cancel_free(iotda_cancel_t *cancel);
+
+/// What one call is given ("in"), and what it returns beside its status ("out": written by every call, whether it
+/// succeeds or not). Optional: every function that takes one takes NULL.
+///
+/// Start it with IOTDA_CALL_INIT or with zeros; it may be used again for the next call. It belongs to the caller and is
+/// touched only during the call; two calls that run at the same time need one each.
+typedef struct iotda_call {
+    size_t struct_size;           ///< in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT.
+    uint32_t timeout_ms;          ///< in: the most that the whole call may take, in milliseconds; 0: as the client's.
+    const iotda_cancel_t *cancel; ///< in: ends the call early; NULL: nothing does. Read at the start of the call.
+    int32_t http_status;          ///< out: the HTTP status of the last answer; 0 if none arrived.
+    uint32_t attempts;            ///< out: requests sent for this call, authentications not counted.
+    uint32_t retry_after_ms;      ///< out: how long to wait before trying again, in milliseconds; 0: unknown.
+    char platform_code[24];       ///< out: the platform's error code, such as "IOTDA.000006"; "" if it named none.
+    char message[256];            ///< out: a sentence for a person: what failed, where, and what to do about it; "" on
+                                  ///< success. UTF-8, always terminated, cut at the end if too long. Never holds a
+                                  ///< secret, a password or a token.
+    bool may_have_arrived;        ///< out: whether a report may have arrived although the call failed: something was
+                                  ///< sent, and no answer says that it was not accepted. Sent again, it may then arrive
+                                  ///< twice. false after a failure: nothing of any attempt was accepted; of a batch,
+                                  ///< nothing beside the children whose status is IOTDA_OK. Also false on success, and
+                                  ///< for an authentication.
+} iotda_call_t;
+
+/// An iotda_call_t to begin with: `iotda_call_t call = IOTDA_CALL_INIT;`, or `call = IOTDA_CALL_INIT;`. One that
+/// consists of zeros, as a static one does, is as good.
 #ifdef __cplusplus
 #define IOTDA_CALL_INIT {sizeof(iotda_call_t), 0, NULL, 0, 0, 0, "", "", false}
 #else
 #define IOTDA_CALL_INIT ((iotda_call_t){sizeof(iotda_call_t), 0, NULL, 0, 0, 0, "", "", false})
 #endif
 
-/** An iotda_outbox_options_t to begin with: threads deliver, and what was put is on disk within a second. Set directory. */
+/* == Settings ====================================================================================================== */
+
+/// The settings of a client.
+///
+/// Every setter checks its value and copies it. A setter that fails leaves the value as it was, and the failure is
+/// remembered: iotda_init then fails with its message, so that setters need not be checked one by one. A failure is
+/// forgotten when the same thing is set again successfully, also by another function: iotda_config_set_ca_pem makes up
+/// for iotda_config_set_ca_file and for the iotda_config_add_ca_ functions. Adding does not make up for another
+/// addition that failed. Those of the endpoint, PEM, the proxy and TLS 1.3 also return IOTDA_E_CONFIG.
+///
+/// A callback's user_data is passed on as it is. destroy, unless NULL, is called with it once: when the config and all
+/// clients made of it are freed, when the callback is set again, or before the setter returns if it fails or if the
+/// callback is NULL.
+typedef struct iotda_config iotda_config_t;
+
+/// Releases what a callback's user_data points to, once nothing uses it any more. Wherever it is taken, it may be NULL.
+typedef void (*iotda_destroy_t)(void *user_data);
+
+/// Makes a config with nothing but defaults.
+iotda_config_t *iotda_config_new(void);
+
+/// Frees a config and wipes the secret in it. Clients made of it live on.
+void iotda_config_free(iotda_config_t *config);
+
+/// Required. The platform's address as the IoTDA console shows it: "https://host" or "https://host:port".
+iotda_status_t iotda_config_set_endpoint(iotda_config_t *config, const char *url);
+
+/// Required. The device's id, and its secret: any secret_len bytes (at least one), not necessarily text. The copy of
+/// the secret is wiped when the config and the clients made of it are freed.
+iotda_status_t iotda_config_set_device(iotda_config_t *config, const char *device_id, const void *secret,
+                                       size_t secret_len);
+
+/// 0 (default): the platform checks the password of an authentication alone, so a device whose clock is wrong can
+/// authenticate. 1: it also compares the time with its own.
+iotda_status_t iotda_config_set_sign_type(iotda_config_t *config, int32_t sign_type);
+
+/// The most that a whole call may take, name look-up and authentication included; at least 1. Default: 30,000. A single
+/// call can set its own in iotda_call_t.
+iotda_status_t iotda_config_set_timeout_ms(iotda_config_t *config, uint32_t total_ms);
+
+/// The most that connecting may take, TCP and TLS together, within the call's own time; at least 1. Default: 10,000.
+iotda_status_t iotda_config_set_connect_timeout_ms(iotda_config_t *config, uint32_t connect_ms);
+
+/// The most that one attempt of a call may take, connecting included; at least 1. What has not been answered by then is
+/// retried in the time that is left of the call. Default: 10,000.
+iotda_status_t iotda_config_set_attempt_timeout_ms(iotda_config_t *config, uint32_t attempt_ms);
+
+/// How calls retry transient failures: at most max_attempts attempts in all (1: no retry), after pauses that are random
+/// up to base_ms, then up to twice that, and so on up to max_ms; always within the call's timeout. Default: 10
+/// attempts, 500 ms, 10,000 ms.
+iotda_status_t iotda_config_set_retry(iotda_config_t *config, uint32_t max_attempts, uint32_t base_ms, uint32_t max_ms);
+
+/// The platform's rates where they are known, in reports per second, of each device and of all devices together; a
+/// report counts once per started 4 KB. Reports then wait for their turn, within the call's timeout, instead of being
+/// refused. 0 (default): not known; the client slows down when the platform refuses a report, and speeds up again step
+/// by step.
+iotda_status_t iotda_config_set_rates(iotda_config_t *config, double device_per_second, double tenant_per_second);
+
+#define IOTDA_POOL_AS_USED UINT32_MAX ///< As many as were lately used at the same time.
+
+/// The most connections that are kept open while nobody uses them (0: none), and for how many milliseconds each.
+/// Default: IOTDA_POOL_AS_USED, for 55,000, so that threads which report again and again find a connection each. What
+/// is not needed any more is closed after that time.
+iotda_status_t iotda_config_set_pool(iotda_config_t *config, uint32_t kept_connections, uint32_t kept_ms);
+
+/// The most connections that are used at the same time, at least 1, by all clients that share them. Default: 256. A
+/// call uses one while it waits for an answer; a further call waits until one is free, within its timeout
+/// (IOTDA_E_TIMEOUT).
+iotda_status_t iotda_config_set_max_connections(iotda_config_t *config, uint32_t most);
+
+/// After how many seconds without traffic the system sends keep-alive probes (TCP). Default: 0, never, so that an idle
+/// client sends nothing.
+iotda_status_t iotda_config_set_tcp_keepalive_s(iotda_config_t *config, uint32_t idle_s);
+
+/// The certificate authorities to trust: PEM text with one or more certificates. They replace those that are built in
+/// (the authorities of the platform's public certificates, and the public ones), and any that were set or added before.
+iotda_status_t iotda_config_set_ca_pem(iotda_config_t *config, const void *pem, size_t len);
+
+/// As iotda_config_set_ca_pem, from a file of at most 4 MB, which is read at once and not again: it may block on the
+/// file system. The path is bytes: it need not be UTF-8.
+iotda_status_t iotda_config_set_ca_file(iotda_config_t *config, const char *path);
+
+/// Certificate authorities to trust in addition to those that are trusted already (built in, set or added), as PEM
+/// text.
+iotda_status_t iotda_config_add_ca_pem(iotda_config_t *config, const void *pem, size_t len);
+
+/// As iotda_config_add_ca_pem, from a file, which is read as by iotda_config_set_ca_file.
+iotda_status_t iotda_config_add_ca_file(iotda_config_t *config, const char *path);
+
+/// A certificate chain and its private key, both PEM text, by which the client shows who it is in the TLS handshake,
+/// where a server or a gateway on the way demands it. They are checked to belong together. It does not replace the
+/// secret: over HTTPS the platform knows a device by its secret alone; X.509 log-in is MQTT's. Default: none.
+iotda_status_t iotda_config_set_client_certificate(iotda_config_t *config, const void *chain_pem, size_t chain_len,
+                                                   const void *key_pem, size_t key_len);
+
+/// A public key that must be in the path by which the server's certificate was verified, beside everything else that is
+/// verified: the server's own, an issuer's, or the authority's; a certificate that comes along and is not needed for
+/// the path does not count. It is given as the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. Called several
+/// times, one of the keys must be there: pin the next key before it is used.
+iotda_status_t iotda_config_add_pinned_key(iotda_config_t *config, const void *sha256, size_t sha256_len);
+
+/// Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone. A library that was
+/// built without TLS 1.3 refuses true.
+iotda_status_t iotda_config_set_tls_1_3(iotda_config_t *config, bool offer);
+
+#define IOTDA_IO_TIMEOUT (-1) ///< For send and receive: the time was over before anything could be done.
+#define IOTDA_IO_FAILED (-2)  ///< For send and receive: the connection is broken.
+
+/// A custom transport: connections that the program supplies. All functions are required, except destroy. connect is
+/// called at the same time in several threads, the others by one thread at a time for each connection. Each is given
+/// the time that it may take; a call that was cancelled ends when the function returns. So the library asks send and
+/// receive for short waits where a call can be cancelled, and gives connect a descriptor.
+typedef struct iotda_transport {
+    size_t struct_size;              ///< sizeof(iotda_transport_t).
+    void *user_data;                 ///< Passed to connect and destroy as it is.
+    bool is_secure;                  ///< Whether it encrypts and verifies the server's certificate and name itself.
+                                     ///< false: the library does, by TLS on top.
+    /// Opens a connection to host and port within timeout_ms; returns the connection, or NULL. cancel_fd is a
+    /// descriptor that becomes readable (POLLIN) when the call is cancelled, and stays so; -1: the call cannot be
+    /// cancelled. Poll it beside your own, and return NULL once it is readable. It is the library's: do not read, close
+    /// or keep it. poll() takes -1 for a descriptor that never becomes ready.
+    void *(*connect)(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms, int cancel_fd);
+    /// Sends some of the len bytes, at least one, and returns how many. Waits for at most timeout_ms until it can send
+    /// one; if it cannot, it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if the connection is broken. 0 is taken for a
+    /// broken connection as well, unless timeout_ms is 0; so is a number above len.
+    int64_t (*send)(void *connection, const void *data, size_t len, uint32_t timeout_ms);
+    /// Receives between one and size bytes and returns how many; 0 at the end of the stream. Waits for at most
+    /// timeout_ms until there is one, not at all if that is 0; then it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if the
+    /// connection is broken; a number above size is taken for that.
+    int64_t (*receive)(void *connection, void *buffer, size_t size, uint32_t timeout_ms);
+    void (*close)(void *connection); ///< Closes a connection; it is not used afterwards.
+    iotda_destroy_t destroy;         ///< Called with user_data once, after the last connection is closed, as that of a
+                                     ///< callback.
+} iotda_transport_t;
+
+/// The proxy to connect through by HTTP CONNECT: "http://host:port" or "http://user:password@host:port", with what is
+/// special in user and password written as %40 and so on. "" (default): none. The environment is not asked.
+iotda_status_t iotda_config_set_proxy(iotda_config_t *config, const char *url);
+
+/// Takes the proxy from the environment, now, as curl does: https_proxy, otherwise all_proxy, unless no_proxy exempts
+/// the endpoint, which must have been set before; each in lower case first, then in upper case. The value is
+/// "[http://][user:password@]host[:port]", the port 1080 if none is named. The only function that reads the
+/// environment.
+iotda_status_t iotda_config_set_proxy_from_environment(iotda_config_t *config);
+
+/// A custom transport: a modem's sockets, or a TLS stack that the device has. Refused if it is NULL, lacks a function,
+/// or has a wrong struct_size. Default: the system's sockets.
+iotda_status_t iotda_config_set_transport(iotda_config_t *config, const iotda_transport_t *transport);
+
+/// Returns the current Unix time in milliseconds.
+typedef int64_t (*iotda_clock_t)(void *user_data);
+
+/// Where the time comes from, for a device that gets it elsewhere than from its system. NULL (default): the system's
+/// clock.
+iotda_status_t iotda_config_set_clock(iotda_config_t *config, iotda_clock_t unix_ms, void *user_data,
+                                      iotda_destroy_t destroy);
+
+/// Receives one log line: UTF-8, without an end of line. level is one of the IOTDA_LOG_ constants.
+typedef void (*iotda_log_t)(void *user_data, int32_t level, const char *message);
+
+#define IOTDA_LOG_ERROR 1   ///< A call fails.
+#define IOTDA_LOG_WARNING 2 ///< An attempt failed and is retried, or a limit was reached.
+#define IOTDA_LOG_INFO 3    ///< Connections and authentications.
+#define IOTDA_LOG_DEBUG 4   ///< Each request.
+
+/// Receives log lines up to level. No line holds a secret, a password or a token. NULL (default): no log; the library
+/// then writes nothing, anywhere.
+iotda_status_t iotda_config_set_log(iotda_config_t *config, int32_t level, iotda_log_t log, void *user_data,
+                                    iotda_destroy_t destroy);
+
+/* == Clients ======================================================================================================= */
+
+/// Reports to the platform for one device.
+typedef struct iotda_client iotda_client_t;
+
+/// Makes a client of a config, which can be freed, or changed and used again. Starts no thread. Also IOTDA_E_CONFIG: a
+/// required setting is missing, or a setter failed; call->message says which.
+iotda_status_t iotda_init(const iotda_config_t *config, iotda_client_t **client, iotda_call_t *call);
+
+/// Makes a client for another device. It shares connections, TLS sessions and addresses with the client that it was
+/// opened from, and its other settings; either may be closed first. Starts no thread. The secret is copied.
+iotda_status_t iotda_open_device(iotda_client_t *client, const char *device_id, const void *secret, size_t secret_len,
+                                 iotda_client_t **device, iotda_call_t *call);
+
+/// As iotda_open_device, with an access token as iotda_config_set_token takes it. NULL or "": none.
+iotda_status_t iotda_open_device_with_token(iotda_client_t *client, const char *device_id, const void *secret,
+                                            size_t secret_len, const char *token, iotda_client_t **device,
+                                            iotda_call_t *call);
+
+/// Authenticates the device, unless the client has an access token that is valid and not yet due to be renewed.
+/// Optional: reports authenticate when they need to, unless iotda_config_set_authentication says otherwise. It shows
+/// early whether endpoint, certificates, device id and secret are right. Returns what iotda_report_props returns, but
+/// for IOTDA_E_TOO_LARGE and IOTDA_E_TOKEN_REJECTED.
+iotda_status_t iotda_auth(iotda_client_t *client, iotda_call_t *call);
+
+/// Closes a client, wipes its secret and token, and, with the last client that shares them, closes the connections.
+/// Clients opened from it, or that it was opened from, live on. In a child process after fork it leaves the parent's
+/// connections alone.
+void iotda_close(iotda_client_t *client);
+
+/// Counters since the client was made, over all devices that share its connections.
+typedef struct iotda_stats {
+    size_t struct_size;          ///< in: sizeof(iotda_stats_t).
+    uint64_t requests;           ///< out: requests sent, authentications not counted.
+    uint64_t authentications;    ///< out: authentications sent.
+    uint64_t retries;            ///< out: attempts that were made after a failure.
+    uint64_t body_bytes_sent;    ///< out: bytes of request bodies sent.
+    uint64_t bytes_sent;         ///< out: bytes handed to the network, TLS included.
+    uint64_t bytes_received;     ///< out: bytes received from the network, TLS included.
+    uint64_t handshakes_full;    ///< out: TLS handshakes with a certificate.
+    uint64_t handshakes_resumed; ///< out: TLS handshakes that resumed a session.
+    uint64_t pacing_waits;       ///< out: reports that waited so as not to exceed a rate limit.
+} iotda_stats_t;
+
+/// Reads the counters.
+iotda_status_t iotda_stats(const iotda_client_t *client, iotda_stats_t *stats);
+
+/// The platform's Unix time in milliseconds, from its last answer and the time that has passed since; 0 if no answer
+/// has carried it yet, or for NULL. It has one-second resolution and lags by the network's latency.
+int64_t iotda_server_time_ms(const iotda_client_t *client);
+
+/* == Access tokens ================================================================================================= */
+
+/// Receives the id of a device that was authenticated, and its new access token.
+typedef void (*iotda_token_callback_t)(void *user_data, const char *device_id, const char *token);
+
+/// An access token that iotda_token_export wrote, or that a token callback was given: it is used while it is valid, and
+/// spares an authentication. "" (default): none. One that is damaged, cut, expired, of another device or of another
+/// endpoint is not used: a warning in the log, and an authentication.
+iotda_status_t iotda_config_set_token(iotda_config_t *config, const char *token);
+
+/// issued is called after each successful authentication of the client, and of every device opened from it, with the
+/// new access token as iotda_token_export writes it: for a program that keeps tokens over restarts, or shares them
+/// between processes. It is not called for a token that is imported. NULL (default): nothing is called.
+///
+/// It is called in the thread whose call authenticated, or in one of an outbox's, and the call goes on when it returns.
+/// It may call iotda_token_import and iotda_token_export, with any client, and nothing else of the library. The token
+/// is as secret as the device's secret; the text is wiped when issued returns.
+iotda_status_t iotda_config_set_token_callback(iotda_config_t *config, iotda_token_callback_t issued, void *user_data,
+                                               iotda_destroy_t destroy);
+
+#define IOTDA_AUTHENTICATE_WHEN_NEEDED 0 ///< A report authenticates when it needs to (default).
+#define IOTDA_AUTHENTICATE_WHEN_ASKED 1  ///< iotda_auth alone authenticates.
+
+/// Who authenticates. With IOTDA_AUTHENTICATE_WHEN_ASKED, no report authenticates and no token is renewed ahead of its
+/// expiry, by this client or by a device opened from it. A report without a valid token fails with
+/// IOTDA_E_TOKEN_REJECTED and sends nothing (http_status 0), also while iotda_auth runs in another thread; so does one
+/// whose token the platform refuses, with the platform's answer. The token is then given up until iotda_auth or
+/// iotda_token_import brings another. An outbox keeps what it holds meanwhile: see iotda_token_import.
+///
+/// It is for devices whose token several processes share. The platform gives up a device's older token for a newer one,
+/// after 30 s: the process that authenticates takes the device from the others, which then stop instead of taking it
+/// back.
+iotda_status_t iotda_config_set_authentication(iotda_config_t *config, int32_t when);
+
+/// Replaces the present access token of this device by one that iotda_token_export wrote, or that a token callback was
+/// given, in this process or in another: for processes that share a device's token.
+///
+/// One that is damaged, expired, of another device or of another endpoint is refused with IOTDA_E_INVALID_ARGUMENT, and
+/// the present one stays. Calls that wait for an authentication go on with it. An authentication that is under way in
+/// another thread goes on, and its token replaces this one. An outbox whose deliveries for this device failed for lack
+/// of a token tries again after a pause of 1 s to 5 minutes, as after any outage; iotda_outbox_attach with this client
+/// has it try at once.
+iotda_status_t iotda_token_import(iotda_client_t *client, const char *token, iotda_call_t *call);
+
+/// Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a restart (a
+/// device that wakes, reports and sleeps then authenticates once a day), for iotda_open_device_with_token, or for
+/// iotda_token_import in another process. Keep it as secret as the device's secret. The library keeps no copy of the
+/// text.
+///
+/// size is the room in out, in bytes. 512 are enough for a token of the length that the platform documents, 256 bytes
+/// at most. *length, unless length is NULL, becomes the length of the text without its terminating zero; 0 if there is
+/// no valid token (then out becomes ""). It is also written if there is too little room (IOTDA_E_INVALID_ARGUMENT):
+/// *length + 1 bytes are needed (with a size of 0, out may be NULL).
+iotda_status_t iotda_token_export(iotda_client_t *client, char *out, size_t size, size_t *length, iotda_call_t *call);
+
+/// How many milliseconds the present access token is still valid, at least 1: for a program that keeps the token only
+/// as long. 0 if there is no valid token, if the platform did not say how long it lasts, or for NULL.
+int64_t iotda_token_remaining_ms(const iotda_client_t *client);
+
+/* == Reports ======================================================================================================= */
+
+#define IOTDA_TIME_NONE 0 ///< No time is given: the platform takes the time at which it receives the report.
+
+/// The properties of one service of a device.
+typedef struct iotda_service {
+    const char *service_id; ///< Required. The service's id in the product model; not empty.
+    const char *properties; ///< Required. A JSON object, for example from iotda_props_json. It is checked and then
+                            ///< passed on byte for byte: numbers of any length survive.
+    int64_t event_time_ms;  ///< When the values were measured: Unix time in milliseconds, in the years 2000 to 9999; or
+                            ///< IOTDA_TIME_NONE. An earlier time is refused: it is in another unit (seconds), or of a
+                            ///< clock that was never set.
+} iotda_service_t;
+
+/// Reports properties of the device: count services, at least one.
+///
+/// Authenticates if needed, and once more if the platform refuses the token. Retries transient failures (no connection,
+/// no answer, HTTP 5xx, a rate limit) with growing pauses, as set by iotda_config_set_retry. A report whose connection
+/// breaks may be sent twice: it arrives at least once, not exactly once. Also IOTDA_E_TOO_LARGE, IOTDA_E_DNS,
+/// IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_AUTH_FAILED,
+/// IOTDA_E_TOKEN_REJECTED, IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL.
+iotda_status_t iotda_report_props(iotda_client_t *client, const iotda_service_t *services, size_t count,
+                                  iotda_call_t *call);
+
+/// As iotda_report_props, by a request body that the program made itself: len bytes of UTF-8,
+///
+///   {"services":[{"service_id":"…","properties":{…},"event_time":"2021-08-13T10:10:10.555Z"}]}
+///
+/// It is checked, and sent as it is. event_time may be left out; in another form it is refused, because the platform
+/// would silently use its own time instead. Members that the platform does not document are refused, for the same
+/// reason.
+iotda_status_t iotda_report_props_json(iotda_client_t *client, const char *json, size_t len, iotda_call_t *call);
+
+/// As iotda_report_props, for a message of the device: any len bytes, also none (then data may be NULL).
+iotda_status_t iotda_report_message(iotda_client_t *client, const void *data, size_t len, iotda_call_t *call);
+
+/// What a gateway reports for one of its child devices.
+typedef struct iotda_child {
+    const char *device_id;           ///< Required. The child's device id: 1 to 128 letters, digits, '_' and '-'.
+    const iotda_service_t *services; ///< Required. service_count services, at least one.
+    size_t service_count;            ///< The number of services.
+} iotda_child_t;
+
+/// As iotda_report_props, for child devices of this gateway: count children, any number from one up. They are sent in
+/// order, in as many requests as the platform's limits ask for (50 children, 1 MB); the timeout is for all of them
+/// together.
+///
+/// A child that is wrong in itself (its id, its services, a NULL), one whose own data passes 1 MB, and one that the
+/// platform does not know are left out, and the others are delivered. child_status is NULL or has room for count
+/// statuses. If children is not NULL and the client can be used, all of them are written: IOTDA_OK for each child that
+/// was delivered, and otherwise why it was not. Also IOTDA_E_UNKNOWN_CHILD, and IOTDA_E_PARTIAL if some children were
+/// delivered and others were not.
+iotda_status_t iotda_gateway_batch(iotda_client_t *client, const iotda_child_t *children, size_t count,
+                                   iotda_status_t *child_status, iotda_call_t *call);
+
+/// As iotda_gateway_batch, by a request body that the program made itself: len bytes of UTF-8, with any number of
+/// children,
+///
+///   {"devices":[{"device_id":"…","services":[{"service_id":"…","properties":{…}}]}]}
+///
+/// It is checked as by iotda_report_props_json. A body that fits into one request is sent as it is; otherwise each
+/// child is passed on as it is written.
+///
+/// child_status is NULL, or has room for capacity statuses: they become those of the children, in the order in which
+/// the body has them. *child_count, unless child_count is NULL, becomes the number of children in the body; 0 if the
+/// body cannot be read that far. If they are more than capacity, nothing is sent: the call is refused with
+/// IOTDA_E_INVALID_ARGUMENT, and can be made again with *child_count statuses. child_status is written only up to
+/// *child_count.
+///
+///   iotda_status_t statuses[100];
+///   size_t count;
+///   iotda_gateway_batch_json(client, json, strlen(json), statuses, 100, &count, &call);
+///   for (size_t i = 0; i < count && i < 100; i++)
+///       ...
+iotda_status_t iotda_gateway_batch_json(iotda_client_t *client, const char *json, size_t len,
+                                        iotda_status_t *child_status, size_t capacity, size_t *child_count,
+                                        iotda_call_t *call);
+
+/// Whether iotda_report_props would send these services: what it refuses without asking the platform, this refuses with
+/// the same status (also IOTDA_E_TOO_LARGE) and message. It needs no client. Whether the platform will accept them is
+/// another matter. Of call, timeout_ms and cancel do nothing here.
+iotda_status_t iotda_check_props(const iotda_service_t *services, size_t count, iotda_call_t *call);
+
+/// As iotda_check_props, for what iotda_report_props_json takes.
+iotda_status_t iotda_check_props_json(const char *json, size_t len, iotda_call_t *call);
+
+/// As iotda_check_props, for what iotda_report_message takes.
+iotda_status_t iotda_check_message(const void *data, size_t len, iotda_call_t *call);
+
+/// As iotda_check_props, for what iotda_gateway_batch takes. child_status is NULL or has room for count statuses:
+/// IOTDA_OK for each child that would be sent, and otherwise why it would be left out. The call's status is that of the
+/// first child that would be left out.
+iotda_status_t iotda_check_batch(const iotda_child_t *children, size_t count, iotda_status_t *child_status,
+                                 iotda_call_t *call);
+
+/* == Properties without a JSON library ============================================================================= */
+
+/// A JSON object of properties, built member by member, for programs that have no JSON library. Formatting by hand
+/// breaks on quotes in strings, on NaN and on a locale's decimal comma; this does not. It can be cleared and filled
+/// again. Adding a member takes the same time however many there are; a large builder takes at most twice its text in
+/// memory.
+///
+/// A function that adds and fails leaves the object as it was: IOTDA_E_INVALID_ARGUMENT (a NULL, a text that is not
+/// UTF-8, an empty name, or one that the object has already; clear a builder before it is filled again),
+/// IOTDA_E_INTERNAL (no memory).
+typedef struct iotda_props iotda_props_t;
+
+/// Makes an empty object.
+iotda_props_t *iotda_props_new(void);
+
+/// Frees a builder and what iotda_props_json returned of it.
+void iotda_props_free(iotda_props_t *props);
+
+/// Adds an integer.
+iotda_status_t iotda_props_add_integer(iotda_props_t *props, const char *name, int64_t value);
+
+/// Adds a number, with the fewest digits that read back as the same double. NaN and infinities are refused: JSON has
+/// none; leave the property out. For a float there is iotda_props_add_float: as a double, 23.24f is 23.239999771118164.
+iotda_status_t iotda_props_add_double(iotda_props_t *props, const char *name, double value);
+
+/// As iotda_props_add_double, with the fewest digits that read back as the same float: 23.24 for 23.24f.
+iotda_status_t iotda_props_add_float(iotda_props_t *props, const char *name, float value);
+
+/// Adds true or false.
+iotda_status_t iotda_props_add_boolean(iotda_props_t *props, const char *name, bool value);
+
+/// Adds a string, escaped as JSON demands.
+iotda_status_t iotda_props_add_string(iotda_props_t *props, const char *name, const char *value);
+
+/// Adds any JSON value (an array, an object, a number of any length …), checked and otherwise as it is written. It may
+/// be nested at most 127 levels deep: 128 with the object around it, which is what a report takes.
+iotda_status_t iotda_props_add_json(iotda_props_t *props, const char *name, const char *json);
+
+/// Removes all members. NULL is fine.
+void iotda_props_clear(iotda_props_t *props);
+
+/// The object as JSON, for iotda_service_t.properties. It belongs to the builder and is valid until the builder is
+/// changed or freed. NULL if props is NULL or no builder, or if there is no memory for the text.
+const char *iotda_props_json(const iotda_props_t *props);
+
+/* == Outboxes: reports that are kept on disk ======================================================================= */
+
+/// Reports that outlive outages, restarts and power cuts: what is put here is kept on disk until the platform has taken
+/// it.
+///
+/// For each pair of sending device and device reported for, entries are delivered at least once and in order, several
+/// in a request; between pairs, and between an outbox and the iotda_report_ functions, there is no order. Data that the
+/// platform refuses by an error code of its own is found and becomes a dead letter, and the rest goes on; only such a
+/// code makes one. A service without an event time gets the time of the put, corrected if the clock was wrong.
+///
+/// In a child process after fork every function returns IOTDA_E_FORKED; iotda_outbox_close releases the directory there
+/// and touches nothing else. A child that neither calls it nor executes another program (exec) keeps the directory
+/// locked.
+typedef struct iotda_outbox iotda_outbox_t;
+
+#define IOTDA_OUTBOX_REFUSE 0      ///< when_full: a put is refused with IOTDA_E_FULL while there is no room.
+#define IOTDA_OUTBOX_DROP_OLDEST 1 ///< when_full: the oldest entries are dropped, those of the same device first.
+
+/// What became of an entry, by the id that its put returned: IOTDA_OK (delivered), IOTDA_E_REJECTED or
+/// IOTDA_E_UNKNOWN_CHILD (it is a dead letter), IOTDA_E_EXPIRED, IOTDA_E_FULL (dropped for newer ones), IOTDA_E_STORAGE
+/// (damaged on disk), IOTDA_E_CANCELLED (by iotda_outbox_discard). device_id is the device that was reported for, "" if
+/// it is not known; message is what the platform said, often "".
+///
+/// Called by the thread that delivers, or inside iotda_outbox_pump and other functions, before the outcome is on disk:
+/// after a crash it may come again. It may call the put functions, iotda_outbox_stats, iotda_outbox_wake,
+/// iotda_outbox_dead_read and iotda_outbox_dead_forget; other functions of the outbox return IOTDA_E_INVALID_ARGUMENT,
+/// and iotda_outbox_close must not be called.
+typedef void (*iotda_outbox_settled_t)(void *user_data, uint64_t id, const char *device_id, iotda_status_t status,
+                                       const char *message);
+
+/// How an outbox is opened. Start it with IOTDA_OUTBOX_OPTIONS_INIT, and set directory.
+typedef struct iotda_outbox_options {
+    size_t struct_size;             ///< sizeof(iotda_outbox_options_t).
+    /// Required. Where the entries are kept; made, with mode 0700, if it is missing (its parent is not). One outbox
+    /// uses a directory at a time, and one platform: the same device ids elsewhere would be sent its entries. Local
+    /// storage: on tmpfs nothing survives a restart of the machine, and network file systems are not supported.
+    const char *directory;
+    uint64_t max_bytes;             ///< The most bytes of all its files together, at least 262,144; 0: 16,777,216.
+    uint32_t max_age_s;             ///< Entries older than this, in seconds, are dropped; 0: none are. One whose age
+                                    ///< cannot be known is kept.
+    uint32_t sync_ms;               ///< A put returns at once, and its entry is on disk after so many milliseconds at
+                                    ///< the latest; 0: when the put returns. IOTDA_OUTBOX_OPTIONS_INIT sets 1,000.
+    uint32_t coalesce_bytes;        ///< Entries are sent together in requests of up to so many bytes; 0: 16,384; 1:
+                                    ///< alone.
+    uint32_t linger_ms;             ///< How long a first entry waits for others to be sent with it; 0: not at all.
+    uint32_t requests_at_once;      ///< The most requests at the same time, of different devices, up to 64; 0: 1.
+    int32_t when_full;              ///< IOTDA_OUTBOX_REFUSE or IOTDA_OUTBOX_DROP_OLDEST.
+    bool start_worker;              ///< true (IOTDA_OUTBOX_OPTIONS_INIT): threads deliver (requests_at_once of them,
+                                    ///< with a stack of 256 KiB) and sync (one of 64 KiB); they take no signals. false:
+                                    ///< no thread is started, and iotda_outbox_pump delivers.
+    bool pad_commits;               ///< Each write fills whole pages of 4,096 bytes: for storage that damages what lies
+                                    ///< beside a write when power fails.
+    iotda_outbox_settled_t settled; ///< Called with what became of each entry; may be NULL.
+    void *user_data;                ///< Passed to settled and destroy as it is.
+    iotda_destroy_t destroy;        ///< Called with user_data once: when the outbox is closed, or before
+                                    ///< iotda_outbox_open returns if it fails.
+} iotda_outbox_options_t;
+
+/// An iotda_outbox_options_t to begin with: threads deliver, and what was put is on disk within a second. Set directory.
 #ifdef __cplusplus
 #define IOTDA_OUTBOX_OPTIONS_INIT                                                                                      \
     {sizeof(iotda_outbox_options_t), NULL, 0, 0, 1000, 0, 0, 0, 0, true, false, NULL, NULL, NULL}
@@ -91,1222 +699,148 @@
     ((iotda_outbox_options_t){sizeof(iotda_outbox_options_t), NULL, 0, 0, 1000, 0, 0, 0, 0, true, false, NULL, NULL, NULL})
 #endif
 
-/** For iotda_config_set_pool: keep as many connections as were lately used at the same time. */
-#define IOTDA_POOL_AS_USED UINT32_MAX
-
-/** For iotda_config_set_authentication: a report authenticates when it needs to. */
-#define IOTDA_AUTHENTICATE_WHEN_NEEDED 0
-
-/** For iotda_config_set_authentication: iotda_auth alone authenticates. */
-#define IOTDA_AUTHENTICATE_WHEN_ASKED 1
-
-/** For iotda_service_t.event_time_ms: no time is given, the platform takes the time at which it receives the report. */
-#define IOTDA_TIME_NONE 0
-
-/** A call fails. */
-#define IOTDA_LOG_ERROR 1
-
-/** An attempt failed and is retried, or a limit was reached. */
-#define IOTDA_LOG_WARNING 2
-
-/** Connections and authentications. */
-#define IOTDA_LOG_INFO 3
-
-/** Each request. */
-#define IOTDA_LOG_DEBUG 4
-
-/** For send and receive of iotda_transport_t: the time was over before anything could be done. */
-#define IOTDA_IO_TIMEOUT -1
-
-/** For send and receive of iotda_transport_t: the connection is broken. */
-#define IOTDA_IO_FAILED -2
-
-/** For iotda_outbox_options_t.when_full: a put is refused with IOTDA_E_FULL while there is no room. */
-#define IOTDA_OUTBOX_REFUSE 0
-
-/** For iotda_outbox_options_t.when_full: the oldest entries are dropped, those of the same device first. */
-#define IOTDA_OUTBOX_DROP_OLDEST 1
-
-/** For iotda_dead_t.kind: properties of a device itself. */
-#define IOTDA_ENTRY_PROPS 1
-
-/** For iotda_dead_t.kind: a message. */
-#define IOTDA_ENTRY_MESSAGE 2
-
-/** For iotda_dead_t.kind: properties of one child of a gateway. */
-#define IOTDA_ENTRY_CHILD 3
-
-/** The version of the binary interface that this header describes. */
-#define IOTDA_ABI_VERSION 1
-
-/**
- * Ends calls early: from another thread, or from a signal handler. Made by iotda_cancel_new, freed by
- * iotda_cancel_free; given to calls in iotda_call_t.cancel, one or many, at the same time or one after the other.
- *
- * Free it when every call that was given it has returned, and nothing can trigger it any more (the signal handler
- * that does is no longer installed, the thread that does has been joined). A call reads the pointer when it begins,
- * and nobody can know from outside whether it has begun.
- */
-typedef struct iotda_cancel iotda_cancel_t;
-
-/**
- * Reports to the platform for one device. Made by iotda_init or iotda_open_device, freed by iotda_close.
- *
- * Any number of threads may use a client at the same time; only iotda_close must come after all other calls on the
- * same handle have returned.
- */
-typedef struct iotda_client iotda_client_t;
-
-/**
- * The settings of a client. Made by iotda_config_new, freed by iotda_config_free. Used by one thread at a time.
- *
- * Every setter checks its value and copies it. A setter that fails leaves the value as it was, and the failure is
- * remembered: iotda_init then fails with its message, so that setters need not be checked one by one. A failure is
- * forgotten when the same thing is set again successfully, also by another function: iotda_config_set_ca_pem makes up
- * for iotda_config_set_ca_file and for the iotda_config_add_ca_ functions. Adding does not make up for another
- * addition that failed.
- *
- * Setters never block, unless they read a file. They return IOTDA_E_INVALID_ARGUMENT (a NULL, or a value out of its
- * range), IOTDA_E_INTERNAL, and what else they name.
- *
- * A callback's user_data is passed on as it is. destroy, unless NULL, is called with it once: when the config and all
- * clients made of it are freed, when the callback is set again, or before the setter returns if it fails or if the
- * callback is NULL.
- */
-typedef struct iotda_config iotda_config_t;
-
-/**
- * Reports that outlive outages, restarts and power cuts: what is put here is kept on disk until the platform has
- * taken it. Made by iotda_outbox_open, freed by iotda_outbox_close.
- *
- * For each pair of sending device and device reported for, entries are delivered at least once and in order, several
- * in a request; between pairs, and between an outbox and the iotda_report_ functions, there is no order. Data that
- * the platform refuses by an error code of its own is found and becomes a dead letter, and the rest goes on; only
- * such a code makes one. A service without an event time gets the time of the put, corrected if the clock was wrong.
- *
- * Any number of threads may use an outbox at the same time; only iotda_outbox_close must come after all other calls
- * on it have returned. In a child process after fork every function returns IOTDA_E_FORKED; iotda_outbox_close
- * releases the directory there and touches nothing else. A child that neither calls it nor executes another program
- * (exec) keeps the directory locked.
- */
-typedef struct iotda_outbox iotda_outbox_t;
-
-/**
- * A JSON object of properties, built member by member, for programs that have no JSON library. Formatting by hand
- * breaks on quotes in strings, on NaN and on a locale's decimal comma; this does not.
- *
- * Made by iotda_props_new, freed by iotda_props_free; it can be cleared and filled again. Used by one thread at a
- * time; no function of it blocks. Adding a member takes the same time however many there are; a large builder takes
- * at most twice its text in memory.
- *
- * A function that adds and fails leaves the object as it was: IOTDA_E_INVALID_ARGUMENT (a NULL, a text that is not
- * UTF-8, an empty name, or one that the object has already; clear a builder before it is filled again),
- * IOTDA_E_INTERNAL (no memory).
- */
-typedef struct iotda_props iotda_props_t;
-
-/**
- * What a function returns: IOTDA_OK or one of the IOTDA_E_ constants. The numbers never change; a later version may
- * add new ones. They are grouped by what a caller does about them. Those from 20 to 59 are returned by every function
- * that uses the network, unless they name the functions that return them.
- *
- * A report that fails with IOTDA_E_CONNECT, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL or
- * IOTDA_E_INTERNAL may have arrived all the same. With IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG and IOTDA_E_FORKED
- * nothing was sent. With each other status, only an earlier attempt of the same call can have arrived. What holds of
- * one call is in iotda_call_t.may_have_arrived.
- */
-typedef int32_t iotda_status_t;
-
-/** Receives the id of a device that was authenticated, and its new access token. See iotda_config_set_token_callback. */
-typedef void (*iotda_token_callback_t)(void *user_data, const char *device_id, const char *token);
-
-/** Releases what a callback's user_data points to, once nothing uses it any more. NULL: nothing to release. */
-typedef void (*iotda_destroy_t)(void *user_data);
-
-/** Returns the current time in milliseconds since 1970-01-01T00:00:00Z, UTC. */
-typedef int64_t (*iotda_clock_t)(void *user_data);
-
-/** Receives one log line: UTF-8, without an end of line. level is one of the IOTDA_LOG_ constants. */
-typedef void (*iotda_log_t)(void *user_data, int32_t level, const char *message);
-
-/**
- * A custom transport: connections that the program supplies. All functions are required, except destroy.
- *
- * connect is called at the same time in several threads, the others by one thread at a time for each connection. Each
- * is given the time that it may take; a call that was cancelled ends when the function returns. So the library asks
- * send and receive for short waits where a call can be cancelled, and gives connect a descriptor.
- */
-typedef struct iotda_transport {
-    /** sizeof(iotda_transport_t); 0 counts as the size of the first version. */
-    size_t struct_size;
-    /** Passed to connect and destroy as it is. */
-    void *user_data;
-    /**
-     * Whether the connections are encrypted, and the server's certificate and name verified, by the transport itself.
-     * false: the library does it, by TLS on top.
-     */
-    bool is_secure;
-    /**
-     * Opens a connection to host and port within timeout_ms; returns the connection, or NULL.
-     *
-     * cancel_fd is a descriptor that becomes readable (POLLIN) when the call is cancelled, and stays so; -1: the call
-     * cannot be cancelled. Poll it beside your own, and return NULL once it is readable. It is the library's: do not
-     * read, close or keep it. poll() takes -1 for a descriptor that never becomes ready.
-     */
-    void *(*connect)(void *user_data, const char *host, uint16_t port, uint32_t timeout_ms, int cancel_fd);
-    /**
-     * Sends some of the len bytes, at least one, and returns how many. Waits for at most timeout_ms until it can send
-     * one; if it cannot, it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if the connection is broken. 0 is taken for a
-     * broken connection as well, unless timeout_ms is 0; so is a number above len.
-     */
-    int64_t (*send)(void *connection, const void *data, size_t len, uint32_t timeout_ms);
-    /**
-     * Receives between one and size bytes and returns how many; 0 at the end of the stream. Waits for at most
-     * timeout_ms until there is one, not at all if that is 0; then it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if
-     * the connection is broken; a number above size is taken for that.
-     */
-    int64_t (*receive)(void *connection, void *buffer, size_t size, uint32_t timeout_ms);
-    /** Closes a connection; it is not used afterwards. */
-    void (*close)(void *connection);
-    /**
-     * Called with user_data once, after the last connection is closed: see iotda_config_set_transport. NULL: nothing
-     * is called.
-     */
-    iotda_destroy_t destroy;
-} iotda_transport_t;
-
-/**
- * What one call is given, and what it returns beside its status. Optional: every function that takes one takes NULL.
- *
- * Start it with IOTDA_CALL_INIT or with zeros; it may be used again for the next call. It belongs to the caller and
- * is touched only during the call; two calls that run at the same time need one each. The fields marked "out" are
- * written by every call, whether it succeeds or not.
- */
-typedef struct iotda_call {
-    /**
-     * in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT; 0 counts as the size of the first version. A larger struct,
-     * of a newer header, is fine; what this library does not know in it stays as it is.
-     */
-    size_t struct_size;
-    /** in: the most that the whole call may take, in milliseconds; 0: the client's timeout. */
-    uint32_t timeout_ms;
-    /** in: ends the call from another thread or a signal handler; NULL: nothing does. Read at the start of the call. */
-    const iotda_cancel_t *cancel;
-    /** out: the HTTP status of the last answer; 0 if none arrived. */
-    int32_t http_status;
-    /** out: requests sent for this call, authentications not counted. */
-    uint32_t attempts;
-    /** out: how long to wait before trying again, in milliseconds; 0: unknown. */
-    uint32_t retry_after_ms;
-    /** out: the platform's error code, such as "IOTDA.000006"; "" if it named none. */
-    char platform_code[24];
-    /**
-     * out: a sentence for a person: what failed, where, and what to do about it; "" on success. UTF-8, always
-     * terminated, cut at the end if too long. Never holds a secret, a password or a token.
-     */
-    char message[256];
-    /**
-     * out: whether a report may have arrived although the call failed: something was sent, and no answer says that it
-     * was not accepted. Sent again, it may then arrive twice. false after a failure: nothing of the call was
-     * accepted, of any of its attempts; of a batch, nothing beside the children whose status is IOTDA_OK. Also false
-     * on success, and for an authentication.
-     */
-    bool may_have_arrived;
-} iotda_call_t;
-
-/** The properties of one service of a device. Borrowed for the call alone. */
-typedef struct iotda_service {
-    /** Required. The service's id in the product model; UTF-8, not empty. */
-    const char *service_id;
-    /**
-     * Required. A JSON object in UTF-8, for example from iotda_props_json. It is checked and then passed on byte for
-     * byte: numbers of any length survive.
-     */
-    const char *properties;
-    /**
-     * When the values were measured: milliseconds since 1970-01-01T00:00:00Z, UTC, in the years 2000 to 9999; or
-     * IOTDA_TIME_NONE. A time before 2000 is refused: it is in another unit (seconds), or of a clock that was never
-     * set.
-     */
-    int64_t event_time_ms;
-} iotda_service_t;
-
-/** What a gateway reports for one of its child devices. Borrowed for the call alone. */
-typedef struct iotda_child {
-    /** Required. The child's device id: 1 to 128 letters, digits, '_' and '-'. */
-    const char *device_id;
-    /** Required. Its services, at least one. */
-    const iotda_service_t *services;
-    /** The number of services. */
-    size_t service_count;
-} iotda_child_t;
-
-/** Counters since the client was made, over all devices that share its connections. */
-typedef struct iotda_stats {
-    /** in: sizeof(iotda_stats_t); 0, as in a zeroed struct, counts as the size of the first version. */
-    size_t struct_size;
-    /** out: requests sent, authentications not counted. */
-    uint64_t requests;
-    /** out: authentications sent. */
-    uint64_t authentications;
-    /** out: attempts that were made after a failure. */
-    uint64_t retries;
-    /** out: bytes of request bodies sent. */
-    uint64_t body_bytes_sent;
-    /** out: bytes handed to the network, TLS included. */
-    uint64_t bytes_sent;
-    /** out: bytes received from the network, TLS included. */
-    uint64_t bytes_received;
-    /** out: TLS handshakes with a certificate. */
-    uint64_t handshakes_full;
-    /** out: TLS handshakes that resumed a session. */
-    uint64_t handshakes_resumed;
-    /** out: reports that waited so as not to exceed a rate limit. */
-    uint64_t pacing_waits;
-} iotda_stats_t;
-
-/**
- * What became of an entry, by the id that its put returned: IOTDA_OK (delivered), IOTDA_E_REJECTED or
- * IOTDA_E_UNKNOWN_CHILD (it is a dead letter), IOTDA_E_EXPIRED, IOTDA_E_FULL (dropped for newer ones),
- * IOTDA_E_STORAGE (damaged on disk), IOTDA_E_CANCELLED (by iotda_outbox_discard).
- *
- * device_id is the device that was reported for, "" if it is not known; message is what the platform said, often "".
- * Called by the thread that delivers, or inside iotda_outbox_pump and other functions, before the outcome is on disk:
- * after a crash it may come again. It may call the put functions, iotda_outbox_stats, iotda_outbox_wake,
- * iotda_outbox_dead_read and iotda_outbox_dead_forget; other functions of the outbox return IOTDA_E_INVALID_ARGUMENT,
- * and iotda_outbox_close must not be called.
- */
-typedef void (*iotda_outbox_settled_t)(void *user_data,
-                                       uint64_t id,
-                                       const char *device_id,
-                                       iotda_status_t status,
-                                       const char *message);
-
-/** How an outbox is opened. Start it with IOTDA_OUTBOX_OPTIONS_INIT, and set directory. */
-typedef struct iotda_outbox_options {
-    /** sizeof(iotda_outbox_options_t); 0 counts as the size of the first version. */
-    size_t struct_size;
-    /**
-     * Required. Where the entries are kept; made, with mode 0700, if it is missing (its parent is not). One outbox
-     * uses a directory at a time, and one platform: the same device ids elsewhere would be sent its entries. Local
-     * storage: on tmpfs nothing survives a restart of the machine, and network file systems are not supported.
-     */
-    const char *directory;
-    /** The most bytes that all its files take together, at least 262,144; 0: 16,777,216. */
-    uint64_t max_bytes;
-    /** Entries that are older, in seconds, are dropped; 0: none are. One whose age cannot be known is kept. */
-    uint32_t max_age_s;
-    /**
-     * A put returns at once, and its entry is on disk after so many milliseconds at the latest; 0: when the put
-     * returns. IOTDA_OUTBOX_OPTIONS_INIT sets 1,000.
-     */
-    uint32_t sync_ms;
-    /** Entries are sent together in requests of up to so many bytes; 0: 16,384; 1: each by itself. */
-    uint32_t coalesce_bytes;
-    /** How many milliseconds a first entry waits for others to be sent with it; 0: none. */
-    uint32_t linger_ms;
-    /** How many requests may be under way at the same time, of different devices, up to 64; 0: 1. */
-    uint32_t requests_at_once;
-    /** IOTDA_OUTBOX_REFUSE or IOTDA_OUTBOX_DROP_OLDEST. */
-    int32_t when_full;
-    /**
-     * true (IOTDA_OUTBOX_OPTIONS_INIT): threads deliver (requests_at_once of them, with a stack of 256 KiB) and sync
-     * (one of 64 KiB); they take no signals. false: no thread is started, and iotda_outbox_pump delivers.
-     */
-    bool start_worker;
-    /**
-     * Each write fills whole pages of 4,096 bytes: for storage that damages what lies beside a write when power
-     * fails.
-     */
-    bool pad_commits;
-    /** Called with what became of each entry; NULL: nothing is called. */
-    iotda_outbox_settled_t settled;
-    /** Passed to settled and destroy as it is. */
-    void *user_data;
-    /**
-     * Called with user_data once: when the outbox is closed, or before iotda_outbox_open returns if it fails. NULL:
-     * nothing is called.
-     */
-    iotda_destroy_t destroy;
-} iotda_outbox_options_t;
-
-/** A dead letter: an entry of an outbox that the platform refused for good. */
-typedef struct iotda_dead {
-    /** in: sizeof(iotda_dead_t); 0 counts as the size of the first version. */
-    size_t struct_size;
-    /** out: its own number, the cursor for the next one; 0: there is none. */
-    uint64_t number;
-    /** out: the entry's id. */
-    uint64_t id;
-    /** out: one of the IOTDA_ENTRY_ constants. */
-    int32_t kind;
-    /** out: the device that was reported for. */
-    char device_id[129];
-    /** out: the gateway that reported for it; "" for a device itself. */
-    char gateway_id[129];
-    /** out: when it was put, in milliseconds since 1970-01-01T00:00:00Z as this machine's clock had it. */
-    int64_t time_ms;
-    /** out: IOTDA_E_REJECTED or IOTDA_E_UNKNOWN_CHILD. */
-    iotda_status_t status;
-    /** out: the platform's error code, such as "IOTDA.000006". */
-    char platform_code[24];
-} iotda_dead_t;
-
-/** What an outbox holds, and what it has done since it was opened. */
-typedef struct iotda_outbox_stats {
-    /** in: sizeof(iotda_outbox_stats_t); 0, as in a zeroed struct, counts as the size of the first version. */
-    size_t struct_size;
-    /** out: entries that wait to be delivered. */
-    uint64_t waiting;
-    /** out: bytes that they take in the files. */
-    uint64_t waiting_bytes;
-    /** out: those among the waiting whose device is not attached. */
-    uint64_t unattached;
-    /**
-     * out: when the oldest was put, in seconds since 1970-01-01T00:00:00Z as this machine's clock had it; 0: none
-     * waits.
-     */
-    uint64_t oldest_s;
-    /** out: bytes of the files, dead letters not counted. */
-    uint64_t file_bytes;
-    /** out: entries that were delivered. */
-    uint64_t delivered;
-    /** out: requests that were sent. */
-    uint64_t requests;
-    /** out: entries that became dead letters. */
-    uint64_t dead;
-    /** out: dead letters that are kept now. */
-    uint64_t dead_kept;
-    /** out: dead letters that could not be kept. */
-    uint64_t dead_dropped;
-    /** out: entries that were dropped as the oldest. */
-    uint64_t dropped;
-    /** out: entries that became too old. */
-    uint64_t expired;
-    /** out: entries and records that were found damaged. */
-    uint64_t damaged;
-    /** out: entries that iotda_outbox_discard gave up. */
-    uint64_t discarded;
-    /** out: syncs of files and of the directory. */
-    uint64_t syncs;
-    /** out: bytes written to files. */
-    uint64_t bytes_written;
-    /** out: the files cannot be written, so that puts fail. */
-    bool is_failing;
-    /** out: why the last request was not delivered; "" if none failed. */
-    char last_error[256];
-    /**
-     * out: since when the files cannot be written, in seconds since 1970-01-01T00:00:00Z as this machine's clock had
-     * it; 0: they can.
-     */
-    uint64_t failing_since_s;
-    /**
-     * out: attempts that were made after a failure: no connection (nothing was sent then), no answer, a fault of the
-     * platform, a rate limit, a refused token. The search for an entry that is refused is none.
-     */
-    uint64_t retries;
-} iotda_outbox_stats_t;
-
-/** Success. Returned by every function. */
-#define IOTDA_OK 0
-
-/** Fix the calling code: an argument is wrong. Nothing was sent. Returned by every function that takes arguments. */
-#define IOTDA_E_INVALID_ARGUMENT 1
-
-/**
- * Send less at a time: one report, or one child device's part of a batch, is 1 MB (1,048,576 bytes) or more. Returned
- * by the functions that report, check or put; by iotda_outbox_dead_read if there is too little room.
- */
-#define IOTDA_E_TOO_LARGE 2
-
-/** Fix the configuration: a setting is missing or wrong. Nothing was sent. Returned by config setters and iotda_init. */
-#define IOTDA_E_CONFIG 3
-
-/** Try again later: the host name could not be resolved. */
-#define IOTDA_E_DNS 20
-
-/** Try again later: no connection could be made, or it broke. */
-#define IOTDA_E_CONNECT 21
-
-/** Check certificate authorities, host name and protocol version: the TLS handshake failed; the message says why. */
-#define IOTDA_E_TLS 22
-
-/** Set the clock: it is earlier than the release of this library, so certificates cannot be verified. */
-#define IOTDA_E_CLOCK 23
-
-/** Try again later, or allow more time: the timeout of the call expired. What was being sent may have arrived. */
-#define IOTDA_E_TIMEOUT 24
-
-/** The call was ended by iotda_cancel_trigger. What was being sent may have arrived. */
-#define IOTDA_E_CANCELLED 25
-
-/**
- * Correct the device id or the secret: the platform does not accept the one with the other. Trying again does not
- * help.
- */
-#define IOTDA_E_AUTH_FAILED 40
-
-/**
- * Look at the device on the platform: it refused the access token, and a new one as well. Or authenticate: the device
- * has no valid token, or the platform refused it, and iotda_config_set_authentication lets nobody but the program
- * authenticate. Returned by the report functions.
- */
-#define IOTDA_E_TOKEN_REJECTED 41
-
-/** Wait, then send again: a rate limit of the device or the tenant was reached. */
-#define IOTDA_E_RATE_LIMITED 42
-
-/**
- * Register the child device: it does not exist on the platform, or does not belong to this gateway. Returned by the
- * batch functions.
- */
-#define IOTDA_E_UNKNOWN_CHILD 43
-
-/** Change the data: the platform refused it, and sending it again does not help. */
-#define IOTDA_E_REJECTED 44
-
-/** Try again later: the platform failed to process the request (HTTP 5xx). */
-#define IOTDA_E_SERVER 45
-
-/** Check the endpoint, and proxies on the way: what answered does not speak the protocol. */
-#define IOTDA_E_PROTOCOL 46
-
-/**
- * Look at the statuses of the child devices: some of a batch were delivered and others were not. Returned by the
- * batch functions.
- */
-#define IOTDA_E_PARTIAL 47
-
-/**
- * Check the disk, or the directory's permissions: the files of an outbox could not be read or written; the message
- * says which. Returned by the outbox functions.
- */
-#define IOTDA_E_STORAGE 60
-
-/**
- * Make a new client in this process: this one was made before a fork, in the parent process. Nothing was sent.
- * Returned by every function that takes a client, except iotda_close, iotda_stats, iotda_server_time_ms and
- * iotda_token_remaining_ms.
- */
-#define IOTDA_E_FORKED 61
-
-/**
- * Free memory or send less at a time: there is no memory for what the call was given. Or report a fault of this
- * library: then the handle returns this status from each later call; close it and make a new one. The message says
- * which. Returned by every function that returns a status.
- */
-#define IOTDA_E_INTERNAL 62
-
-/**
- * Wait until something is delivered, or give the outbox more space: it has no room for what is put, which is not
- * kept. Returned by the outbox functions that put; given to its callback for an entry that was dropped for newer
- * ones.
- */
-#define IOTDA_E_FULL 63
-
-/** The entry became older than the outbox was asked to keep it. Given to an outbox's callback; no function returns it. */
-#define IOTDA_E_EXPIRED 64
-
-#ifdef __cplusplus
-extern "C" {
-#endif // __cplusplus
-
-/**
- * The name of a status, such as "IOTDA_E_RATE_LIMITED"; "IOTDA_E_UNKNOWN" for any other number. The text is constant:
- * valid for as long as the program runs. Any thread; never blocks.
- */
-const char *iotda_status_name(iotda_status_t status);
-
-/**
- * One plain sentence that says what a status means, in English. The text is constant: valid for as long as the
- * program runs. Any thread; never blocks.
- */
-const char *iotda_status_text(iotda_status_t status);
-
-/**
- * Whether to keep what was to be reported and send it later (true), or to drop it (false).
- *
- * false for a verdict on the data itself, which the same data would meet again (IOTDA_E_INVALID_ARGUMENT,
- * IOTDA_E_TOO_LARGE, IOTDA_E_REJECTED), for IOTDA_E_EXPIRED, and for IOTDA_OK. true for every other status, and for a
- * number that is none: no connection, no answer, a rate limit; but also what somebody has to put right first, in the
- * settings of the device (IOTDA_E_TLS, IOTDA_E_AUTH_FAILED) or on the platform (IOTDA_E_UNKNOWN_CHILD: bound how long
- * such data is kept). How soon to try again is iotda_call_t.retry_after_ms. After IOTDA_E_PARTIAL, ask for the status
- * of each child.
- *
- * Any thread; never blocks.
- */
-bool iotda_status_is_transient(iotda_status_t status);
-
-/**
- * Makes a config with nothing but defaults. Free it with iotda_config_free. Returns NULL only without memory, or
- * after a fault of the library. Any thread; never blocks.
- */
-iotda_config_t *iotda_config_new(void);
-
-/** Frees a config and wipes the secret in it. NULL is fine. Clients made of it live on. Never blocks. */
-void iotda_config_free(iotda_config_t *config);
-
-/**
- * Required. The platform's address as the IoTDA console shows it: "https://host" or "https://host:port". Also returns
- * IOTDA_E_CONFIG.
- */
-iotda_status_t iotda_config_set_endpoint(iotda_config_t *config, const char *url);
-
-/**
- * Required. The device's id, and its secret: any secret_len bytes (at least one), not necessarily text. Both are
- * copied; the copy of the secret is wiped when the config and the clients made of it are freed.
- */
-iotda_status_t iotda_config_set_device(iotda_config_t *config,
-                                       const char *device_id,
-                                       const void *secret,
-                                       size_t secret_len);
-
-/**
- * 0 (default): the platform checks the password of an authentication alone, so a device whose clock is wrong can
- * authenticate. 1: it also compares the time with its own.
- */
-iotda_status_t iotda_config_set_sign_type(iotda_config_t *config, int32_t sign_type);
-
-/**
- * The most that a whole call may take, in milliseconds, name look-up and authentication included; at least 1.
- * Default: 30,000. A single call can set its own in iotda_call_t.
- */
-iotda_status_t iotda_config_set_timeout_ms(iotda_config_t *config, uint32_t total_ms);
-
-/**
- * The most that connecting may take, TCP and TLS together, in milliseconds; at least 1. Default: 10,000. The call's
- * own time is never exceeded.
- */
-iotda_status_t iotda_config_set_connect_timeout_ms(iotda_config_t *config, uint32_t connect_ms);
-
-/**
- * The most that one attempt of a call may take, connecting included, in milliseconds; at least 1. What has not been
- * answered by then is retried in the time that is left of the call. Default: 10,000.
- */
-iotda_status_t iotda_config_set_attempt_timeout_ms(iotda_config_t *config, uint32_t attempt_ms);
-
-/**
- * How calls retry transient failures: at most max_attempts attempts in all (1: no retry), after pauses that are
- * random up to base_ms, then up to twice that, and so on up to max_ms; always within the call's timeout. Default: 10
- * attempts, 500 ms, 10,000 ms.
- */
-iotda_status_t iotda_config_set_retry(iotda_config_t *config,
-                                      uint32_t max_attempts,
-                                      uint32_t base_ms,
-                                      uint32_t max_ms);
-
-/**
- * The platform's rates where they are known, in reports per second, of each device and of all devices together; a
- * report counts once per started 4 KB. Reports then wait for their turn, within the call's timeout, instead of being
- * refused. 0 (default): not known; the client slows down when the platform refuses a report, and speeds up again step
- * by step.
- */
-iotda_status_t iotda_config_set_rates(iotda_config_t *config,
-                                      double device_per_second,
-                                      double tenant_per_second);
-
-/**
- * The most connections that are kept open while nobody uses them (0: none), and for how many milliseconds each.
- * Default: IOTDA_POOL_AS_USED, for 55,000, so that threads which report again and again find a connection each. What
- * is not needed any more is closed after that time.
- */
-iotda_status_t iotda_config_set_pool(iotda_config_t *config, uint32_t kept_connections, uint32_t kept_ms);
-
-/**
- * The most connections that are used at the same time, at least 1, by all clients that share them. Default: 256. A
- * call uses one while it waits for an answer; a further call waits until one is free, within its timeout
- * (IOTDA_E_TIMEOUT).
- */
-iotda_status_t iotda_config_set_max_connections(iotda_config_t *config, uint32_t most);
-
-/**
- * After idle_s seconds without traffic the system asks whether the platform is still there (TCP keep-alive). Default:
- * 0, never, so that an idle client sends nothing.
- */
-iotda_status_t iotda_config_set_tcp_keepalive_s(iotda_config_t *config, uint32_t idle_s);
-
-/**
- * An access token that iotda_token_export wrote before a restart: it is used while it is valid, and spares an
- * authentication. "" (default): none. One that is damaged, cut, expired, of another device or of another endpoint is
- * not used: a warning in the log, and an authentication.
- */
-iotda_status_t iotda_config_set_token(iotda_config_t *config, const char *token);
-
-/**
- * issued is called after each successful authentication of the client, and of every device opened from it, with the
- * device's id and the new access token as iotda_token_export writes it: for a program that keeps tokens over
- * restarts, or shares them between processes. It is not called for a token that is imported. NULL: nothing is called
- * (default).
- *
- * It is called in the thread whose call authenticated, or in one of an outbox's, and the call goes on when it
- * returns. It may call iotda_token_import and iotda_token_export, with any client, and nothing else of the library.
- * The token is as secret as the device's secret; the text is wiped when issued returns.
- */
-iotda_status_t iotda_config_set_token_callback(iotda_config_t *config,
-                                               iotda_token_callback_t issued,
-                                               void *user_data,
-                                               iotda_destroy_t destroy);
-
-/**
- * Who authenticates: IOTDA_AUTHENTICATE_WHEN_NEEDED (default) or IOTDA_AUTHENTICATE_WHEN_ASKED. With the latter, no
- * report authenticates and no token is renewed ahead of its expiry, by this client or by a device opened from it. A
- * report without a valid token fails with IOTDA_E_TOKEN_REJECTED and sends nothing (http_status 0), also while
- * iotda_auth runs in another thread; so does one whose token the platform refuses, with the platform's answer. The
- * token is then given up until iotda_auth or iotda_token_import brings another. An outbox keeps what it holds
- * meanwhile: see iotda_token_import.
- *
- * It is for devices whose token several processes share. The platform gives up a device's older token for a newer
- * one, after 30 s: the process that authenticates takes the device from the others, which then stop instead of taking
- * it back.
- */
-iotda_status_t iotda_config_set_authentication(iotda_config_t *config, int32_t when);
-
-/**
- * Where the time comes from, for a device that gets it elsewhere than from its system. NULL: the system's clock
- * (default).
- */
-iotda_status_t iotda_config_set_clock(iotda_config_t *config,
-                                      iotda_clock_t unix_ms,
-                                      void *user_data,
-                                      iotda_destroy_t destroy);
-
-/**
- * Receives log lines up to level, one of the IOTDA_LOG_ constants. No line holds a secret, a password or a token.
- * NULL: no log (default); the library then writes nothing, anywhere.
- */
-iotda_status_t iotda_config_set_log(iotda_config_t *config,
-                                    int32_t level,
-                                    iotda_log_t log,
-                                    void *user_data,
-                                    iotda_destroy_t destroy);
-
-/**
- * The certificate authorities to trust: len bytes of PEM text with one or more certificates. They replace those that
- * are built in (the authorities of the platform's public certificates, and the public ones), and any that were set or
- * added before. Also returns IOTDA_E_CONFIG.
- */
-iotda_status_t iotda_config_set_ca_pem(iotda_config_t *config, const void *pem, size_t len);
-
-/**
- * As iotda_config_set_ca_pem, from a file of at most 4 MB, which is read at once and not again: it may block on the
- * file system. The path is bytes: it need not be UTF-8. Also returns IOTDA_E_CONFIG.
- */
-iotda_status_t iotda_config_set_ca_file(iotda_config_t *config, const char *path);
-
-/**
- * Certificate authorities to trust in addition to those that are trusted already: the ones that are built in, or
- * those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates. Also returns IOTDA_E_CONFIG.
- */
-iotda_status_t iotda_config_add_ca_pem(iotda_config_t *config, const void *pem, size_t len);
-
-/** As iotda_config_add_ca_pem, from a file, which is read as by iotda_config_set_ca_file. Also returns IOTDA_E_CONFIG. */
-iotda_status_t iotda_config_add_ca_file(iotda_config_t *config, const char *path);
-
-/**
- * A certificate chain and its private key, both PEM text, by which the client shows who it is in the TLS handshake,
- * where a server or a gateway on the way demands it. They are checked to belong together. It does not take the
- * secret's place: over HTTPS the platform knows a device by its secret alone; X.509 log-in is MQTT's. Default: none.
- * Also returns IOTDA_E_CONFIG.
- */
-iotda_status_t iotda_config_set_client_certificate(iotda_config_t *config,
-                                                   const void *chain_pem,
-                                                   size_t chain_len,
-                                                   const void *key_pem,
-                                                   size_t key_len);
-
-/**
- * A public key that must be in the path by which the server's certificate was verified, beside everything else that
- * is verified: the server's own, an issuer's, or the authority's; a certificate that comes along and is not needed
- * for the path does not count. It is given as the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. Called several
- * times, one of the keys must be there: pin the next key before it is used.
- */
-iotda_status_t iotda_config_add_pinned_key(iotda_config_t *config, const void *sha256, size_t sha256_len);
-
-/**
- * Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone. A library that was
- * built without TLS 1.3 refuses true: Also returns IOTDA_E_CONFIG.
- */
-iotda_status_t iotda_config_set_tls_1_3(iotda_config_t *config, bool offer);
-
-/**
- * The proxy to connect through by HTTP CONNECT: "http://host:port" or "http://user:password@host:port", with what is
- * special in user and password written as %40 and so on. "" (default): none. The environment is not asked. Also
- * returns IOTDA_E_CONFIG.
- */
-iotda_status_t iotda_config_set_proxy(iotda_config_t *config, const char *url);
-
-/**
- * Takes the proxy from the environment, now, as curl does: https_proxy, otherwise all_proxy, unless no_proxy exempts
- * the endpoint, which must have been set before; each in lower case first, then in upper case. The value is
- * "[http://][user:password@]host[:port]", the port 1080 if none is named. The only function that reads the
- * environment. Also returns IOTDA_E_CONFIG.
- */
-iotda_status_t iotda_config_set_proxy_from_environment(iotda_config_t *config);
-
-/**
- * A custom transport: a modem's sockets, or a TLS stack that the device has. The table is copied. Refused if it is
- * NULL, lacks a function, or has a wrong struct_size. Default: the system's sockets.
- */
-iotda_status_t iotda_config_set_transport(iotda_config_t *config, const iotda_transport_t *transport);
-
-/**
- * Makes a client of a config and writes it to *client. The config can be freed, or changed and used again. Uses no
- * network and starts no thread. *client is written only on success; close it with iotda_close. Never blocks.
- * IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG (a required setting is missing, or a setter failed: call->message says
- * which), IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_init(const iotda_config_t *config,
-                          iotda_client_t **client,
-                          iotda_call_t *call);
-
-/**
- * Makes a client for another device and writes it to *device. It shares connections, TLS sessions and addresses with
- * the client that it was opened from, and its other settings; either may be closed first. Uses no network and starts
- * no thread. *device is written only on success; close it with iotda_close. The secret is copied. Never blocks.
- * IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_open_device(iotda_client_t *client,
-                                 const char *device_id,
-                                 const void *secret,
-                                 size_t secret_len,
-                                 iotda_client_t **device,
+/// Opens an outbox in a directory, and attaches the client to it. What an earlier process put there is delivered. The
+/// client's other settings (timeouts, rates, log) hold for the outbox. The options are copied. Blocks for as long as
+/// the storage does: the directory is read. Also IOTDA_E_STORAGE: it cannot be written or locked, another outbox has
+/// it, or a newer version wrote it; call->message says which.
+iotda_status_t iotda_outbox_open(iotda_client_t *client, const iotda_outbox_options_t *options, iotda_outbox_t **outbox,
                                  iotda_call_t *call);
 
-/**
- * As iotda_open_device, with an access token of the device that iotda_token_export wrote, or that
- * iotda_config_set_token_callback was given: it is used while it is valid, and spares an authentication. NULL or "":
- * none. One that is damaged, cut, expired, of another device or of another endpoint is not used: a warning in the
- * log, and an authentication. Otherwise as iotda_open_device.
- */
-iotda_status_t iotda_open_device_with_token(iotda_client_t *client,
-                                            const char *device_id,
-                                            const void *secret,
-                                            size_t secret_len,
-                                            const char *token,
-                                            iotda_client_t **device,
-                                            iotda_call_t *call);
+/// Delivers what waits for this client's device through it from now on, and at once. A put attaches its device as well;
+/// after a restart, entries of devices that are not attached wait. The outbox keeps the device, with its secret, until
+/// it is closed, also when the client is closed before; another client of the same id replaces it. Does not wait for
+/// the network.
+iotda_status_t iotda_outbox_attach(iotda_outbox_t *outbox, iotda_client_t *device, iotda_call_t *call);
 
-/**
- * Authenticates the device, unless the client has an access token that is valid and not yet due to be renewed.
- * Optional: reports authenticate when they need to, unless iotda_config_set_authentication says otherwise. It shows
- * early whether endpoint, certificates, device id and secret are right.
- *
- * Any thread. Blocks until the platform has answered, at most for the timeout. Returns what iotda_report_props
- * returns, but for IOTDA_E_TOO_LARGE and IOTDA_E_TOKEN_REJECTED.
- */
-iotda_status_t iotda_auth(iotda_client_t *client, iotda_call_t *call);
+/// Puts properties of a device: count services, at least one, which are checked as by iotda_report_props. Writes the
+/// entry's id to *id, unless id is NULL.
+///
+/// With a sync_ms it returns at once unless 256 KiB wait to be written; otherwise it blocks for as long as the storage
+/// does, at most for the timeout. After a failure this process does not deliver the entry; if it crashes then, the
+/// entry may be delivered. Also IOTDA_E_TOO_LARGE (1 MB, or a quarter of max_bytes), IOTDA_E_FULL, IOTDA_E_STORAGE (a
+/// full disk, a fault, read-only: the message says which), IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED (before it began).
+iotda_status_t iotda_outbox_put_props(iotda_outbox_t *outbox, iotda_client_t *device, const iotda_service_t *services,
+                                      size_t count, uint64_t *id, iotda_call_t *call);
 
-/**
- * Closes a client, wipes its secret and token, and, with the last client that shares them, closes the connections.
- * NULL is fine. No other call on the same handle may be running; other clients opened from it, or that it was opened
- * from, live on. Does not wait for the network. In a child process after fork it leaves the parent's connections
- * alone.
- */
-void iotda_close(iotda_client_t *client);
+/// As iotda_outbox_put_props, by a request body as iotda_report_props_json takes it.
+iotda_status_t iotda_outbox_put_props_json(iotda_outbox_t *outbox, iotda_client_t *device, const char *json, size_t len,
+                                           uint64_t *id, iotda_call_t *call);
 
-/**
- * Reports properties of the device: count services, at least one.
- *
- * Authenticates if needed, and once more if the platform refuses the token. Retries transient failures (no
- * connection, no answer, HTTP 5xx, a rate limit) with growing pauses, as set by iotda_config_set_retry. A report
- * whose connection breaks may be sent twice: it arrives at least once, not exactly once.
- *
- * Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
- * IOTDA_E_TOO_LARGE, IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED,
- * IOTDA_E_AUTH_FAILED, IOTDA_E_TOKEN_REJECTED, IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER,
- * IOTDA_E_PROTOCOL, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_report_props(iotda_client_t *client,
-                                  const iotda_service_t *services,
-                                  size_t count,
-                                  iotda_call_t *call);
+/// As iotda_outbox_put_props, for a message: any len bytes, also none (then data may be NULL).
+iotda_status_t iotda_outbox_put_message(iotda_outbox_t *outbox, iotda_client_t *device, const void *data, size_t len,
+                                        uint64_t *id, iotda_call_t *call);
 
-/**
- * Reports properties of the device by a request body that the program made itself: len bytes of UTF-8,
- *
- *   {"services":[{"service_id":"…","properties":{…},"event_time":"2021-08-13T10:10:10.555Z"}]}
- *
- * It is checked, and sent as it is. event_time may be left out; in another form it is refused, because the platform
- * would silently use its own time instead. Members that the platform does not document are refused, for the same
- * reason. Otherwise as iotda_report_props.
- */
-iotda_status_t iotda_report_props_json(iotda_client_t *client,
-                                       const char *json,
-                                       size_t len,
-                                       iotda_call_t *call);
+/// As iotda_outbox_put_props, for child devices of a gateway, all or none, up to 10,000 in a call. Writes the id of the
+/// first child's entry to *first_id, unless that is NULL; those of the others follow it in order. They are delivered in
+/// batches; a child that the platform does not know holds back no other. Above 256 KiB in all it blocks until they are
+/// written.
+iotda_status_t iotda_outbox_put_batch(iotda_outbox_t *outbox, iotda_client_t *gateway, const iotda_child_t *children,
+                                      size_t count, uint64_t *first_id, iotda_call_t *call);
 
-/** Reports a message of the device: any len bytes, also none (then data may be NULL). Otherwise as iotda_report_props. */
-iotda_status_t iotda_report_message(iotda_client_t *client,
-                                    const void *data,
-                                    size_t len,
-                                    iotda_call_t *call);
+/// As iotda_outbox_put_batch, by a request body as iotda_gateway_batch_json takes it. A child that is wrong in itself
+/// refuses all.
+iotda_status_t iotda_outbox_put_batch_json(iotda_outbox_t *outbox, iotda_client_t *gateway, const char *json,
+                                           size_t len, uint64_t *first_id, iotda_call_t *call);
 
-/**
- * Reports properties of child devices of this gateway: count children, any number from one up. They are sent in
- * order, in as many requests as the platform's limits ask for (50 children, 1 MB).
- *
- * A child that is wrong in itself (its id, its services, a NULL), one whose own data passes 1 MB, and one that the
- * platform does not know are left out, and the others are delivered.
- *
- * child_status is NULL or has room for count statuses. If children is not NULL and the client can be used, all of
- * them are written: IOTDA_OK for each child that was delivered, and otherwise why it was not. Otherwise as
- * iotda_report_props; also IOTDA_E_UNKNOWN_CHILD, and IOTDA_E_PARTIAL if some children were delivered and others were
- * not. The timeout is for the whole call, all its requests together.
- */
-iotda_status_t iotda_gateway_batch(iotda_client_t *client,
-                                   const iotda_child_t *children,
-                                   size_t count,
-                                   iotda_status_t *child_status,
-                                   iotda_call_t *call);
-
-/**
- * Reports a batch by a request body that the program made itself: len bytes of UTF-8, with any number of children,
- *
- *   {"devices":[{"device_id":"…","services":[{"service_id":"…","properties":{…}}]}]}
- *
- * It is checked as by iotda_report_props_json. A body that fits into one request is sent as it is; otherwise each
- * child is passed on as it is written.
- *
- * child_status is NULL, or has room for capacity statuses: they become those of the children, in the order in which
- * the body has them. *child_count, unless child_count is NULL, becomes the number of children in the body; 0 if the
- * body cannot be read that far. If they are more than capacity, nothing is sent: the call is refused with
- * IOTDA_E_INVALID_ARGUMENT, and can be made again with *child_count statuses. child_status is written only up to
- * *child_count.
- *
- *   iotda_status_t statuses[100];
- *   size_t count;
- *   iotda_gateway_batch_json(client, json, strlen(json), statuses, 100, &count, &call);
- *   for (size_t i = 0; i < count && i < 100; i++)
- *       ...
- *
- * Otherwise as iotda_gateway_batch.
- */
-iotda_status_t iotda_gateway_batch_json(iotda_client_t *client,
-                                        const char *json,
-                                        size_t len,
-                                        iotda_status_t *child_status,
-                                        size_t capacity,
-                                        size_t *child_count,
-                                        iotda_call_t *call);
-
-/**
- * Whether iotda_report_props would send these services: what it refuses without asking the platform, this refuses
- * with the same status and message. It needs no client. Whether the platform will accept them is another matter.
- *
- * Of call, timeout_ms and cancel do nothing here. Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT,
- * IOTDA_E_TOO_LARGE, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_check_props(const iotda_service_t *services, size_t count, iotda_call_t *call);
-
-/** As iotda_check_props, for what iotda_report_props_json takes. */
-iotda_status_t iotda_check_props_json(const char *json, size_t len, iotda_call_t *call);
-
-/** As iotda_check_props, for what iotda_report_message takes. */
-iotda_status_t iotda_check_message(const void *data, size_t len, iotda_call_t *call);
-
-/**
- * As iotda_check_props, for what iotda_gateway_batch takes. child_status is NULL or has room for count statuses:
- * IOTDA_OK for each child that would be sent, and otherwise why it would be left out. The call's status is that of
- * the first child that would be left out.
- */
-iotda_status_t iotda_check_batch(const iotda_child_t *children,
-                                 size_t count,
-                                 iotda_status_t *child_status,
-                                 iotda_call_t *call);
-
-/**
- * Makes an empty object. Free it with iotda_props_free. Returns NULL only without memory, or after a fault of the
- * library. Any thread.
- */
-iotda_props_t *iotda_props_new(void);
-
-/** Frees a builder and what iotda_props_json returned of it. NULL is fine. */
-void iotda_props_free(iotda_props_t *props);
-
-/** Adds an integer. */
-iotda_status_t iotda_props_add_integer(iotda_props_t *props, const char *name, int64_t value);
-
-/**
- * Adds a number, with the fewest digits that read back as the same double. NaN and infinities are refused: JSON has
- * none; leave the property out. For a float there is iotda_props_add_float: as a double, 23.24f is
- * 23.239999771118164.
- */
-iotda_status_t iotda_props_add_double(iotda_props_t *props, const char *name, double value);
-
-/** As iotda_props_add_double, with the fewest digits that read back as the same float: 23.24 for 23.24f. */
-iotda_status_t iotda_props_add_float(iotda_props_t *props, const char *name, float value);
-
-/** Adds true or false. */
-iotda_status_t iotda_props_add_boolean(iotda_props_t *props, const char *name, bool value);
-
-/** Adds a string: terminated UTF-8, escaped as JSON demands. */
-iotda_status_t iotda_props_add_string(iotda_props_t *props, const char *name, const char *value);
-
-/**
- * Adds any JSON value (an array, an object, a number of any length …), checked and otherwise as it is written. It may
- * be nested at most 127 levels deep: 128 with the object around it, which is what a report takes.
- */
-iotda_status_t iotda_props_add_json(iotda_props_t *props, const char *name, const char *json);
-
-/** Removes all members. NULL is fine. */
-void iotda_props_clear(iotda_props_t *props);
-
-/**
- * The object as terminated JSON, for iotda_service_t.properties. It belongs to the builder and is valid until the
- * builder is changed or freed. NULL if props is NULL or no builder, or if there is no memory for the text.
- */
-const char *iotda_props_json(const iotda_props_t *props);
-
-/**
- * Makes a cancel handle. Free it with iotda_cancel_free. Returns NULL only without memory, or after a fault of the
- * library. Any thread; never blocks.
- */
-iotda_cancel_t *iotda_cancel_new(void);
-
-/**
- * Ends all calls that run with this handle, at once: they return IOTDA_E_CANCELLED. Calls that are given it
- * afterwards return at once too: it stays cancelled. NULL is fine.
- *
- * Any thread, and any signal handler: it is async-signal-safe (a flag and one write; errno is kept), so that a
- * program of a single thread ends at once on Ctrl-C:
- *
- *   static iotda_cancel_t *cancel;    // of iotda_cancel_new, made before the handler is installed
- *
- *   static void on_interrupt(int number) {
- *       (void)number;
- *       iotda_cancel_trigger(cancel);
- *   }
- *
- * examples/c/interrupt.c is the whole program. Never blocks.
- */
-void iotda_cancel_trigger(const iotda_cancel_t *cancel);
-
-/** Frees a cancel handle, when every call that was given it has returned. NULL is fine. Never blocks. */
-void iotda_cancel_free(iotda_cancel_t *cancel);
-
-/** Reads the counters into *stats. Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL. */
-iotda_status_t iotda_stats(const iotda_client_t *client, iotda_stats_t *stats);
-
-/**
- * The platform's time in milliseconds since 1970-01-01T00:00:00Z, from its last answer and the time that has passed
- * since; 0 if no answer has carried it yet, or for NULL. Its resolution is one second, and it is late by the time
- * that the answer took. Any thread; never blocks.
- */
-int64_t iotda_server_time_ms(const iotda_client_t *client);
-
-/**
- * Puts an access token of this device to use that iotda_token_export wrote, or that iotda_config_set_token_callback
- * was given, in this process or in another, instead of the present one: for processes that share a device's token.
- *
- * One that is damaged, expired, of another device or of another endpoint is refused with IOTDA_E_INVALID_ARGUMENT,
- * and the present one stays. Calls that wait for an authentication go on with it. An authentication that is under way
- * in another thread goes on, and its token replaces this one.
- *
- * An outbox whose deliveries for this device failed for lack of a token tries again after a pause of 1 s to 5
- * minutes, as after any outage; iotda_outbox_attach with this client has it try at once. Any thread; never blocks.
- * IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_token_import(iotda_client_t *client, const char *token, iotda_call_t *call);
-
-/**
- * Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a restart: a
- * device that wakes, reports and sleeps then authenticates once a day. Or for iotda_open_device_with_token, or for
- * iotda_token_import in another process. Keep it as secret as the device's secret. The library keeps no copy of the
- * text.
- *
- * size is the room in out, in bytes. 512 are enough for a token of the length that the platform documents, 256 bytes
- * at most. *length, unless length is NULL, becomes the length of the text without its terminating zero; 0 if there is
- * no valid token (then out becomes ""). out is written only on success. *length is also written if there is too
- * little room: *length + 1 bytes are needed (with a size of 0, out may be NULL).
- *
- * Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or too little room), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_token_export(iotda_client_t *client,
-                                  char *out,
-                                  size_t size,
-                                  size_t *length,
-                                  iotda_call_t *call);
-
-/**
- * How long the present access token is still valid, in milliseconds, at least 1: for a program that keeps the token only
- * as long. 0 if there is no valid token, if the platform did not say how long it lasts, or for NULL.
- *
- * Any thread; never blocks.
- */
-int64_t iotda_token_remaining_ms(const iotda_client_t *client);
-
-/**
- * Opens an outbox in a directory, attaches the client to it, and writes it to *outbox. What an earlier process put
- * there is delivered. The client's other settings (timeouts, rates, log) hold for the outbox.
- *
- * *outbox is written only on success; close it with iotda_outbox_close. The options are copied. Blocks for as long as
- * the storage does: the directory is read. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE (it cannot be written or locked,
- * another outbox has it, or a newer version wrote it: call->message says which), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_outbox_open(iotda_client_t *client,
-                                 const iotda_outbox_options_t *options,
-                                 iotda_outbox_t **outbox,
-                                 iotda_call_t *call);
-
-/**
- * Delivers what waits for this client's device through it from now on, and at once. A put attaches its device as
- * well; after a restart, entries of devices that are not attached wait. The outbox keeps the device, with its secret,
- * until it is closed, also when the client is closed before; another client of the same id replaces it. Any thread;
- * does not wait for the network. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_outbox_attach(iotda_outbox_t *outbox,
-                                   iotda_client_t *device,
-                                   iotda_call_t *call);
-
-/**
- * Puts properties of a device: count services, at least one. Writes the entry's id to *id, unless id is NULL. The
- * data is checked as by iotda_report_props.
- *
- * Any thread. With a sync_ms it returns at once unless 256 KiB wait to be written; otherwise it blocks for as long as
- * the storage does, at most for the timeout. After a failure this process does not deliver the entry; if it crashes
- * then, the entry may be delivered. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE (1 MB, or a quarter of max_bytes),
- * IOTDA_E_FULL, IOTDA_E_STORAGE (a full disk, a fault, read-only: the message says which), IOTDA_E_TIMEOUT,
- * IOTDA_E_CANCELLED (before it began), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_outbox_put_props(iotda_outbox_t *outbox,
-                                      iotda_client_t *device,
-                                      const iotda_service_t *services,
-                                      size_t count,
-                                      uint64_t *id,
-                                      iotda_call_t *call);
-
-/**
- * Puts properties by a request body that the program made itself: see iotda_report_props_json. Otherwise as
- * iotda_outbox_put_props.
- */
-iotda_status_t iotda_outbox_put_props_json(iotda_outbox_t *outbox,
-                                           iotda_client_t *device,
-                                           const char *json,
-                                           size_t len,
-                                           uint64_t *id,
-                                           iotda_call_t *call);
-
-/** Puts a message: any len bytes, also none (then data may be NULL). Otherwise as iotda_outbox_put_props. */
-iotda_status_t iotda_outbox_put_message(iotda_outbox_t *outbox,
-                                        iotda_client_t *device,
-                                        const void *data,
-                                        size_t len,
-                                        uint64_t *id,
-                                        iotda_call_t *call);
-
-/**
- * Puts properties of child devices of a gateway, all or none, up to 10,000 in a call. Writes the id of the first
- * child's entry to *first_id, unless that is NULL; those of the others follow it in order. They are delivered in
- * batches; a child that the platform does not know holds back no other. Otherwise as iotda_outbox_put_props. Above
- * 256 KiB in all it blocks until they are written.
- */
-iotda_status_t iotda_outbox_put_batch(iotda_outbox_t *outbox,
-                                      iotda_client_t *gateway,
-                                      const iotda_child_t *children,
-                                      size_t count,
-                                      uint64_t *first_id,
-                                      iotda_call_t *call);
-
-/**
- * Puts a batch by a request body that the program made itself: see iotda_gateway_batch_json. A child that is wrong in
- * itself refuses all. Otherwise as iotda_outbox_put_batch.
- */
-iotda_status_t iotda_outbox_put_batch_json(iotda_outbox_t *outbox,
-                                           iotda_client_t *gateway,
-                                           const char *json,
-                                           size_t len,
-                                           uint64_t *first_id,
-                                           iotda_call_t *call);
-
-/**
- * Returns when all that was put is on disk. Any thread. Blocks for as long as the storage does, at most for the
- * timeout. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED (before it began),
- * IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
+/// Returns when all that was put is on disk. Blocks for as long as the storage does, at most for the timeout. Also
+/// IOTDA_E_STORAGE, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED (before it began).
 iotda_status_t iotda_outbox_sync(iotda_outbox_t *outbox, iotda_call_t *call);
 
-/**
- * Delivers what is due, in this thread, within the timeout: for programs without threads (start_worker). Writes to
- * call->retry_after_ms when to pump again, for a sync that becomes due as well; 0: nothing waits that could be sent.
- * That something could not be delivered is no failure: it waits.
- *
- * Any thread. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TIMEOUT (over before it began), IOTDA_E_CANCELLED (seen between
- * requests), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
+/// Delivers what is due, in this thread, within the timeout: for programs without threads (start_worker). Writes to
+/// call->retry_after_ms when to pump again, for a sync that becomes due as well; 0: nothing waits that could be sent.
+/// That something could not be delivered is no failure: it waits. Also IOTDA_E_TIMEOUT (over before it began),
+/// IOTDA_E_CANCELLED (seen between requests).
 iotda_status_t iotda_outbox_pump(iotda_outbox_t *outbox, iotda_call_t *call);
 
-/**
- * Waits until all that was put before is settled; without threads it delivers in this one. Any thread. Blocks at most
- * for the timeout. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TIMEOUT (or what waits is for devices that are not attached; it
- * goes on waiting in the outbox), IOTDA_E_CANCELLED, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
+/// Waits until all that was put before is settled, at most for the timeout; without threads it delivers in this one.
+/// Also IOTDA_E_TIMEOUT (or what waits is for devices that are not attached; it goes on waiting in the outbox),
+/// IOTDA_E_CANCELLED.
 iotda_status_t iotda_outbox_flush(iotda_outbox_t *outbox, iotda_call_t *call);
 
-/**
- * The network is back: what waits for a pause is tried within a second, instead of up to five minutes later. Any
- * thread; does not wait for the network.
- */
+/// The network is back: what waits for a pause is tried within a second, instead of up to five minutes later. Does not
+/// wait for the network.
 void iotda_outbox_wake(iotda_outbox_t *outbox);
 
-/**
- * Gives up what waits for a device, as the one that sends or the one reported for, without delivering it; writes to
- * *count, unless count is NULL, how many entries that were. For a device that was removed. A request that is under
- * way may still arrive. Any thread. Blocks for as long as the storage does. IOTDA_E_INVALID_ARGUMENT,
- * IOTDA_E_STORAGE, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_outbox_discard(iotda_outbox_t *outbox,
-                                    const char *device_id,
-                                    uint64_t *count,
-                                    iotda_call_t *call);
+/// Gives up what waits for a device, as the one that sends or the one reported for, without delivering it; writes to
+/// *count, unless count is NULL, how many entries that were. For a device that was removed. A request that is under way
+/// may still arrive. Blocks for as long as the storage does. Also IOTDA_E_STORAGE.
+iotda_status_t iotda_outbox_discard(iotda_outbox_t *outbox, const char *device_id, uint64_t *count, iotda_call_t *call);
 
-/**
- * Closes an outbox: ends requests that are under way, ends the threads, and syncs; it delivers nothing. What was not
- * delivered is delivered when the directory is opened again. NULL is fine. No other call on it may be running.
- *
- * Blocks for as long as the storage does. A process that ends without it counts as a crash: what was put since the
- * last sync may be lost. iotda_outbox_sync says whether it is on disk, which this cannot.
- */
+/// Closes an outbox: ends requests that are under way, ends the threads, and syncs; it delivers nothing. What was not
+/// delivered is delivered when the directory is opened again. Blocks for as long as the storage does. A process that
+/// ends without it counts as a crash: what was put since the last sync may be lost. iotda_outbox_sync says whether it
+/// is on disk, which this cannot.
 void iotda_outbox_close(iotda_outbox_t *outbox);
 
-/**
- * Reads the first dead letter after the number cursor (0: the first of all) into *dead, and its request body, as the
- * put functions for JSON and messages take it, into the size bytes at out, not terminated. *length, unless length is
- * NULL, becomes the length of the body. If there is no further letter, dead->number is 0.
- *
- * If the body does not fit, *dead and *length are written all the same, and the call returns IOTDA_E_TOO_LARGE. Any
- * thread. Reads from disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE, IOTDA_E_STORAGE, IOTDA_E_FORKED,
- * IOTDA_E_INTERNAL.
- */
-iotda_status_t iotda_outbox_dead_read(iotda_outbox_t *outbox,
-                                      uint64_t cursor,
-                                      iotda_dead_t *dead,
-                                      void *out,
-                                      size_t size,
-                                      size_t *length,
-                                      iotda_call_t *call);
+#define IOTDA_ENTRY_PROPS 1   ///< Properties of a device itself.
+#define IOTDA_ENTRY_MESSAGE 2 ///< A message.
+#define IOTDA_ENTRY_CHILD 3   ///< Properties of one child of a gateway.
 
-/**
- * Forgets the dead letters up to this number: iotda_outbox_dead_read does not return them any more. Any thread.
- * Writes to disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
+/// A dead letter: an entry of an outbox that the platform refused for good.
+typedef struct iotda_dead {
+    size_t struct_size;     ///< in: sizeof(iotda_dead_t).
+    uint64_t number;        ///< out: its own number, the cursor for the next one; 0: there is none.
+    uint64_t id;            ///< out: the entry's id.
+    int32_t kind;           ///< out: one of the IOTDA_ENTRY_ constants.
+    char device_id[129];    ///< out: the device that was reported for.
+    char gateway_id[129];   ///< out: the gateway that reported for it; "" for a device itself.
+    int64_t time_ms;        ///< out: when it was put: Unix time in milliseconds, as this machine's clock had it.
+    iotda_status_t status;  ///< out: IOTDA_E_REJECTED or IOTDA_E_UNKNOWN_CHILD.
+    char platform_code[24]; ///< out: the platform's error code, such as "IOTDA.000006".
+} iotda_dead_t;
+
+/// Reads the first dead letter after the number cursor (0: the first of all) into *dead, and its request body, as the
+/// put functions for JSON and messages take it, into the size bytes at out, not terminated. *length, unless length is
+/// NULL, becomes the length of the body. If there is no further letter, dead->number is 0. Reads from disk.
+///
+/// Also IOTDA_E_STORAGE, and IOTDA_E_TOO_LARGE if the body does not fit: *dead and *length are then written all the
+/// same.
+iotda_status_t iotda_outbox_dead_read(iotda_outbox_t *outbox, uint64_t cursor, iotda_dead_t *dead, void *out,
+                                      size_t size, size_t *length, iotda_call_t *call);
+
+/// Forgets the dead letters up to this number: iotda_outbox_dead_read does not return them any more. Writes to disk.
+/// Also IOTDA_E_STORAGE.
 iotda_status_t iotda_outbox_dead_forget(iotda_outbox_t *outbox, uint64_t up_to_number);
 
-/**
- * Reads into *stats what an outbox holds and has done. Any thread; does not wait for the network.
- * IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
- */
+/// What an outbox holds, and what it has done since it was opened. Unix times are as this machine's clock had them.
+typedef struct iotda_outbox_stats {
+    size_t struct_size;       ///< in: sizeof(iotda_outbox_stats_t).
+    uint64_t waiting;         ///< out: entries that wait to be delivered.
+    uint64_t waiting_bytes;   ///< out: bytes that they take in the files.
+    uint64_t unattached;      ///< out: those among the waiting whose device is not attached.
+    uint64_t oldest_s;        ///< out: when the oldest was put: Unix time in seconds; 0: none waits.
+    uint64_t file_bytes;      ///< out: bytes of the files, dead letters not counted.
+    uint64_t delivered;       ///< out: entries that were delivered.
+    uint64_t requests;        ///< out: requests that were sent.
+    uint64_t dead;            ///< out: entries that became dead letters.
+    uint64_t dead_kept;       ///< out: dead letters that are kept now.
+    uint64_t dead_dropped;    ///< out: dead letters that could not be kept.
+    uint64_t dropped;         ///< out: entries that were dropped as the oldest.
+    uint64_t expired;         ///< out: entries that became too old.
+    uint64_t damaged;         ///< out: entries and records that were found damaged.
+    uint64_t discarded;       ///< out: entries that iotda_outbox_discard gave up.
+    uint64_t syncs;           ///< out: syncs of files and of the directory.
+    uint64_t bytes_written;   ///< out: bytes written to files.
+    bool is_failing;          ///< out: the files cannot be written, so that puts fail.
+    char last_error[256];     ///< out: why the last request was not delivered; "" if none failed.
+    uint64_t failing_since_s; ///< out: since when the files cannot be written: Unix time in seconds; 0: they can.
+    uint64_t retries;         ///< out: attempts that were made after a failure: no connection (nothing was sent then),
+                              ///< no answer, a fault of the platform, a rate limit, a refused token. The search for an
+                              ///< entry that is refused is none.
+} iotda_outbox_stats_t;
+
+/// Reads what an outbox holds and has done. Does not wait for the network.
 iotda_status_t iotda_outbox_stats(const iotda_outbox_t *outbox, iotda_outbox_stats_t *stats);
 
-/**
- * The version of the library's binary interface. A program that was compiled with a header whose IOTDA_ABI_VERSION is
- * another number must not use the library. Any thread; never blocks.
- */
+/* == Versions ====================================================================================================== */
+
+#define IOTDA_ABI_VERSION 1 ///< The version of the binary interface that this header describes.
+
+/// The version of the library's binary interface. A program that was compiled with a header whose IOTDA_ABI_VERSION is
+/// another number must not use the library.
 uint32_t iotda_abi_version(void);
 
-/**
- * The library's version, such as "0.1.0". The text is constant: valid for as long as the program runs. Any thread;
- * never blocks.
- */
+/// The library's version, such as "0.1.0".
 const char *iotda_version(void);
 
 #ifdef __cplusplus

@@ -11,16 +11,15 @@ use crate::client::iotda_client_t;
 use crate::outcome::{Outcome, Stop};
 use crate::status::{self, IOTDA_OK, iotda_status_t};
 
-/// Reports properties of child devices of this gateway: count children, any number from one up. They are sent in
-/// order, in as many requests as the platform's limits ask for (50 children, 1 MB).
+/// As iotda_report_props, for child devices of this gateway: count children, any number from one up. They are sent in
+/// order, in as many requests as the platform's limits ask for (50 children, 1 MB); the timeout is for all of them
+/// together.
 ///
 /// A child that is wrong in itself (its id, its services, a NULL), one whose own data passes 1 MB, and one that the
-/// platform does not know are left out, and the others are delivered.
-///
-/// child_status is NULL or has room for count statuses. If children is not NULL and the client can be used, all of
-/// them are written: IOTDA_OK for each child that was delivered, and otherwise why it was not. Otherwise as
-/// iotda_report_props; also IOTDA_E_UNKNOWN_CHILD, and IOTDA_E_PARTIAL if some children were delivered and others were
-/// not. The timeout is for the whole call, all its requests together.
+/// platform does not know are left out, and the others are delivered. child_status is NULL or has room for count
+/// statuses. If children is not NULL and the client can be used, all of them are written: IOTDA_OK for each child that
+/// was delivered, and otherwise why it was not. Also IOTDA_E_UNKNOWN_CHILD, and IOTDA_E_PARTIAL if some children were
+/// delivered and others were not.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_gateway_batch(
     client: *mut iotda_client_t,
@@ -42,7 +41,8 @@ pub unsafe extern "C" fn iotda_gateway_batch(
     })
 }
 
-/// Reports a batch by a request body that the program made itself: len bytes of UTF-8, with any number of children,
+/// As iotda_gateway_batch, by a request body that the program made itself: len bytes of UTF-8, with any number of
+/// children,
 ///
 ///   {"devices":[{"device_id":"…","services":[{"service_id":"…","properties":{…}}]}]}
 ///
@@ -60,8 +60,6 @@ pub unsafe extern "C" fn iotda_gateway_batch(
 ///   iotda_gateway_batch_json(client, json, strlen(json), statuses, 100, &count, &call);
 ///   for (size_t i = 0; i < count && i < 100; i++)
 ///       ...
-///
-/// Otherwise as iotda_gateway_batch.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_gateway_batch_json(
     client: *mut iotda_client_t,

@@ -11,19 +11,18 @@ use crate::outcome::{FAULT, Outcome, Stop};
 use crate::panic::caught;
 use crate::status::{IOTDA_E_INTERNAL, IOTDA_OK, iotda_status_t};
 
-/// What one call is given, and what it returns beside its status. Optional: every function that takes one takes NULL.
+/// What one call is given ("in"), and what it returns beside its status ("out": written by every call, whether it
+/// succeeds or not). Optional: every function that takes one takes NULL.
 ///
-/// Start it with IOTDA_CALL_INIT or with zeros; it may be used again for the next call. It belongs to the caller and
-/// is touched only during the call; two calls that run at the same time need one each. The fields marked "out" are
-/// written by every call, whether it succeeds or not.
+/// Start it with IOTDA_CALL_INIT or with zeros; it may be used again for the next call. It belongs to the caller and is
+/// touched only during the call; two calls that run at the same time need one each.
 #[repr(C)]
 pub struct iotda_call_t {
-    /// in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT; 0 counts as the size of the first version. A larger struct,
-    /// of a newer header, is fine; what this library does not know in it stays as it is.
+    /// in: sizeof(iotda_call_t), set by IOTDA_CALL_INIT.
     pub struct_size: usize,
-    /// in: the most that the whole call may take, in milliseconds; 0: the client's timeout.
+    /// in: the most that the whole call may take, in milliseconds; 0: as the client's.
     pub timeout_ms: u32,
-    /// in: ends the call from another thread or a signal handler; NULL: nothing does. Read at the start of the call.
+    /// in: ends the call early; NULL: nothing does. Read at the start of the call.
     pub cancel: *const iotda_cancel_t,
     /// out: the HTTP status of the last answer; 0 if none arrived.
     pub http_status: i32,
@@ -37,9 +36,9 @@ pub struct iotda_call_t {
     /// terminated, cut at the end if too long. Never holds a secret, a password or a token.
     pub message: [c_char; 256],
     /// out: whether a report may have arrived although the call failed: something was sent, and no answer says that it
-    /// was not accepted. Sent again, it may then arrive twice. false after a failure: nothing of the call was
-    /// accepted, of any of its attempts; of a batch, nothing beside the children whose status is IOTDA_OK. Also false
-    /// on success, and for an authentication.
+    /// was not accepted. Sent again, it may then arrive twice. false after a failure: nothing of any attempt was
+    /// accepted; of a batch, nothing beside the children whose status is IOTDA_OK. Also false on success, and for an
+    /// authentication.
     pub may_have_arrived: bool,
 }
 

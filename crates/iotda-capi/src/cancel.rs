@@ -6,12 +6,10 @@ use iotda_sys::cancellation::Deferred;
 use crate::handle::{Handle, Sealed};
 use crate::panic;
 
-/// Ends calls early: from another thread, or from a signal handler. Made by iotda_cancel_new, freed by
-/// iotda_cancel_free; given to calls in iotda_call_t.cancel, one or many, at the same time or one after the other.
-///
-/// Free it when every call that was given it has returned, and nothing can trigger it any more (the signal handler
-/// that does is no longer installed, the thread that does has been joined). A call reads the pointer when it begins,
-/// and nobody can know from outside whether it has begun.
+/// Ends calls early, from another thread or from a signal handler: those that are given it in iotda_call_t.cancel, one
+/// or many, at the same time or one after the other. Free it when every such call has returned and nothing can trigger
+/// it any more (the signal handler that does is no longer installed, the thread that does has been joined): a call
+/// reads the pointer when it begins, and nobody can know from outside whether it has begun.
 pub struct iotda_cancel_t {
     token: CancelToken,
 }
@@ -28,18 +26,16 @@ impl iotda_cancel_t {
     }
 }
 
-/// Makes a cancel handle. Free it with iotda_cancel_free. Returns NULL only without memory, or after a fault of the
-/// library. Any thread; never blocks.
+/// Makes a cancel handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_cancel_new() -> *mut iotda_cancel_t {
     panic::new(|| iotda_cancel_t { token: CancelToken::new() })
 }
 
-/// Ends all calls that run with this handle, at once: they return IOTDA_E_CANCELLED. Calls that are given it
-/// afterwards return at once too: it stays cancelled. NULL is fine.
-///
-/// Any thread, and any signal handler: it is async-signal-safe (a flag and one write; errno is kept), so that a
-/// program of a single thread ends at once on Ctrl-C:
+/// Ends all calls that run with this handle, at once: they return IOTDA_E_CANCELLED. Calls that are given it afterwards
+/// return at once too: it stays cancelled. NULL is fine. Any signal handler may call it: it is async-signal-safe (a
+/// flag and one write; errno is kept), so that a program of a single thread (all of it: examples/c/interrupt.c) ends at
+/// once on Ctrl-C:
 ///
 ///   static iotda_cancel_t *cancel;    // of iotda_cancel_new, made before the handler is installed
 ///
@@ -47,8 +43,6 @@ pub extern "C" fn iotda_cancel_new() -> *mut iotda_cancel_t {
 ///       (void)number;
 ///       iotda_cancel_trigger(cancel);
 ///   }
-///
-/// examples/c/interrupt.c is the whole program. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_cancel_trigger(cancel: *const iotda_cancel_t) {
     // Not in `panic::caught`, which takes a lock the first time and touches a thread-local, for which a library that was
@@ -62,7 +56,7 @@ pub unsafe extern "C" fn iotda_cancel_trigger(cancel: *const iotda_cancel_t) {
     }
 }
 
-/// Frees a cancel handle, when every call that was given it has returned. NULL is fine. Never blocks.
+/// Frees a cancel handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_cancel_free(cancel: *mut iotda_cancel_t) {
     // SAFETY: the promise "handles".

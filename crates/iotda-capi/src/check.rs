@@ -12,11 +12,9 @@ use crate::child::{Converted, iotda_child_t};
 use crate::service::{self, iotda_service_t};
 use crate::status::iotda_status_t;
 
-/// Whether iotda_report_props would send these services: what it refuses without asking the platform, this refuses
-/// with the same status and message. It needs no client. Whether the platform will accept them is another matter.
-///
-/// Of call, timeout_ms and cancel do nothing here. Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT,
-/// IOTDA_E_TOO_LARGE, IOTDA_E_INTERNAL.
+/// Whether iotda_report_props would send these services: what it refuses without asking the platform, this refuses with
+/// the same status (also IOTDA_E_TOO_LARGE) and message. It needs no client. Whether the platform will accept them is
+/// another matter. Of call, timeout_ms and cancel do nothing here.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_check_props(
     services: *const iotda_service_t,
@@ -60,8 +58,8 @@ pub unsafe extern "C" fn iotda_check_message(
 }
 
 /// As iotda_check_props, for what iotda_gateway_batch takes. child_status is NULL or has room for count statuses:
-/// IOTDA_OK for each child that would be sent, and otherwise why it would be left out. The call's status is that of
-/// the first child that would be left out.
+/// IOTDA_OK for each child that would be sent, and otherwise why it would be left out. The call's status is that of the
+/// first child that would be left out.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_check_batch(
     children: *const iotda_child_t,

@@ -9,12 +9,12 @@ use crate::arguments::{array, no_text, text};
 use crate::outcome::{Outcome, reserve};
 use crate::service::{self, Place, iotda_service_t};
 
-/// What a gateway reports for one of its child devices. Borrowed for the call alone.
+/// What a gateway reports for one of its child devices.
 #[repr(C)]
 pub struct iotda_child_t {
     /// Required. The child's device id: 1 to 128 letters, digits, '_' and '-'.
     pub device_id: *const c_char,
-    /// Required. Its services, at least one.
+    /// Required. service_count services, at least one.
     pub services: *const iotda_service_t,
     /// The number of services.
     pub service_count: usize,

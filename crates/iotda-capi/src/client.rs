@@ -16,10 +16,7 @@ use crate::panic::{self, Poison};
 use crate::status::iotda_status_t;
 use crate::token::saved_token;
 
-/// Reports to the platform for one device. Made by iotda_init or iotda_open_device, freed by iotda_close.
-///
-/// Any number of threads may use a client at the same time; only iotda_close must come after all other calls on the
-/// same handle have returned.
+/// Reports to the platform for one device.
 pub struct iotda_client_t {
     client: Client,
     /// What is refused here, before the core sees it, is logged as what the core refuses.
@@ -91,10 +88,8 @@ pub(crate) unsafe fn on_client(
     unsafe { call::guarded(call, &mut run) }
 }
 
-/// Makes a client of a config and writes it to *client. The config can be freed, or changed and used again. Uses no
-/// network and starts no thread. *client is written only on success; close it with iotda_close. Never blocks.
-/// IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG (a required setting is missing, or a setter failed: call->message says
-/// which), IOTDA_E_INTERNAL.
+/// Makes a client of a config, which can be freed, or changed and used again. Starts no thread. Also IOTDA_E_CONFIG: a
+/// required setting is missing, or a setter failed; call->message says which.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_init(
     config: *const iotda_config_t,
@@ -110,10 +105,8 @@ pub unsafe extern "C" fn iotda_init(
     })
 }
 
-/// Makes a client for another device and writes it to *device. It shares connections, TLS sessions and addresses with
-/// the client that it was opened from, and its other settings; either may be closed first. Uses no network and starts
-/// no thread. *device is written only on success; close it with iotda_close. The secret is copied. Never blocks.
-/// IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// Makes a client for another device. It shares connections, TLS sessions and addresses with the client that it was
+/// opened from, and its other settings; either may be closed first. Starts no thread. The secret is copied.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_open_device(
     client: *mut iotda_client_t,
@@ -127,10 +120,7 @@ pub unsafe extern "C" fn iotda_open_device(
     unsafe { iotda_open_device_with_token(client, device_id, secret, secret_len, ptr::null(), device, call) }
 }
 
-/// As iotda_open_device, with an access token of the device that iotda_token_export wrote, or that
-/// iotda_config_set_token_callback was given: it is used while it is valid, and spares an authentication. NULL or "":
-/// none. One that is damaged, cut, expired, of another device or of another endpoint is not used: a warning in the
-/// log, and an authentication. Otherwise as iotda_open_device.
+/// As iotda_open_device, with an access token as iotda_config_set_token takes it. NULL or "": none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_open_device_with_token(
     client: *mut iotda_client_t,
@@ -155,19 +145,16 @@ pub unsafe extern "C" fn iotda_open_device_with_token(
 
 /// Authenticates the device, unless the client has an access token that is valid and not yet due to be renewed.
 /// Optional: reports authenticate when they need to, unless iotda_config_set_authentication says otherwise. It shows
-/// early whether endpoint, certificates, device id and secret are right.
-///
-/// Any thread. Blocks until the platform has answered, at most for the timeout. Returns what iotda_report_props
-/// returns, but for IOTDA_E_TOO_LARGE and IOTDA_E_TOKEN_REJECTED.
+/// early whether endpoint, certificates, device id and secret are right. Returns what iotda_report_props returns, but
+/// for IOTDA_E_TOO_LARGE and IOTDA_E_TOKEN_REJECTED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_auth(client: *mut iotda_client_t, call: *mut iotda_call_t) -> iotda_status_t {
     on_client!(client, call, |client, options| Ok(client.core().authenticate(options)?))
 }
 
 /// Closes a client, wipes its secret and token, and, with the last client that shares them, closes the connections.
-/// NULL is fine. No other call on the same handle may be running; other clients opened from it, or that it was opened
-/// from, live on. Does not wait for the network. In a child process after fork it leaves the parent's connections
-/// alone.
+/// Clients opened from it, or that it was opened from, live on. In a child process after fork it leaves the parent's
+/// connections alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_close(client: *mut iotda_client_t) {
     // SAFETY: the promise "handles".

@@ -1,13 +1,35 @@
-//! `iotda_clock_t`: a clock that the program supplies.
+//! `iotda_clock_t`: a clock that the program supplies, and its setter.
 
 use std::ffi::c_void;
+use std::sync::Arc;
 
-use iotda::Clock;
+use iotda::{Clock, SystemClock};
 
-use crate::user_data::UserData;
+use crate::config::iotda_config_t;
+use crate::outcome::Outcome;
+use crate::status::iotda_status_t;
+use crate::user_data::{UserData, iotda_destroy_t};
 
-/// Returns the current time in milliseconds since 1970-01-01T00:00:00Z, UTC.
+/// Returns the current Unix time in milliseconds.
 pub type iotda_clock_t = Option<unsafe extern "C" fn(user_data: *mut c_void) -> i64>;
+
+/// Where the time comes from, for a device that gets it elsewhere than from its system. NULL (default): the system's
+/// clock.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_clock(
+    config: *mut iotda_config_t,
+    unix_ms: iotda_clock_t,
+    user_data: *mut c_void,
+    destroy: iotda_destroy_t,
+) -> iotda_status_t {
+    let user_data = UserData::new(user_data, destroy);
+    setter!(config.set(Clock), "iotda_config_set_clock", |core| {
+        Outcome::Ok(core.clock(match unix_ms {
+            Some(unix_ms) => Arc::new(ProgramClock { unix_ms, user_data }),
+            None => Arc::new(SystemClock),
+        }))
+    })
+}
 
 /// The clock callback with its data.
 #[derive(Debug)]

@@ -10,17 +10,17 @@ use crate::outbox::{iotda_outbox_t, status_on};
 use crate::outcome::Stop;
 use crate::status::{IOTDA_OK, iotda_status_t, number};
 
-/// For iotda_dead_t.kind: properties of a device itself.
+/// Properties of a device itself.
 pub const IOTDA_ENTRY_PROPS: i32 = 1;
-/// For iotda_dead_t.kind: a message.
+/// A message.
 pub const IOTDA_ENTRY_MESSAGE: i32 = 2;
-/// For iotda_dead_t.kind: properties of one child of a gateway.
+/// Properties of one child of a gateway.
 pub const IOTDA_ENTRY_CHILD: i32 = 3;
 
 /// A dead letter: an entry of an outbox that the platform refused for good.
 #[repr(C)]
 pub struct iotda_dead_t {
-    /// in: sizeof(iotda_dead_t); 0 counts as the size of the first version.
+    /// in: sizeof(iotda_dead_t).
     pub struct_size: usize,
     /// out: its own number, the cursor for the next one; 0: there is none.
     pub number: u64,
@@ -32,7 +32,7 @@ pub struct iotda_dead_t {
     pub device_id: [c_char; 129],
     /// out: the gateway that reported for it; "" for a device itself.
     pub gateway_id: [c_char; 129],
-    /// out: when it was put, in milliseconds since 1970-01-01T00:00:00Z as this machine's clock had it.
+    /// out: when it was put: Unix time in milliseconds, as this machine's clock had it.
     pub time_ms: i64,
     /// out: IOTDA_E_REJECTED or IOTDA_E_UNKNOWN_CHILD.
     pub status: iotda_status_t,
@@ -45,11 +45,10 @@ const FIRST_VERSION: usize = size_of::<iotda_dead_t>();
 
 /// Reads the first dead letter after the number cursor (0: the first of all) into *dead, and its request body, as the
 /// put functions for JSON and messages take it, into the size bytes at out, not terminated. *length, unless length is
-/// NULL, becomes the length of the body. If there is no further letter, dead->number is 0.
+/// NULL, becomes the length of the body. If there is no further letter, dead->number is 0. Reads from disk.
 ///
-/// If the body does not fit, *dead and *length are written all the same, and the call returns IOTDA_E_TOO_LARGE. Any
-/// thread. Reads from disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE, IOTDA_E_STORAGE, IOTDA_E_FORKED,
-/// IOTDA_E_INTERNAL.
+/// Also IOTDA_E_STORAGE, and IOTDA_E_TOO_LARGE if the body does not fit: *dead and *length are then written all the
+/// same.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_dead_read(
     outbox: *mut iotda_outbox_t,
@@ -111,8 +110,8 @@ fn write(dead: &mut iotda_dead_t, letter: Option<&DeadLetter>) {
     fill(&mut dead.platform_code, &[&letter.platform_code]);
 }
 
-/// Forgets the dead letters up to this number: iotda_outbox_dead_read does not return them any more. Any thread.
-/// Writes to disk. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// Forgets the dead letters up to this number: iotda_outbox_dead_read does not return them any more. Writes to disk.
+/// Also IOTDA_E_STORAGE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_dead_forget(outbox: *mut iotda_outbox_t, up_to_number: u64) -> iotda_status_t {
     // SAFETY: the promise "handles".

@@ -7,7 +7,7 @@
 //! - [`config`], [`trust`], [`network`], [`client`], [`report`], [`batch`], [`check`], [`token`], [`version`]:
 //!   functions, by what they are about.
 //! - [`service`], [`child`], [`props`], [`cancel`], [`stats`], [`clock`], [`log`], [`user_data`], [`transport`]: one C
-//!   type each, with its functions.
+//!   type each, with its functions or setter.
 //! - [`outbox`], [`outbox_options`], [`outbox_stats`], [`dead`]: reports that are kept on disk.
 //! - `arguments`: how memory of the caller is read. `handle`: what a handle points to. `outcome`: why a call ends
 //!   without success. `panic`: how a panic becomes a status. `failures`: the setters that failed.
@@ -48,49 +48,57 @@ pub mod panic_hook;
 #[cfg(feature = "fuzzing")]
 pub mod sequences;
 
-// In the order in which the header has them; an empty line keeps them in it.
+// In the order in which the header has them; an empty line keeps them in it. `// # ` begins a topic of the header.
 
+// # Statuses
 pub mod status;
+
+// # What a call is given and returns
+pub mod cancel;
 
 #[macro_use]
 pub mod call;
+
+// # Settings
+pub mod user_data;
 
 #[macro_use]
 pub mod config;
 
 pub mod trust;
 
+pub mod transport;
+
 pub mod network;
-
-#[macro_use]
-pub mod client;
-
-pub mod service;
-
-pub mod child;
-
-pub mod report;
-
-pub mod batch;
-
-pub mod check;
-
-pub mod props;
-
-pub mod cancel;
-
-pub mod stats;
-
-pub mod token;
-
-pub mod user_data;
 
 pub mod clock;
 
 pub mod log;
 
-pub mod transport;
+// # Clients
+#[macro_use]
+pub mod client;
 
+pub mod stats;
+
+// # Access tokens
+pub mod token;
+
+// # Reports
+pub mod service;
+
+pub mod report;
+
+pub mod child;
+
+pub mod batch;
+
+pub mod check;
+
+// # Properties without a JSON library
+pub mod props;
+
+// # Outboxes: reports that are kept on disk
 pub mod outbox_options;
 
 #[macro_use]
@@ -100,4 +108,5 @@ pub mod dead;
 
 pub mod outbox_stats;
 
+// # Versions
 pub mod version;

@@ -1,10 +1,15 @@
-//! `iotda_log_t`: a log that the program supplies.
+//! `iotda_log_t`: a log that the program supplies, and its setter.
 
 use std::ffi::{CString, c_char, c_void};
+use std::sync::Arc;
 
 use iotda::{Level, Log};
 
-use crate::user_data::UserData;
+use crate::config::{self, iotda_config_t};
+use crate::failures::{Change, Setting};
+use crate::outcome::Stop;
+use crate::status::iotda_status_t;
+use crate::user_data::{UserData, iotda_destroy_t};
 
 /// Receives one log line: UTF-8, without an end of line. level is one of the IOTDA_LOG_ constants.
 pub type iotda_log_t = Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
@@ -17,6 +22,34 @@ pub const IOTDA_LOG_WARNING: i32 = 2;
 pub const IOTDA_LOG_INFO: i32 = 3;
 /// Each request.
 pub const IOTDA_LOG_DEBUG: i32 = 4;
+
+/// Receives log lines up to level. No line holds a secret, a password or a token. NULL (default): no log; the library
+/// then writes nothing, anywhere.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_log(
+    config: *mut iotda_config_t,
+    level: i32,
+    log: iotda_log_t,
+    user_data: *mut c_void,
+    destroy: iotda_destroy_t,
+) -> iotda_status_t {
+    let user_data = UserData::new(user_data, destroy);
+    let set = move |config: &mut iotda_config_t| {
+        let Some(log) = log else {
+            config.log = None;
+            config.core.no_log();
+            return Ok(());
+        };
+        let level = self::level(level)
+            .ok_or_else(|| Stop::Argument(format!("pass one of the IOTDA_LOG_ constants as level: it is {level}")))?;
+        let log = Arc::new(ProgramLog { log, user_data });
+        config.log = Some(Arc::clone(&log));
+        config.core.log(level, log);
+        Ok(())
+    };
+    // SAFETY: the promise "handles".
+    unsafe { config::setter(config, Change::set(Setting::Log, "iotda_config_set_log"), set) }
+}
 
 /// A level by its number.
 pub(crate) fn level(number: i32) -> Option<Level> {

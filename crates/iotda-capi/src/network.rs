@@ -9,8 +9,7 @@ use crate::status::iotda_status_t;
 use crate::transport::{Given, iotda_transport_t};
 
 /// The proxy to connect through by HTTP CONNECT: "http://host:port" or "http://user:password@host:port", with what is
-/// special in user and password written as %40 and so on. "" (default): none. The environment is not asked. Also
-/// returns IOTDA_E_CONFIG.
+/// special in user and password written as %40 and so on. "" (default): none. The environment is not asked.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_proxy(config: *mut iotda_config_t, url: *const c_char) -> iotda_status_t {
     setter!(config.set(Proxy), "iotda_config_set_proxy", |core| {
@@ -22,14 +21,14 @@ pub unsafe extern "C" fn iotda_config_set_proxy(config: *mut iotda_config_t, url
 /// Takes the proxy from the environment, now, as curl does: https_proxy, otherwise all_proxy, unless no_proxy exempts
 /// the endpoint, which must have been set before; each in lower case first, then in upper case. The value is
 /// "[http://][user:password@]host[:port]", the port 1080 if none is named. The only function that reads the
-/// environment. Also returns IOTDA_E_CONFIG.
+/// environment.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_proxy_from_environment(config: *mut iotda_config_t) -> iotda_status_t {
     setter!(config.set(Proxy), "iotda_config_set_proxy_from_environment", |core| core.proxy_from_environment())
 }
 
-/// A custom transport: a modem's sockets, or a TLS stack that the device has. The table is copied. Refused if it is
-/// NULL, lacks a function, or has a wrong struct_size. Default: the system's sockets.
+/// A custom transport: a modem's sockets, or a TLS stack that the device has. Refused if it is NULL, lacks a function,
+/// or has a wrong struct_size. Default: the system's sockets.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_transport(
     config: *mut iotda_config_t,

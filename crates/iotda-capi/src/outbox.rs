@@ -15,18 +15,17 @@ use crate::panic::{self, Poison, contained};
 use crate::service::{self, iotda_service_t};
 use crate::status::{IOTDA_OK, iotda_status_t};
 
-/// Reports that outlive outages, restarts and power cuts: what is put here is kept on disk until the platform has
-/// taken it. Made by iotda_outbox_open, freed by iotda_outbox_close.
+/// Reports that outlive outages, restarts and power cuts: what is put here is kept on disk until the platform has taken
+/// it.
 ///
 /// For each pair of sending device and device reported for, entries are delivered at least once and in order, several
-/// in a request; between pairs, and between an outbox and the iotda_report_ functions, there is no order. Data that
-/// the platform refuses by an error code of its own is found and becomes a dead letter, and the rest goes on; only
-/// such a code makes one. A service without an event time gets the time of the put, corrected if the clock was wrong.
+/// in a request; between pairs, and between an outbox and the iotda_report_ functions, there is no order. Data that the
+/// platform refuses by an error code of its own is found and becomes a dead letter, and the rest goes on; only such a
+/// code makes one. A service without an event time gets the time of the put, corrected if the clock was wrong.
 ///
-/// Any number of threads may use an outbox at the same time; only iotda_outbox_close must come after all other calls
-/// on it have returned. In a child process after fork every function returns IOTDA_E_FORKED; iotda_outbox_close
-/// releases the directory there and touches nothing else. A child that neither calls it nor executes another program
-/// (exec) keeps the directory locked.
+/// In a child process after fork every function returns IOTDA_E_FORKED; iotda_outbox_close releases the directory there
+/// and touches nothing else. A child that neither calls it nor executes another program (exec) keeps the directory
+/// locked.
 pub struct iotda_outbox_t {
     outbox: Outbox,
     poison: Poison,
@@ -106,12 +105,10 @@ pub(crate) unsafe fn status_on(
     status_of(|| unsafe { with(outbox, body) })
 }
 
-/// Opens an outbox in a directory, attaches the client to it, and writes it to *outbox. What an earlier process put
-/// there is delivered. The client's other settings (timeouts, rates, log) hold for the outbox.
-///
-/// *outbox is written only on success; close it with iotda_outbox_close. The options are copied. Blocks for as long as
-/// the storage does: the directory is read. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE (it cannot be written or locked,
-/// another outbox has it, or a newer version wrote it: call->message says which), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// Opens an outbox in a directory, and attaches the client to it. What an earlier process put there is delivered. The
+/// client's other settings (timeouts, rates, log) hold for the outbox. The options are copied. Blocks for as long as
+/// the storage does: the directory is read. Also IOTDA_E_STORAGE: it cannot be written or locked, another outbox has
+/// it, or a newer version wrote it; call->message says which.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_open(
     client: *mut iotda_client_t,
@@ -136,10 +133,10 @@ pub unsafe extern "C" fn iotda_outbox_open(
     status
 }
 
-/// Delivers what waits for this client's device through it from now on, and at once. A put attaches its device as
-/// well; after a restart, entries of devices that are not attached wait. The outbox keeps the device, with its secret,
-/// until it is closed, also when the client is closed before; another client of the same id replaces it. Any thread;
-/// does not wait for the network. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// Delivers what waits for this client's device through it from now on, and at once. A put attaches its device as well;
+/// after a restart, entries of devices that are not attached wait. The outbox keeps the device, with its secret, until
+/// it is closed, also when the client is closed before; another client of the same id replaces it. Does not wait for
+/// the network.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_attach(
     outbox: *mut iotda_outbox_t,
@@ -152,14 +149,13 @@ pub unsafe extern "C" fn iotda_outbox_attach(
     })
 }
 
-/// Puts properties of a device: count services, at least one. Writes the entry's id to *id, unless id is NULL. The
-/// data is checked as by iotda_report_props.
+/// Puts properties of a device: count services, at least one, which are checked as by iotda_report_props. Writes the
+/// entry's id to *id, unless id is NULL.
 ///
-/// Any thread. With a sync_ms it returns at once unless 256 KiB wait to be written; otherwise it blocks for as long as
-/// the storage does, at most for the timeout. After a failure this process does not deliver the entry; if it crashes
-/// then, the entry may be delivered. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TOO_LARGE (1 MB, or a quarter of max_bytes),
-/// IOTDA_E_FULL, IOTDA_E_STORAGE (a full disk, a fault, read-only: the message says which), IOTDA_E_TIMEOUT,
-/// IOTDA_E_CANCELLED (before it began), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// With a sync_ms it returns at once unless 256 KiB wait to be written; otherwise it blocks for as long as the storage
+/// does, at most for the timeout. After a failure this process does not deliver the entry; if it crashes then, the
+/// entry may be delivered. Also IOTDA_E_TOO_LARGE (1 MB, or a quarter of max_bytes), IOTDA_E_FULL, IOTDA_E_STORAGE (a
+/// full disk, a fault, read-only: the message says which), IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED (before it began).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_put_props(
     outbox: *mut iotda_outbox_t,
@@ -176,8 +172,7 @@ pub unsafe extern "C" fn iotda_outbox_put_props(
     })
 }
 
-/// Puts properties by a request body that the program made itself: see iotda_report_props_json. Otherwise as
-/// iotda_outbox_put_props.
+/// As iotda_outbox_put_props, by a request body as iotda_report_props_json takes it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_put_props_json(
     outbox: *mut iotda_outbox_t,
@@ -193,7 +188,7 @@ pub unsafe extern "C" fn iotda_outbox_put_props_json(
     })
 }
 
-/// Puts a message: any len bytes, also none (then data may be NULL). Otherwise as iotda_outbox_put_props.
+/// As iotda_outbox_put_props, for a message: any len bytes, also none (then data may be NULL).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_put_message(
     outbox: *mut iotda_outbox_t,
@@ -209,10 +204,10 @@ pub unsafe extern "C" fn iotda_outbox_put_message(
     })
 }
 
-/// Puts properties of child devices of a gateway, all or none, up to 10,000 in a call. Writes the id of the first
-/// child's entry to *first_id, unless that is NULL; those of the others follow it in order. They are delivered in
-/// batches; a child that the platform does not know holds back no other. Otherwise as iotda_outbox_put_props. Above
-/// 256 KiB in all it blocks until they are written.
+/// As iotda_outbox_put_props, for child devices of a gateway, all or none, up to 10,000 in a call. Writes the id of the
+/// first child's entry to *first_id, unless that is NULL; those of the others follow it in order. They are delivered in
+/// batches; a child that the platform does not know holds back no other. Above 256 KiB in all it blocks until they are
+/// written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_put_batch(
     outbox: *mut iotda_outbox_t,
@@ -233,8 +228,8 @@ pub unsafe extern "C" fn iotda_outbox_put_batch(
     })
 }
 
-/// Puts a batch by a request body that the program made itself: see iotda_gateway_batch_json. A child that is wrong in
-/// itself refuses all. Otherwise as iotda_outbox_put_batch.
+/// As iotda_outbox_put_batch, by a request body as iotda_gateway_batch_json takes it. A child that is wrong in itself
+/// refuses all.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_put_batch_json(
     outbox: *mut iotda_outbox_t,
@@ -250,9 +245,8 @@ pub unsafe extern "C" fn iotda_outbox_put_batch_json(
     })
 }
 
-/// Returns when all that was put is on disk. Any thread. Blocks for as long as the storage does, at most for the
-/// timeout. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_STORAGE, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED (before it began),
-/// IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// Returns when all that was put is on disk. Blocks for as long as the storage does, at most for the timeout. Also
+/// IOTDA_E_STORAGE, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED (before it began).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_sync(outbox: *mut iotda_outbox_t, call: *mut iotda_call_t) -> iotda_status_t {
     on_outbox!(outbox, call, |outbox, options| Ok(outbox.sync(options)?))
@@ -260,10 +254,8 @@ pub unsafe extern "C" fn iotda_outbox_sync(outbox: *mut iotda_outbox_t, call: *m
 
 /// Delivers what is due, in this thread, within the timeout: for programs without threads (start_worker). Writes to
 /// call->retry_after_ms when to pump again, for a sync that becomes due as well; 0: nothing waits that could be sent.
-/// That something could not be delivered is no failure: it waits.
-///
-/// Any thread. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TIMEOUT (over before it began), IOTDA_E_CANCELLED (seen between
-/// requests), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// That something could not be delivered is no failure: it waits. Also IOTDA_E_TIMEOUT (over before it began),
+/// IOTDA_E_CANCELLED (seen between requests).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_pump(outbox: *mut iotda_outbox_t, call: *mut iotda_call_t) -> iotda_status_t {
     let mut again = 0;
@@ -278,16 +270,16 @@ pub unsafe extern "C" fn iotda_outbox_pump(outbox: *mut iotda_outbox_t, call: *m
     status
 }
 
-/// Waits until all that was put before is settled; without threads it delivers in this one. Any thread. Blocks at most
-/// for the timeout. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_TIMEOUT (or what waits is for devices that are not attached; it
-/// goes on waiting in the outbox), IOTDA_E_CANCELLED, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// Waits until all that was put before is settled, at most for the timeout; without threads it delivers in this one.
+/// Also IOTDA_E_TIMEOUT (or what waits is for devices that are not attached; it goes on waiting in the outbox),
+/// IOTDA_E_CANCELLED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_flush(outbox: *mut iotda_outbox_t, call: *mut iotda_call_t) -> iotda_status_t {
     on_outbox!(outbox, call, |outbox, options| Ok(outbox.flush(options)?))
 }
 
-/// The network is back: what waits for a pause is tried within a second, instead of up to five minutes later. Any
-/// thread; does not wait for the network.
+/// The network is back: what waits for a pause is tried within a second, instead of up to five minutes later. Does not
+/// wait for the network.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_wake(outbox: *mut iotda_outbox_t) {
     contained(|| {
@@ -302,9 +294,8 @@ pub unsafe extern "C" fn iotda_outbox_wake(outbox: *mut iotda_outbox_t) {
 }
 
 /// Gives up what waits for a device, as the one that sends or the one reported for, without delivering it; writes to
-/// *count, unless count is NULL, how many entries that were. For a device that was removed. A request that is under
-/// way may still arrive. Any thread. Blocks for as long as the storage does. IOTDA_E_INVALID_ARGUMENT,
-/// IOTDA_E_STORAGE, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// *count, unless count is NULL, how many entries that were. For a device that was removed. A request that is under way
+/// may still arrive. Blocks for as long as the storage does. Also IOTDA_E_STORAGE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_discard(
     outbox: *mut iotda_outbox_t,
@@ -321,10 +312,9 @@ pub unsafe extern "C" fn iotda_outbox_discard(
 }
 
 /// Closes an outbox: ends requests that are under way, ends the threads, and syncs; it delivers nothing. What was not
-/// delivered is delivered when the directory is opened again. NULL is fine. No other call on it may be running.
-///
-/// Blocks for as long as the storage does. A process that ends without it counts as a crash: what was put since the
-/// last sync may be lost. iotda_outbox_sync says whether it is on disk, which this cannot.
+/// delivered is delivered when the directory is opened again. Blocks for as long as the storage does. A process that
+/// ends without it counts as a crash: what was put since the last sync may be lost. iotda_outbox_sync says whether it
+/// is on disk, which this cannot.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_close(outbox: *mut iotda_outbox_t) {
     // SAFETY: the promise "handles".

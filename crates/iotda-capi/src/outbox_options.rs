@@ -11,16 +11,16 @@ use crate::panic::in_thread;
 use crate::status::{IOTDA_OK, iotda_status_t, number};
 use crate::user_data::{UserData, iotda_destroy_t};
 
-/// For iotda_outbox_options_t.when_full: a put is refused with IOTDA_E_FULL while there is no room.
+/// when_full: a put is refused with IOTDA_E_FULL while there is no room.
 pub const IOTDA_OUTBOX_REFUSE: i32 = 0;
-/// For iotda_outbox_options_t.when_full: the oldest entries are dropped, those of the same device first.
+/// when_full: the oldest entries are dropped, those of the same device first.
 pub const IOTDA_OUTBOX_DROP_OLDEST: i32 = 1;
 
 /// What became of an entry, by the id that its put returned: IOTDA_OK (delivered), IOTDA_E_REJECTED or
-/// IOTDA_E_UNKNOWN_CHILD (it is a dead letter), IOTDA_E_EXPIRED, IOTDA_E_FULL (dropped for newer ones),
-/// IOTDA_E_STORAGE (damaged on disk), IOTDA_E_CANCELLED (by iotda_outbox_discard).
+/// IOTDA_E_UNKNOWN_CHILD (it is a dead letter), IOTDA_E_EXPIRED, IOTDA_E_FULL (dropped for newer ones), IOTDA_E_STORAGE
+/// (damaged on disk), IOTDA_E_CANCELLED (by iotda_outbox_discard). device_id is the device that was reported for, "" if
+/// it is not known; message is what the platform said, often "".
 ///
-/// device_id is the device that was reported for, "" if it is not known; message is what the platform said, often "".
 /// Called by the thread that delivers, or inside iotda_outbox_pump and other functions, before the outcome is on disk:
 /// after a crash it may come again. It may call the put functions, iotda_outbox_stats, iotda_outbox_wake,
 /// iotda_outbox_dead_read and iotda_outbox_dead_forget; other functions of the outbox return IOTDA_E_INVALID_ARGUMENT,
@@ -39,39 +39,37 @@ pub type iotda_outbox_settled_t = Option<
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct iotda_outbox_options_t {
-    /// sizeof(iotda_outbox_options_t); 0 counts as the size of the first version.
+    /// sizeof(iotda_outbox_options_t).
     pub struct_size: usize,
     /// Required. Where the entries are kept; made, with mode 0700, if it is missing (its parent is not). One outbox
     /// uses a directory at a time, and one platform: the same device ids elsewhere would be sent its entries. Local
     /// storage: on tmpfs nothing survives a restart of the machine, and network file systems are not supported.
     pub directory: *const c_char,
-    /// The most bytes that all its files take together, at least 262,144; 0: 16,777,216.
+    /// The most bytes of all its files together, at least 262,144; 0: 16,777,216.
     pub max_bytes: u64,
-    /// Entries that are older, in seconds, are dropped; 0: none are. One whose age cannot be known is kept.
+    /// Entries older than this, in seconds, are dropped; 0: none are. One whose age cannot be known is kept.
     pub max_age_s: u32,
     /// A put returns at once, and its entry is on disk after so many milliseconds at the latest; 0: when the put
     /// returns. IOTDA_OUTBOX_OPTIONS_INIT sets 1,000.
     pub sync_ms: u32,
-    /// Entries are sent together in requests of up to so many bytes; 0: 16,384; 1: each by itself.
+    /// Entries are sent together in requests of up to so many bytes; 0: 16,384; 1: alone.
     pub coalesce_bytes: u32,
-    /// How many milliseconds a first entry waits for others to be sent with it; 0: none.
+    /// How long a first entry waits for others to be sent with it; 0: not at all.
     pub linger_ms: u32,
-    /// How many requests may be under way at the same time, of different devices, up to 64; 0: 1.
+    /// The most requests at the same time, of different devices, up to 64; 0: 1.
     pub requests_at_once: u32,
     /// IOTDA_OUTBOX_REFUSE or IOTDA_OUTBOX_DROP_OLDEST.
     pub when_full: i32,
     /// true (IOTDA_OUTBOX_OPTIONS_INIT): threads deliver (requests_at_once of them, with a stack of 256 KiB) and sync
     /// (one of 64 KiB); they take no signals. false: no thread is started, and iotda_outbox_pump delivers.
     pub start_worker: bool,
-    /// Each write fills whole pages of 4,096 bytes: for storage that damages what lies beside a write when power
-    /// fails.
+    /// Each write fills whole pages of 4,096 bytes: for storage that damages what lies beside a write when power fails.
     pub pad_commits: bool,
-    /// Called with what became of each entry; NULL: nothing is called.
+    /// Called with what became of each entry; may be NULL.
     pub settled: iotda_outbox_settled_t,
     /// Passed to settled and destroy as it is.
     pub user_data: *mut c_void,
-    /// Called with user_data once: when the outbox is closed, or before iotda_outbox_open returns if it fails. NULL:
-    /// nothing is called.
+    /// Called with user_data once: when the outbox is closed, or before iotda_outbox_open returns if it fails.
     pub destroy: iotda_destroy_t,
 }
 

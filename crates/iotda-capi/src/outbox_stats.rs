@@ -6,11 +6,11 @@ use crate::call::fill;
 use crate::outbox::{iotda_outbox_t, status_on};
 use crate::status::iotda_status_t;
 
-/// What an outbox holds, and what it has done since it was opened.
+/// What an outbox holds, and what it has done since it was opened. Unix times are as this machine's clock had them.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct iotda_outbox_stats_t {
-    /// in: sizeof(iotda_outbox_stats_t); 0, as in a zeroed struct, counts as the size of the first version.
+    /// in: sizeof(iotda_outbox_stats_t).
     pub struct_size: usize,
     /// out: entries that wait to be delivered.
     pub waiting: u64,
@@ -18,8 +18,7 @@ pub struct iotda_outbox_stats_t {
     pub waiting_bytes: u64,
     /// out: those among the waiting whose device is not attached.
     pub unattached: u64,
-    /// out: when the oldest was put, in seconds since 1970-01-01T00:00:00Z as this machine's clock had it; 0: none
-    /// waits.
+    /// out: when the oldest was put: Unix time in seconds; 0: none waits.
     pub oldest_s: u64,
     /// out: bytes of the files, dead letters not counted.
     pub file_bytes: u64,
@@ -49,8 +48,7 @@ pub struct iotda_outbox_stats_t {
     pub is_failing: bool,
     /// out: why the last request was not delivered; "" if none failed.
     pub last_error: [c_char; 256],
-    /// out: since when the files cannot be written, in seconds since 1970-01-01T00:00:00Z as this machine's clock had
-    /// it; 0: they can.
+    /// out: since when the files cannot be written: Unix time in seconds; 0: they can.
     pub failing_since_s: u64,
     /// out: attempts that were made after a failure: no connection (nothing was sent then), no answer, a fault of the
     /// platform, a rate limit, a refused token. The search for an entry that is refused is none.
@@ -60,8 +58,7 @@ pub struct iotda_outbox_stats_t {
 /// The size of the struct's first version.
 const FIRST_VERSION: usize = size_of::<iotda_outbox_stats_t>();
 
-/// Reads into *stats what an outbox holds and has done. Any thread; does not wait for the network.
-/// IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// Reads what an outbox holds and has done. Does not wait for the network.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_outbox_stats(
     outbox: *const iotda_outbox_t,

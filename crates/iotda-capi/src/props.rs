@@ -11,11 +11,9 @@ use crate::panic::{self, caught, contained, panic_if_asked};
 use crate::status::iotda_status_t;
 
 /// A JSON object of properties, built member by member, for programs that have no JSON library. Formatting by hand
-/// breaks on quotes in strings, on NaN and on a locale's decimal comma; this does not.
-///
-/// Made by iotda_props_new, freed by iotda_props_free; it can be cleared and filled again. Used by one thread at a
-/// time; no function of it blocks. Adding a member takes the same time however many there are; a large builder takes
-/// at most twice its text in memory.
+/// breaks on quotes in strings, on NaN and on a locale's decimal comma; this does not. It can be cleared and filled
+/// again. Adding a member takes the same time however many there are; a large builder takes at most twice its text in
+/// memory.
 ///
 /// A function that adds and fails leaves the object as it was: IOTDA_E_INVALID_ARGUMENT (a NULL, a text that is not
 /// UTF-8, an empty name, or one that the object has already; clear a builder before it is filled again),
@@ -30,14 +28,13 @@ impl Handle for iotda_props_t {
     const ENDED: &'static str = "freed";
 }
 
-/// Makes an empty object. Free it with iotda_props_free. Returns NULL only without memory, or after a fault of the
-/// library. Any thread.
+/// Makes an empty object.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_props_new() -> *mut iotda_props_t {
     panic::new(|| iotda_props_t { properties: Properties::new() })
 }
 
-/// Frees a builder and what iotda_props_json returned of it. NULL is fine.
+/// Frees a builder and what iotda_props_json returned of it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_free(props: *mut iotda_props_t) {
     // SAFETY: the promise "handles".
@@ -64,8 +61,7 @@ pub unsafe extern "C" fn iotda_props_add_integer(
 }
 
 /// Adds a number, with the fewest digits that read back as the same double. NaN and infinities are refused: JSON has
-/// none; leave the property out. For a float there is iotda_props_add_float: as a double, 23.24f is
-/// 23.239999771118164.
+/// none; leave the property out. For a float there is iotda_props_add_float: as a double, 23.24f is 23.239999771118164.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_add_double(
     props: *mut iotda_props_t,
@@ -96,7 +92,7 @@ pub unsafe extern "C" fn iotda_props_add_boolean(
     add!(props, name, |properties, name| Ok(properties.boolean(name, value).map(|_| ())?))
 }
 
-/// Adds a string: terminated UTF-8, escaped as JSON demands.
+/// Adds a string, escaped as JSON demands.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_add_string(
     props: *mut iotda_props_t,
@@ -134,8 +130,8 @@ pub unsafe extern "C" fn iotda_props_clear(props: *mut iotda_props_t) {
     });
 }
 
-/// The object as terminated JSON, for iotda_service_t.properties. It belongs to the builder and is valid until the
-/// builder is changed or freed. NULL if props is NULL or no builder, or if there is no memory for the text.
+/// The object as JSON, for iotda_service_t.properties. It belongs to the builder and is valid until the builder is
+/// changed or freed. NULL if props is NULL or no builder, or if there is no memory for the text.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_props_json(props: *const iotda_props_t) -> *const c_char {
     let props = props.cast_mut();

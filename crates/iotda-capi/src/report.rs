@@ -9,14 +9,11 @@ use crate::status::iotda_status_t;
 
 /// Reports properties of the device: count services, at least one.
 ///
-/// Authenticates if needed, and once more if the platform refuses the token. Retries transient failures (no
-/// connection, no answer, HTTP 5xx, a rate limit) with growing pauses, as set by iotda_config_set_retry. A report
-/// whose connection breaks may be sent twice: it arrives at least once, not exactly once.
-///
-/// Any thread. Blocks until the platform has answered, at most for the timeout. IOTDA_E_INVALID_ARGUMENT,
-/// IOTDA_E_TOO_LARGE, IOTDA_E_DNS, IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED,
-/// IOTDA_E_AUTH_FAILED, IOTDA_E_TOKEN_REJECTED, IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER,
-/// IOTDA_E_PROTOCOL, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// Authenticates if needed, and once more if the platform refuses the token. Retries transient failures (no connection,
+/// no answer, HTTP 5xx, a rate limit) with growing pauses, as set by iotda_config_set_retry. A report whose connection
+/// breaks may be sent twice: it arrives at least once, not exactly once. Also IOTDA_E_TOO_LARGE, IOTDA_E_DNS,
+/// IOTDA_E_CONNECT, IOTDA_E_TLS, IOTDA_E_CLOCK, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_AUTH_FAILED,
+/// IOTDA_E_TOKEN_REJECTED, IOTDA_E_RATE_LIMITED, IOTDA_E_REJECTED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_report_props(
     client: *mut iotda_client_t,
@@ -31,13 +28,13 @@ pub unsafe extern "C" fn iotda_report_props(
     })
 }
 
-/// Reports properties of the device by a request body that the program made itself: len bytes of UTF-8,
+/// As iotda_report_props, by a request body that the program made itself: len bytes of UTF-8,
 ///
 ///   {"services":[{"service_id":"…","properties":{…},"event_time":"2021-08-13T10:10:10.555Z"}]}
 ///
 /// It is checked, and sent as it is. event_time may be left out; in another form it is refused, because the platform
 /// would silently use its own time instead. Members that the platform does not document are refused, for the same
-/// reason. Otherwise as iotda_report_props.
+/// reason.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_report_props_json(
     client: *mut iotda_client_t,
@@ -51,7 +48,7 @@ pub unsafe extern "C" fn iotda_report_props_json(
     })
 }
 
-/// Reports a message of the device: any len bytes, also none (then data may be NULL). Otherwise as iotda_report_props.
+/// As iotda_report_props, for a message of the device: any len bytes, also none (then data may be NULL).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_report_message(
     client: *mut iotda_client_t,

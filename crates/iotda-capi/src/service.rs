@@ -8,20 +8,19 @@ use iotda::Service;
 use crate::arguments::{array, no_text, text};
 use crate::outcome::{Outcome, reserve};
 
-/// For iotda_service_t.event_time_ms: no time is given, the platform takes the time at which it receives the report.
+/// No time is given: the platform takes the time at which it receives the report.
 pub const IOTDA_TIME_NONE: i64 = 0;
 
-/// The properties of one service of a device. Borrowed for the call alone.
+/// The properties of one service of a device.
 #[repr(C)]
 pub struct iotda_service_t {
-    /// Required. The service's id in the product model; UTF-8, not empty.
+    /// Required. The service's id in the product model; not empty.
     pub service_id: *const c_char,
-    /// Required. A JSON object in UTF-8, for example from iotda_props_json. It is checked and then passed on byte for
-    /// byte: numbers of any length survive.
+    /// Required. A JSON object, for example from iotda_props_json. It is checked and then passed on byte for byte:
+    /// numbers of any length survive.
     pub properties: *const c_char,
-    /// When the values were measured: milliseconds since 1970-01-01T00:00:00Z, UTC, in the years 2000 to 9999; or
-    /// IOTDA_TIME_NONE. A time before 2000 is refused: it is in another unit (seconds), or of a clock that was never
-    /// set.
+    /// When the values were measured: Unix time in milliseconds, in the years 2000 to 9999; or IOTDA_TIME_NONE. An
+    /// earlier time is refused: it is in another unit (seconds), or of a clock that was never set.
     pub event_time_ms: i64,
 }
 

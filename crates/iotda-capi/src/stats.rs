@@ -9,7 +9,7 @@ use crate::status::iotda_status_t;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct iotda_stats_t {
-    /// in: sizeof(iotda_stats_t); 0, as in a zeroed struct, counts as the size of the first version.
+    /// in: sizeof(iotda_stats_t).
     pub struct_size: usize,
     /// out: requests sent, authentications not counted.
     pub requests: u64,
@@ -34,7 +34,7 @@ pub struct iotda_stats_t {
 /// The size of the struct's first version.
 const FIRST_VERSION: usize = size_of::<iotda_stats_t>();
 
-/// Reads the counters into *stats. Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT, IOTDA_E_INTERNAL.
+/// Reads the counters.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_stats(client: *const iotda_client_t, stats: *mut iotda_stats_t) -> iotda_status_t {
     status_of(|| {
@@ -58,9 +58,8 @@ pub unsafe extern "C" fn iotda_stats(client: *const iotda_client_t, stats: *mut 
     })
 }
 
-/// The platform's time in milliseconds since 1970-01-01T00:00:00Z, from its last answer and the time that has passed
-/// since; 0 if no answer has carried it yet, or for NULL. Its resolution is one second, and it is late by the time
-/// that the answer took. Any thread; never blocks.
+/// The platform's Unix time in milliseconds, from its last answer and the time that has passed since; 0 if no answer
+/// has carried it yet, or for NULL. It has one-second resolution and lags by the network's latency.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_server_time_ms(client: *const iotda_client_t) -> i64 {
     let mut time = 0;

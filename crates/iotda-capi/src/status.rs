@@ -5,8 +5,9 @@ use std::ffi::{CStr, c_char};
 use iotda::ErrorKind;
 
 /// What a function returns: IOTDA_OK or one of the IOTDA_E_ constants. The numbers never change; a later version may
-/// add new ones. They are grouped by what a caller does about them. Those from 20 to 59 are returned by every function
-/// that uses the network, unless they name the functions that return them.
+/// add new ones. They are grouped by what a caller does about them: fix the code or the configuration (1 to 19), look
+/// at the connection and try again later (20 to 39), act on the platform's answer (40 to 59), look at this process (60
+/// to 79). Those from 20 to 59 come from every function that uses the network, unless they name the functions.
 ///
 /// A report that fails with IOTDA_E_CONNECT, IOTDA_E_TIMEOUT, IOTDA_E_CANCELLED, IOTDA_E_SERVER, IOTDA_E_PROTOCOL or
 /// IOTDA_E_INTERNAL may have arrived all the same. With IOTDA_E_INVALID_ARGUMENT, IOTDA_E_CONFIG and IOTDA_E_FORKED
@@ -14,68 +15,62 @@ use iotda::ErrorKind;
 /// one call is in iotda_call_t.may_have_arrived.
 pub type iotda_status_t = i32;
 
-/// Success. Returned by every function.
+/// Success.
 pub const IOTDA_OK: iotda_status_t = 0;
 
-/// Fix the calling code: an argument is wrong. Nothing was sent. Returned by every function that takes arguments.
+/// Fix the calling code: an argument is wrong.
 pub const IOTDA_E_INVALID_ARGUMENT: iotda_status_t = 1;
-/// Send less at a time: one report, or one child device's part of a batch, is 1 MB (1,048,576 bytes) or more. Returned
-/// by the functions that report, check or put; by iotda_outbox_dead_read if there is too little room.
+/// Send less at a time: one report, or one child's part of a batch, is 1 MB (1,048,576 bytes) or more. From functions
+/// that report, check or put; iotda_outbox_dead_read: too little room.
 pub const IOTDA_E_TOO_LARGE: iotda_status_t = 2;
-/// Fix the configuration: a setting is missing or wrong. Nothing was sent. Returned by config setters and iotda_init.
+/// Fix the configuration: a setting is missing or wrong. From setters and iotda_init.
 pub const IOTDA_E_CONFIG: iotda_status_t = 3;
 
 /// Try again later: the host name could not be resolved.
 pub const IOTDA_E_DNS: iotda_status_t = 20;
 /// Try again later: no connection could be made, or it broke.
 pub const IOTDA_E_CONNECT: iotda_status_t = 21;
-/// Check certificate authorities, host name and protocol version: the TLS handshake failed; the message says why.
+/// Check authorities, host name and TLS version: the handshake failed; the message says why.
 pub const IOTDA_E_TLS: iotda_status_t = 22;
-/// Set the clock: it is earlier than the release of this library, so certificates cannot be verified.
+/// Set the clock: it is earlier than this library's release, so no certificate can be verified.
 pub const IOTDA_E_CLOCK: iotda_status_t = 23;
-/// Try again later, or allow more time: the timeout of the call expired. What was being sent may have arrived.
+/// Try again later, or allow more time: the timeout of the call expired.
 pub const IOTDA_E_TIMEOUT: iotda_status_t = 24;
-/// The call was ended by iotda_cancel_trigger. What was being sent may have arrived.
+/// The call was ended by iotda_cancel_trigger.
 pub const IOTDA_E_CANCELLED: iotda_status_t = 25;
 
-/// Correct the device id or the secret: the platform does not accept the one with the other. Trying again does not
-/// help.
+/// Correct device id or secret: they do not belong together. Trying again does not help.
 pub const IOTDA_E_AUTH_FAILED: iotda_status_t = 40;
-/// Look at the device on the platform: it refused the access token, and a new one as well. Or authenticate: the device
-/// has no valid token, or the platform refused it, and iotda_config_set_authentication lets nobody but the program
-/// authenticate. Returned by the report functions.
+/// Look at the device on the platform: it refused the access token, and a new one as well. Or authenticate: there is no
+/// valid token, or the platform refused it, and by iotda_config_set_authentication the program alone authenticates.
+/// From reports.
 pub const IOTDA_E_TOKEN_REJECTED: iotda_status_t = 41;
 /// Wait, then send again: a rate limit of the device or the tenant was reached.
 pub const IOTDA_E_RATE_LIMITED: iotda_status_t = 42;
-/// Register the child device: it does not exist on the platform, or does not belong to this gateway. Returned by the
-/// batch functions.
+/// Register the child device: it does not exist, or is not this gateway's. From batches.
 pub const IOTDA_E_UNKNOWN_CHILD: iotda_status_t = 43;
 /// Change the data: the platform refused it, and sending it again does not help.
 pub const IOTDA_E_REJECTED: iotda_status_t = 44;
 /// Try again later: the platform failed to process the request (HTTP 5xx).
 pub const IOTDA_E_SERVER: iotda_status_t = 45;
-/// Check the endpoint, and proxies on the way: what answered does not speak the protocol.
+/// Check the endpoint, and proxies on the way: the response was not valid.
 pub const IOTDA_E_PROTOCOL: iotda_status_t = 46;
-/// Look at the statuses of the child devices: some of a batch were delivered and others were not. Returned by the
-/// batch functions.
+/// Look at the children's statuses: some were delivered, others not. From batches.
 pub const IOTDA_E_PARTIAL: iotda_status_t = 47;
 
-/// Check the disk, or the directory's permissions: the files of an outbox could not be read or written; the message
-/// says which. Returned by the outbox functions.
+/// Check the disk, or the directory's permissions: an outbox's files could not be read or written; the message says
+/// which. From the outbox functions.
 pub const IOTDA_E_STORAGE: iotda_status_t = 60;
-/// Make a new client in this process: this one was made before a fork, in the parent process. Nothing was sent.
-/// Returned by every function that takes a client, except iotda_close, iotda_stats, iotda_server_time_ms and
-/// iotda_token_remaining_ms.
+/// Make a new client in this process: this one was made in the parent, before a fork. Not from iotda_close,
+/// iotda_stats, iotda_server_time_ms and iotda_token_remaining_ms.
 pub const IOTDA_E_FORKED: iotda_status_t = 61;
-/// Free memory or send less at a time: there is no memory for what the call was given. Or report a fault of this
-/// library: then the handle returns this status from each later call; close it and make a new one. The message says
-/// which. Returned by every function that returns a status.
+/// Free memory or send less at a time: there is none for what the call was given. Or report a fault of this library:
+/// each later call on the handle then returns this status; close it and make a new one. The message says which.
 pub const IOTDA_E_INTERNAL: iotda_status_t = 62;
-/// Wait until something is delivered, or give the outbox more space: it has no room for what is put, which is not
-/// kept. Returned by the outbox functions that put; given to its callback for an entry that was dropped for newer
-/// ones.
+/// Wait until something is delivered, or give the outbox more space: it has no room for what is put, which is not kept.
+/// To its callback: the entry was dropped for newer ones.
 pub const IOTDA_E_FULL: iotda_status_t = 63;
-/// The entry became older than the outbox was asked to keep it. Given to an outbox's callback; no function returns it.
+/// The entry became older than the outbox was to keep it. To its callback alone.
 pub const IOTDA_E_EXPIRED: iotda_status_t = 64;
 
 /// A status, the kind of the core's errors that has it, and what is said of it.
@@ -176,15 +171,13 @@ const _: () = {
 const UNKNOWN: Row =
     Row { status: i32::MIN, kind: None, name: c"IOTDA_E_UNKNOWN", text: c"This is not a status of this library." };
 
-/// The name of a status, such as "IOTDA_E_RATE_LIMITED"; "IOTDA_E_UNKNOWN" for any other number. The text is constant:
-/// valid for as long as the program runs. Any thread; never blocks.
+/// The name of a status, such as "IOTDA_E_RATE_LIMITED"; "IOTDA_E_UNKNOWN" for any other number.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_status_name(status: iotda_status_t) -> *const c_char {
     row(status).name.as_ptr()
 }
 
-/// One plain sentence that says what a status means, in English. The text is constant: valid for as long as the
-/// program runs. Any thread; never blocks.
+/// One plain sentence that says what a status means, in English.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_status_text(status: iotda_status_t) -> *const c_char {
     row(status).text.as_ptr()
@@ -198,8 +191,6 @@ pub extern "C" fn iotda_status_text(status: iotda_status_t) -> *const c_char {
 /// settings of the device (IOTDA_E_TLS, IOTDA_E_AUTH_FAILED) or on the platform (IOTDA_E_UNKNOWN_CHILD: bound how long
 /// such data is kept). How soon to try again is iotda_call_t.retry_after_ms. After IOTDA_E_PARTIAL, ask for the status
 /// of each child.
-///
-/// Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_status_is_transient(status: iotda_status_t) -> bool {
     status != IOTDA_OK && row(status).kind.is_none_or(ErrorKind::is_transient)

@@ -1,4 +1,4 @@
-//! The access token of a client: kept over a restart, and shared between processes.
+//! The access token of a client: kept over a restart, and shared between processes; and the settings about it.
 
 use std::ffi::{CStr, c_char, c_void};
 
@@ -7,12 +7,13 @@ use zeroize::Zeroizing;
 
 use crate::call::iotda_call_t;
 use crate::client::iotda_client_t;
+use crate::config::iotda_config_t;
 use crate::outcome::{Outcome, Stop, status_of};
 use crate::panic::panic_if_asked;
 use crate::status::iotda_status_t;
-use crate::user_data::UserData;
+use crate::user_data::{UserData, iotda_destroy_t};
 
-/// Receives the id of a device that was authenticated, and its new access token. See iotda_config_set_token_callback.
+/// Receives the id of a device that was authenticated, and its new access token.
 pub type iotda_token_callback_t =
     Option<unsafe extern "C" fn(user_data: *mut c_void, device_id: *const c_char, token: *const c_char)>;
 
@@ -55,16 +56,81 @@ pub(crate) unsafe fn saved_token<'a>(pointer: *const c_char, name: &str) -> Outc
     Ok(std::str::from_utf8(bytes).unwrap_or("damaged"))
 }
 
-/// Puts an access token of this device to use that iotda_token_export wrote, or that iotda_config_set_token_callback
-/// was given, in this process or in another, instead of the present one: for processes that share a device's token.
+/// An access token that iotda_token_export wrote, or that a token callback was given: it is used while it is valid, and
+/// spares an authentication. "" (default): none. One that is damaged, cut, expired, of another device or of another
+/// endpoint is not used: a warning in the log, and an authentication.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_token(config: *mut iotda_config_t, token: *const c_char) -> iotda_status_t {
+    setter!(config.set(Token), "iotda_config_set_token", |core| {
+        // SAFETY: the promise "texts".
+        let token = unsafe { saved_token(token, "token") }?;
+        core.token(token)
+    })
+}
+
+/// issued is called after each successful authentication of the client, and of every device opened from it, with the
+/// new access token as iotda_token_export writes it: for a program that keeps tokens over restarts, or shares them
+/// between processes. It is not called for a token that is imported. NULL (default): nothing is called.
 ///
-/// One that is damaged, expired, of another device or of another endpoint is refused with IOTDA_E_INVALID_ARGUMENT,
-/// and the present one stays. Calls that wait for an authentication go on with it. An authentication that is under way
-/// in another thread goes on, and its token replaces this one.
+/// It is called in the thread whose call authenticated, or in one of an outbox's, and the call goes on when it returns.
+/// It may call iotda_token_import and iotda_token_export, with any client, and nothing else of the library. The token
+/// is as secret as the device's secret; the text is wiped when issued returns.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_token_callback(
+    config: *mut iotda_config_t,
+    issued: iotda_token_callback_t,
+    user_data: *mut c_void,
+    destroy: iotda_destroy_t,
+) -> iotda_status_t {
+    let user_data = UserData::new(user_data, destroy);
+    setter!(config.set(TokenCallback), "iotda_config_set_token_callback", |core| {
+        Outcome::Ok(match issued {
+            Some(issued) => {
+                let program = ProgramTokens { issued, user_data };
+                core.on_token(move |device_id, token| program.issued(device_id, token))
+            }
+            None => core.no_on_token(),
+        })
+    })
+}
+
+/// A report authenticates when it needs to (default).
+pub const IOTDA_AUTHENTICATE_WHEN_NEEDED: i32 = 0;
+/// iotda_auth alone authenticates.
+pub const IOTDA_AUTHENTICATE_WHEN_ASKED: i32 = 1;
+
+/// Who authenticates. With IOTDA_AUTHENTICATE_WHEN_ASKED, no report authenticates and no token is renewed ahead of its
+/// expiry, by this client or by a device opened from it. A report without a valid token fails with
+/// IOTDA_E_TOKEN_REJECTED and sends nothing (http_status 0), also while iotda_auth runs in another thread; so does one
+/// whose token the platform refuses, with the platform's answer. The token is then given up until iotda_auth or
+/// iotda_token_import brings another. An outbox keeps what it holds meanwhile: see iotda_token_import.
 ///
-/// An outbox whose deliveries for this device failed for lack of a token tries again after a pause of 1 s to 5
-/// minutes, as after any outage; iotda_outbox_attach with this client has it try at once. Any thread; never blocks.
-/// IOTDA_E_INVALID_ARGUMENT, IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// It is for devices whose token several processes share. The platform gives up a device's older token for a newer one,
+/// after 30 s: the process that authenticates takes the device from the others, which then stop instead of taking it
+/// back.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn iotda_config_set_authentication(config: *mut iotda_config_t, when: i32) -> iotda_status_t {
+    setter!(config.set(Authentication), "iotda_config_set_authentication", |core| {
+        let when_asked = match when {
+            IOTDA_AUTHENTICATE_WHEN_NEEDED => false,
+            IOTDA_AUTHENTICATE_WHEN_ASKED => true,
+            _ => {
+                let advice = "pass one of the IOTDA_AUTHENTICATE_ constants as when";
+                return Err(Stop::Argument(format!("{advice}: it is {when}")));
+            }
+        };
+        Outcome::Ok(core.authenticate_when_asked(when_asked))
+    })
+}
+
+/// Replaces the present access token of this device by one that iotda_token_export wrote, or that a token callback was
+/// given, in this process or in another: for processes that share a device's token.
+///
+/// One that is damaged, expired, of another device or of another endpoint is refused with IOTDA_E_INVALID_ARGUMENT, and
+/// the present one stays. Calls that wait for an authentication go on with it. An authentication that is under way in
+/// another thread goes on, and its token replaces this one. An outbox whose deliveries for this device failed for lack
+/// of a token tries again after a pause of 1 s to 5 minutes, as after any outage; iotda_outbox_attach with this client
+/// has it try at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_token_import(
     client: *mut iotda_client_t,
@@ -82,17 +148,15 @@ pub unsafe extern "C" fn iotda_token_import(
     })
 }
 
-/// Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a restart: a
-/// device that wakes, reports and sleeps then authenticates once a day. Or for iotda_open_device_with_token, or for
+/// Writes the access token and its expiry to out as terminated text, for iotda_config_set_token after a restart (a
+/// device that wakes, reports and sleeps then authenticates once a day), for iotda_open_device_with_token, or for
 /// iotda_token_import in another process. Keep it as secret as the device's secret. The library keeps no copy of the
 /// text.
 ///
 /// size is the room in out, in bytes. 512 are enough for a token of the length that the platform documents, 256 bytes
 /// at most. *length, unless length is NULL, becomes the length of the text without its terminating zero; 0 if there is
-/// no valid token (then out becomes ""). out is written only on success. *length is also written if there is too
-/// little room: *length + 1 bytes are needed (with a size of 0, out may be NULL).
-///
-/// Any thread; never blocks. IOTDA_E_INVALID_ARGUMENT (a NULL, or too little room), IOTDA_E_FORKED, IOTDA_E_INTERNAL.
+/// no valid token (then out becomes ""). It is also written if there is too little room (IOTDA_E_INVALID_ARGUMENT):
+/// *length + 1 bytes are needed (with a size of 0, out may be NULL).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_token_export(
     client: *mut iotda_client_t,
@@ -126,10 +190,8 @@ pub unsafe extern "C" fn iotda_token_export(
     })
 }
 
-/// How long the present access token is still valid, in milliseconds, at least 1: for a program that keeps the token only
+/// How many milliseconds the present access token is still valid, at least 1: for a program that keeps the token only
 /// as long. 0 if there is no valid token, if the platform did not say how long it lasts, or for NULL.
-///
-/// Any thread; never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_token_remaining_ms(client: *const iotda_client_t) -> i64 {
     let mut remaining = 0;

@@ -12,31 +12,29 @@ use crate::arguments::wrong_size;
 use crate::outcome::{Outcome, Stop};
 use crate::user_data::{UserData, iotda_destroy_t};
 
-/// For send and receive of iotda_transport_t: the time was over before anything could be done.
+/// For send and receive: the time was over before anything could be done.
 pub const IOTDA_IO_TIMEOUT: i64 = -1;
-/// For send and receive of iotda_transport_t: the connection is broken.
+/// For send and receive: the connection is broken.
 pub const IOTDA_IO_FAILED: i64 = -2;
 
-/// A custom transport: connections that the program supplies. All functions are required, except destroy.
-///
-/// connect is called at the same time in several threads, the others by one thread at a time for each connection. Each
-/// is given the time that it may take; a call that was cancelled ends when the function returns. So the library asks
-/// send and receive for short waits where a call can be cancelled, and gives connect a descriptor.
+/// A custom transport: connections that the program supplies. All functions are required, except destroy. connect is
+/// called at the same time in several threads, the others by one thread at a time for each connection. Each is given
+/// the time that it may take; a call that was cancelled ends when the function returns. So the library asks send and
+/// receive for short waits where a call can be cancelled, and gives connect a descriptor.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct iotda_transport_t {
-    /// sizeof(iotda_transport_t); 0 counts as the size of the first version.
+    /// sizeof(iotda_transport_t).
     pub struct_size: usize,
     /// Passed to connect and destroy as it is.
     pub user_data: *mut c_void,
-    /// Whether the connections are encrypted, and the server's certificate and name verified, by the transport itself.
-    /// false: the library does it, by TLS on top.
+    /// Whether it encrypts and verifies the server's certificate and name itself. false: the library does, by TLS on
+    /// top.
     pub is_secure: bool,
-    /// Opens a connection to host and port within timeout_ms; returns the connection, or NULL.
-    ///
-    /// cancel_fd is a descriptor that becomes readable (POLLIN) when the call is cancelled, and stays so; -1: the call
-    /// cannot be cancelled. Poll it beside your own, and return NULL once it is readable. It is the library's: do not
-    /// read, close or keep it. poll() takes -1 for a descriptor that never becomes ready.
+    /// Opens a connection to host and port within timeout_ms; returns the connection, or NULL. cancel_fd is a
+    /// descriptor that becomes readable (POLLIN) when the call is cancelled, and stays so; -1: the call cannot be
+    /// cancelled. Poll it beside your own, and return NULL once it is readable. It is the library's: do not read, close
+    /// or keep it. poll() takes -1 for a descriptor that never becomes ready.
     pub connect: Option<
         unsafe extern "C" fn(
             user_data: *mut c_void,
@@ -52,14 +50,13 @@ pub struct iotda_transport_t {
     pub send:
         Option<unsafe extern "C" fn(connection: *mut c_void, data: *const c_void, len: usize, timeout_ms: u32) -> i64>,
     /// Receives between one and size bytes and returns how many; 0 at the end of the stream. Waits for at most
-    /// timeout_ms until there is one, not at all if that is 0; then it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if
-    /// the connection is broken; a number above size is taken for that.
+    /// timeout_ms until there is one, not at all if that is 0; then it returns IOTDA_IO_TIMEOUT. IOTDA_IO_FAILED if the
+    /// connection is broken; a number above size is taken for that.
     pub receive:
         Option<unsafe extern "C" fn(connection: *mut c_void, buffer: *mut c_void, size: usize, timeout_ms: u32) -> i64>,
     /// Closes a connection; it is not used afterwards.
     pub close: Option<unsafe extern "C" fn(connection: *mut c_void)>,
-    /// Called with user_data once, after the last connection is closed: see iotda_config_set_transport. NULL: nothing
-    /// is called.
+    /// Called with user_data once, after the last connection is closed, as that of a callback.
     pub destroy: iotda_destroy_t,
 }
 

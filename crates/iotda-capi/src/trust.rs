@@ -6,9 +6,8 @@ use crate::config::iotda_config_t;
 use crate::outcome::{Outcome, Stop};
 use crate::status::iotda_status_t;
 
-/// The certificate authorities to trust: len bytes of PEM text with one or more certificates. They replace those that
-/// are built in (the authorities of the platform's public certificates, and the public ones), and any that were set or
-/// added before. Also returns IOTDA_E_CONFIG.
+/// The certificate authorities to trust: PEM text with one or more certificates. They replace those that are built in
+/// (the authorities of the platform's public certificates, and the public ones), and any that were set or added before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_ca_pem(
     config: *mut iotda_config_t,
@@ -22,7 +21,7 @@ pub unsafe extern "C" fn iotda_config_set_ca_pem(
 }
 
 /// As iotda_config_set_ca_pem, from a file of at most 4 MB, which is read at once and not again: it may block on the
-/// file system. The path is bytes: it need not be UTF-8. Also returns IOTDA_E_CONFIG.
+/// file system. The path is bytes: it need not be UTF-8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_ca_file(config: *mut iotda_config_t, path: *const c_char) -> iotda_status_t {
     setter!(config.set(Ca), "iotda_config_set_ca_file", |core| {
@@ -31,8 +30,8 @@ pub unsafe extern "C" fn iotda_config_set_ca_file(config: *mut iotda_config_t, p
     })
 }
 
-/// Certificate authorities to trust in addition to those that are trusted already: the ones that are built in, or
-/// those of iotda_config_set_ca_pem. len bytes of PEM text with one or more certificates. Also returns IOTDA_E_CONFIG.
+/// Certificate authorities to trust in addition to those that are trusted already (built in, set or added), as PEM
+/// text.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_add_ca_pem(
     config: *mut iotda_config_t,
@@ -45,7 +44,7 @@ pub unsafe extern "C" fn iotda_config_add_ca_pem(
     })
 }
 
-/// As iotda_config_add_ca_pem, from a file, which is read as by iotda_config_set_ca_file. Also returns IOTDA_E_CONFIG.
+/// As iotda_config_add_ca_pem, from a file, which is read as by iotda_config_set_ca_file.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_add_ca_file(config: *mut iotda_config_t, path: *const c_char) -> iotda_status_t {
     setter!(config.add(Ca), "iotda_config_add_ca_file", |core| {
@@ -55,9 +54,8 @@ pub unsafe extern "C" fn iotda_config_add_ca_file(config: *mut iotda_config_t, p
 }
 
 /// A certificate chain and its private key, both PEM text, by which the client shows who it is in the TLS handshake,
-/// where a server or a gateway on the way demands it. They are checked to belong together. It does not take the
-/// secret's place: over HTTPS the platform knows a device by its secret alone; X.509 log-in is MQTT's. Default: none.
-/// Also returns IOTDA_E_CONFIG.
+/// where a server or a gateway on the way demands it. They are checked to belong together. It does not replace the
+/// secret: over HTTPS the platform knows a device by its secret alone; X.509 log-in is MQTT's. Default: none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_client_certificate(
     config: *mut iotda_config_t,
@@ -73,9 +71,9 @@ pub unsafe extern "C" fn iotda_config_set_client_certificate(
     })
 }
 
-/// A public key that must be in the path by which the server's certificate was verified, beside everything else that
-/// is verified: the server's own, an issuer's, or the authority's; a certificate that comes along and is not needed
-/// for the path does not count. It is given as the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. Called several
+/// A public key that must be in the path by which the server's certificate was verified, beside everything else that is
+/// verified: the server's own, an issuer's, or the authority's; a certificate that comes along and is not needed for
+/// the path does not count. It is given as the 32 bytes of the SHA-256 of its SubjectPublicKeyInfo. Called several
 /// times, one of the keys must be there: pin the next key before it is used.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_add_pinned_key(
@@ -93,7 +91,7 @@ pub unsafe extern "C" fn iotda_config_add_pinned_key(
 }
 
 /// Whether TLS 1.3 is offered beside 1.2. Default: false; the platform documents TLS 1.2 alone. A library that was
-/// built without TLS 1.3 refuses true: Also returns IOTDA_E_CONFIG.
+/// built without TLS 1.3 refuses true.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn iotda_config_set_tls_1_3(config: *mut iotda_config_t, offer: bool) -> iotda_status_t {
     setter!(config.set(TlsVersion), "iotda_config_set_tls_1_3", |core| core.tls_1_3(offer))

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::fmt;
 
-/// Releases what a callback's user_data points to, once nothing uses it any more. NULL: nothing to release.
+/// Releases what a callback's user_data points to, once nothing uses it any more. Wherever it is taken, it may be NULL.
 pub type iotda_destroy_t = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
 /// What a callback is given; destroyed with the last client that uses it.

@@ -11,14 +11,13 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
 };
 
 /// The version of the library's binary interface. A program that was compiled with a header whose IOTDA_ABI_VERSION is
-/// another number must not use the library. Any thread; never blocks.
+/// another number must not use the library.
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_abi_version() -> u32 {
     IOTDA_ABI_VERSION
 }
 
-/// The library's version, such as "0.1.0". The text is constant: valid for as long as the program runs. Any thread;
-/// never blocks.
+/// The library's version, such as "0.1.0".
 #[unsafe(no_mangle)]
 pub extern "C" fn iotda_version() -> *const c_char {
     VERSION.as_ptr()

@@ -191,10 +191,11 @@ fn constants_advice(promised: &Promised, current: &Current) -> String {
 
 /// The header's constants, a line each: name and value.
 fn constants(header: &str) -> String {
-    let mut list: Vec<&str> = header
+    let mut list: Vec<String> = header
         .lines()
-        .filter_map(|line| line.strip_prefix("#define "))
-        .filter(|rest| rest.starts_with("IOTDA_") && rest.contains(' ') && !rest.contains('{'))
+        .filter_map(|line| line.strip_prefix("#define ")?.split("///").next())
+        .filter(|rest| rest.starts_with("IOTDA_") && rest.contains(' ') && !rest.contains(['{', '\\']))
+        .map(|rest| rest.trim_end().replace(['(', ')'], ""))
         .collect();
     list.sort_unstable();
     list.iter().fold(String::new(), |mut text, line| {
@@ -235,7 +236,10 @@ mod text {
 
     #[test]
     fn constants_are_those_with_a_value() {
-        let header = "#define IOTDA_H\n#define IOTDA_B 2\n#define IOTDA_A -1\n#define IOTDA_CALL_INIT {0, 0}\n";
+        let header = concat!(
+            "#define IOTDA_H\n#define IOTDA_B 2 ///< B {.\n                  ///< More.\n#define IOTDA_A (-1)\n",
+            "#define IOTDA_CALL_INIT {0, 0}\n#define IOTDA_OPTIONS_INIT    \\\n    {0}\n",
+        );
         assert_eq!(constants(header), "IOTDA_A -1\nIOTDA_B 2\n");
         assert!(lost("IOTDA_A -1\n", "IOTDA_A 1\n"));
         assert!(!lost("IOTDA_A -1\nIOTDA_ABI_VERSION 1\n", "IOTDA_A -1\nIOTDA_B 2\nIOTDA_ABI_VERSION 2\n"));

@@ -39,14 +39,15 @@ fn indented_blocks() -> Result<Vec<String>> {
     Ok(code.map(|block| format!("{block}\n")).collect())
 }
 
-/// The examples in the comments of a header: lines that are indented by three spaces after the star.
+/// The examples in the comments of a header: lines that are indented by three spaces after the star or the slashes.
 fn examples(header: &str) -> Vec<String> {
     let mut examples = vec![String::new()];
     for line in header.lines() {
-        match (line.strip_prefix(" *   "), examples.last_mut()) {
+        let code = line.strip_prefix(" *   ").or_else(|| line.strip_prefix("///   "));
+        match (code, examples.last_mut()) {
             (Some(code), Some(example)) => example.extend([code, "\n"]),
             // An empty line in an example is followed by more of it.
-            (None, Some(example)) if line == " *" && !example.is_empty() => example.push('\n'),
+            (None, Some(example)) if [" *", "///"].contains(&line) && !example.is_empty() => example.push('\n'),
             (None, Some(example)) if !example.is_empty() => examples.push(String::new()),
             _ => {}
         }
@@ -442,8 +443,8 @@ mod parts {
 
     #[test]
     fn examples_are_found_in_comments() {
-        let header = "/*\n * H\n *\n *   a\n *\n *     b\n *\n * text\n */\nint x;\n/** Line.\n * I\n *   c\n */\n";
-        assert_eq!(examples(header), ["a\n\n  b\n", "c\n"]);
+        let header = "/*\n * H\n *\n *   a\n *\n *     b\n *\n * text\n */\nint x;\n/// Line.\n/// I\n///\n///   c\n///\n///   d\nint y;\n";
+        assert_eq!(examples(header), ["a\n\n  b\n", "c\n\nd\n"]);
     }
 
     #[test]

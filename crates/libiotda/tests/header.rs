@@ -3,7 +3,11 @@
 
 #![forbid(unsafe_code)]
 
+#[path = "header/layout.rs"]
+mod layout;
+
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use layout::{layout, places};
 use std::collections::HashSet;
 use std::env;
 use std::fs;
@@ -57,7 +61,7 @@ fn cpp_has_all_that_c_has() -> Result<()> {
     let cpp = cpp_headers()?.iter().map(|header| read(header)).collect::<Result<Vec<_>>>()?.concat();
     let used: HashSet<&str> = cpp.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     let functions = c.lines().filter_map(declared_function);
-    let constants = c.lines().filter_map(|line| line.strip_prefix("#define ")?.split([' ', '(']).next());
+    let constants = c.lines().filter_map(|line| line.strip_prefix("#define ")?.split(' ').next());
     let lacking: Vec<&str> =
         functions.chain(constants.filter(|name| *name != "IOTDA_H")).filter(|name| !used.contains(name)).collect();
     ensure!(lacking.is_empty(), "the C++ headers lack what include/iotda.h has: {lacking:?}");
@@ -110,64 +114,88 @@ fn generate() -> Result<String> {
     let mut header = Vec::new();
     bindings.write(&mut header);
     let header = String::from_utf8(header).context("cbindgen wrote no text")?;
-    Ok(tidy(&header))
+    let header: Vec<String> = header.lines().map(plain).collect();
+    Ok(layout(&header.join("\n"), &places(&rust_files()?)))
 }
 
-/// Makes the generator's C what one would write: types by their names alone (`iotda_call_t`, not
-/// `struct iotda_call_t`), tags without the `_t`, short comments on one line, and no empty lines or
-/// spaces too many.
-fn tidy(header: &str) -> String {
-    let lines: Vec<String> = header.lines().map(tidy_line).collect();
-    let mut tidy = String::with_capacity(header.len());
-    let mut rest = lines.as_slice();
-    while let Some((line, after)) = rest.split_first() {
-        rest = after;
-        match after {
-            [text, end, ..] if line.trim_start() == "/**" && end.trim_start() == "*/" => {
-                tidy.push_str(&line.replace("/**", &format!("/** {} */", text.trim_start_matches([' ', '*']))));
-                rest = &after[2..];
-            }
-            _ if line.is_empty() && (tidy.is_empty() || tidy.ends_with("\n\n")) => continue,
-            _ => tidy.push_str(line),
+/// The files of crates/iotda-capi in the order in which its lib.rs has them; a comment there before a file, such as
+/// `// # Statuses`, is the title of the topic that the file begins.
+fn rust_files() -> Result<Vec<(Option<String>, String)>> {
+    let (mut files, mut title) = (Vec::new(), None);
+    for line in read("crates/iotda-capi/src/lib.rs")?.lines() {
+        if let Some(text) = line.strip_prefix("// # ") {
+            title = Some(text.to_owned());
+        } else if let Some(name) = line.strip_prefix("pub mod ").and_then(|rest| rest.strip_suffix(';')) {
+            files.push((title.take(), read(&format!("crates/iotda-capi/src/{name}.rs"))?));
         }
-        tidy.push('\n');
     }
-    tidy
+    Ok(files)
 }
 
-fn tidy_line(line: &str) -> String {
+/// Makes the generator's C what one would write: types by their names alone (`iotda_call_t`, not `struct iotda_call_t`),
+/// and tags without the `_t`.
+fn plain(line: &str) -> String {
     let line = line.trim_end();
     match line.strip_prefix("typedef struct ").and_then(|rest| rest.split_once("_t ")) {
         Some((tag, rest)) => format!("typedef struct {tag} {rest}"),
-        None if line.trim_start().starts_with('*') => line.to_owned(),
+        None if line.trim_start().starts_with("///") => line.to_owned(),
         None => line.replace("struct iotda_", "iotda_"),
     }
 }
 
-mod tidy {
-    use super::tidy;
+mod text {
+    use super::{layout, places, plain};
 
     #[test]
     fn types_are_called_by_their_names() {
-        let generated = concat!(
-            "typedef struct iotda_call_t {\n",
-            "    const struct iotda_cancel_t *cancel;\n",
-            "} iotda_call_t;\n\n\n\n",
-            "/**\n * A struct iotda_call_t.\n * Two lines.\n */\n",
-            "typedef struct iotda_client_t iotda_client_t;   \n",
+        assert_eq!(plain("typedef struct iotda_call_t {"), "typedef struct iotda_call {");
+        assert_eq!(plain("    const struct iotda_cancel_t *cancel;  "), "    const iotda_cancel_t *cancel;");
+        assert_eq!(
+            plain("typedef struct iotda_client_t iotda_client_t;"),
+            "typedef struct iotda_client iotda_client_t;"
         );
-        let tidied = concat!(
-            "typedef struct iotda_call {\n",
-            "    const iotda_cancel_t *cancel;\n",
-            "} iotda_call_t;\n\n",
-            "/**\n * A struct iotda_call_t.\n * Two lines.\n */\n",
-            "typedef struct iotda_client iotda_client_t;\n",
-        );
-        assert_eq!(tidy(generated), tidied);
+        assert_eq!(plain("/// A struct iotda_call_t."), "/// A struct iotda_call_t.");
     }
 
+    /// Two files, of which the second begins a topic; cbindgen writes constants first and functions last.
     #[test]
-    fn a_short_comment_takes_one_line() {
-        assert_eq!(tidy("    /**\n     * Done.\n     */\n    int32_t x;\n"), "    /** Done. */\n    int32_t x;\n");
+    fn what_belongs_together_stands_together() {
+        let first = "pub const IOTDA_A: i32 = -1;\n/// B.\npub const IOTDA_B: i32 = 2;\n\npub const IOTDA_C: i32 = 3;\n\
+                     pub type iotda_status_t = i32;\n";
+        let second = "/// F.\n#[unsafe(no_mangle)]\npub unsafe extern \"C\" fn iotda_f(\npub extern \"C\" fn iotda_g() {\n\
+                      pub struct iotda_open_t {\npub struct iotda_handle_t {\n";
+        let places = places(&[(Some("One".to_owned()), first.to_owned()), (Some("Two".to_owned()), second.to_owned())]);
+        let long = "iotda_status_t iotda_f(const char *a_long_name_of_an_argument, const char *another_name, \
+                    const char *and_one_more_of_them);";
+        let generated = format!(
+            "/* Intro. */\n\n/// Start.\n#ifdef __cplusplus\n#define IOTDA_OPEN_INIT 0\n#endif\n\n#define IOTDA_A -1\n\n\
+             /// {0}\n/// {0} {0}\n#define IOTDA_B 2\n\n#define IOTDA_C 3\n\n\
+             typedef struct iotda_handle iotda_handle_t;\n\ntypedef int32_t iotda_status_t;\n\n\
+             typedef struct iotda_open {{\n    /// Short.\n    int32_t x;\n    /// Longer.\n    ///\n    /// By much.\n    \
+             uint64_t longer;\n    bool none;\n}} iotda_open_t;\n\nextern \"C\" {{\n\n/// F.\n{long}\n\n\
+             void iotda_g(void);\n\n}}\n\n#endif\n",
+            "A comment of words.".repeat(3).replace('.', ". ").trim_end()
+        );
+        let comment = "A comment of words. A comment of words. A comment of words.";
+        let expected = format!(
+            "/* Intro. */\n\nextern \"C\" {{\n\n\
+             /* == One {0} */\n\n\
+             #define IOTDA_A (-1)\n\
+             #define IOTDA_B 2    ///< {comment} A comment of words. A comment of\n                     \
+             ///< words. A comment of words. {comment}\n\n\
+             #define IOTDA_C 3\n\n\
+             typedef int32_t iotda_status_t;\n\n\
+             /* == Two {0} */\n\n\
+             typedef struct iotda_handle iotda_handle_t;\n\n\
+             /// F.\niotda_status_t iotda_f(const char *a_long_name_of_an_argument, const char *another_name,\n\
+             {1}const char *and_one_more_of_them);\n\n\
+             void iotda_g(void);\n\n\
+             typedef struct iotda_open {{\n    int32_t x;       ///< Short.\n    /// Longer.\n    ///\n    /// By much.\n    \
+             uint64_t longer;\n    bool none;\n}} iotda_open_t;\n\n\
+             /// Start.\n#ifdef __cplusplus\n#define IOTDA_OPEN_INIT 0\n#endif\n\n}}\n\n#endif\n",
+            "=".repeat(107),
+            " ".repeat("iotda_status_t iotda_f(".len()),
+        );
+        assert_eq!(layout(&generated, &places), expected);
     }
 }
