@@ -12,7 +12,7 @@ use crate::state::{Observer, Settings, State};
 use crate::{Error, inspection, server};
 use socket2::SockRef;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -362,7 +362,7 @@ fn listen(address: SocketAddr, whom: &str) -> Result<(TcpListener, SocketAddr), 
 
 /// The inspection API's address, if it is one that nobody can reach from outside.
 fn loopback(text: &str) -> Result<SocketAddr, Error> {
-    let address = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next()).ok_or_else(|| {
+    let address = crate::address::first(text).ok_or_else(|| {
         Error::new(format!("{text:?} is no address for the inspection API: write one like 127.0.0.1:8080"))
     })?;
     if address.ip().is_loopback() {

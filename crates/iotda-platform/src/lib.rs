@@ -250,6 +250,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod arrivals;
 mod builder;
 mod calendar;

@@ -14,7 +14,7 @@ use end::End;
 use lines::Lines;
 use std::collections::HashSet;
 use std::io::Write;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -110,10 +110,9 @@ fn start(arguments: &Arguments, registry: Registry, lines: Option<Lines>) -> Res
     builder.start().map_err(|error| error.to_string())
 }
 
-/// The first address of a name such as `localhost:8443`.
 fn address(text: &str) -> Result<SocketAddr, String> {
-    let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    found.ok_or_else(|| format!("--listen {text}: this is no address: write one like 127.0.0.1:8443"))
+    crate::address::first(text)
+        .ok_or_else(|| format!("--listen {text}: this is no address: write one like 127.0.0.1:8443"))
 }
 
 fn summary(counters: &crate::Counters) -> String {
