@@ -179,6 +179,9 @@ mod tests {
             b"{\"error_msg\":\"Ung\xfcltig\",\"error_code\":\"C\"}",
             // GBK, with a character whose second byte is that of a backslash.
             b"{\"error_msg\":\"\xd5\x5c\",\"error_code\":\"C\"}",
+            // The last byte before a closing quote is beyond ASCII as well, and hides nothing.
+            b"{\"error_msg\":\"\xd5\x5c\",\"b\":\"\xfc\",\"error_code\":\"C\"}",
+            b"{\"a\" :  \"b\" , \"c\":\t\t\t\"d\",\"error_code\":\"C\"}",
             br#"{"error_msg":"\ud800","error_code":"C"}"#,
             br#"{"n":1e999,"error_code":"C"}"#,
             br#"{"n":NaN,"x":'y',"error_code":"C"}"#,
@@ -211,10 +214,13 @@ mod tests {
             br#"{"a":{"error_code":"C"}}"#,
             br#"{"a":"error_code"}"#,
             br#"{} "error_code":"C""#,
+            br#"{"a":"b"}"error_code":"C""#,
         ] {
             assert_eq!(code(body), None, "{}", String::from_utf8_lossy(body));
         }
         assert_eq!(code(br#"{"error_code":7}"#).as_deref(), Some("other 7"));
+        // Where the body is UTF-8, an escape is one behind a character beyond ASCII as well.
+        assert_eq!(code("{\"error_code\":\"é\\\"x\"}".as_bytes()).as_deref(), Some("é\"x"));
         assert_eq!(code(br#"{"error_code":{"a":1}}"#).as_deref(), Some("other {"));
     }
 
@@ -223,6 +229,7 @@ mod tests {
         for (text, expected) in [
             (r#"a\"\\\/\b\f\n\r\t"#, "a\"\\/\u{8}\u{c}\n\r\t"),
             (r"\u00e9\ud83d\ude00", "é😀"),
+            (r"\ud83d\ude00 and \u0062ehind", "😀 and behind"),
             (r"\ud83d \ude00 \ud83d\u0041", "\u{fffd} \u{fffd} \u{fffd}A"),
             (r"\u12 \uxyz", "?12 ?xyz"),
             (r"\q\", "q"),

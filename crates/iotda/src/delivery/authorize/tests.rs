@@ -32,7 +32,12 @@ fn an_authentication_as_the_page_has_it() {
 #[test]
 fn a_clock_that_is_far_off_is_pointed_to() {
     let refused = || Error::new(ErrorKind::AuthFailed, "refused");
-    assert_eq!(clock_hint(refused(), 1_000_000, 0).message(), "refused");
+    for near in [-1_799_999, -1_000_000, 0, 1_799_999] {
+        assert_eq!(clock_hint(refused(), near, 0).message(), "refused");
+    }
+    assert!(clock_hint(refused(), 1_800_000, 0).message().starts_with("set the clock"));
+    let other = Error::new(ErrorKind::Server, "busy");
+    assert_eq!(clock_hint(other, 7_200_000, 0).message(), "busy", "the clock was not why");
     let hint = clock_hint(refused(), 7_200_000, 0).to_string();
     assert!(hint.starts_with("set the clock") && hint.contains("is 7200 s ahead of this machine's"), "{hint}");
     let hint = clock_hint(refused(), 0, 7_200_000).to_string();

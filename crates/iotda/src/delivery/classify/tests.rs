@@ -57,6 +57,58 @@ fn the_code_decides_and_not_the_status_or_the_text() {
         let error = refusal(status, r#"{"error_code":"IOTDA.021101","error_msg":"Invalid access token."}"#);
         assert_eq!((error.kind(), error.may_have_arrived()), (ErrorKind::RateLimited, false), "{status}");
     }
+    for (code, of_report, of_authentication) in [
+        ("IOTDA.000002", ErrorKind::TokenRejected, ErrorKind::AuthFailed),
+        ("IOTDA.000004", ErrorKind::TokenRejected, ErrorKind::Protocol),
+        ("IOTDA.000006", ErrorKind::Rejected, ErrorKind::AuthFailed),
+        ("IOTDA.021101", ErrorKind::RateLimited, ErrorKind::RateLimited),
+        ("IOTDA.021102", ErrorKind::RateLimited, ErrorKind::RateLimited),
+        ("IOTDA.021103", ErrorKind::TooLarge, ErrorKind::Protocol),
+        ("IOTDA.021104", ErrorKind::UnknownChild, ErrorKind::Protocol),
+        ("IOTDA.021105", ErrorKind::TooLarge, ErrorKind::Protocol),
+    ] {
+        for status in [200, 302, 400, 401, 403, 404, 413, 429, 500] {
+            for (asked, kind) in [(REPORT, of_report), (AUTHENTICATION, of_authentication)] {
+                let error = accepted(&answer(status, coded(code)), asked, &[]).unwrap_err();
+                assert_eq!((error.kind(), error.may_have_arrived()), (kind, false), "{status} {code} {asked:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_message_advises_by_the_status_where_no_code_came() {
+    for (status, body, start) in [
+        (
+            302,
+            "",
+            "check the endpoint: redirects are not followed, they would carry the token elsewhere; the answer to",
+        ),
+        (401, "", "look for a proxy that drops the header access_token"),
+        (403, "", "look for a proxy or portal on the way: no code of the platform's came; the answer to the report"),
+        (404, "", "check that the endpoint is the platform's device access; the answer to the report: HTTP 404"),
+        (405, "", "check that the endpoint is the platform's device access; the answer to the report: HTTP 405"),
+        (407, "", "look for a proxy on the way: it demands a login of its own; the answer to the report: HTTP 407"),
+        (413, "", "send less at a time; the platform refused the report: HTTP 413"),
+        (429, "", "wait, then send again; the platform refused the report: HTTP 429"),
+        (503, "", "try again later; the platform refused the report: HTTP 503"),
+        (700, "", "check that the endpoint is the platform's device access; the answer to the report: HTTP 700"),
+        // With a code of the platform's, even an unknown one, the status says nothing of what is on the way.
+        (
+            404,
+            "IOTDA.999999",
+            "compare what was sent with the product model; the platform refused the report: HTTP 404",
+        ),
+        (
+            407,
+            "IOTDA.999999",
+            "compare what was sent with the product model; the platform refused the report: HTTP 407",
+        ),
+    ] {
+        let body = if body.is_empty() { String::new() } else { coded(body) };
+        let error = refusal(status, body);
+        assert!(error.message().starts_with(start), "{error}");
+    }
 }
 
 #[test]
@@ -312,6 +364,10 @@ fn answers_without_a_usable_token_are_no_success() {
         assert!(!error.message().contains("abc"), "{error}");
     }
     assert_eq!(read(&answer(401, "")).unwrap_err().kind(), ErrorKind::AuthFailed);
+    for (status, kind) in [(302, ErrorKind::Protocol), (401, ErrorKind::AuthFailed), (503, ErrorKind::Server)] {
+        let error = read(&answer(status, r#"{"access_token":"abc","expires_in":86399}"#)).unwrap_err();
+        assert_eq!(error.kind(), kind, "an error with a token in it is an error: {status}");
+    }
     assert_eq!(read(&answer(200, coded("IOTDA.000002"))).unwrap_err().kind(), ErrorKind::AuthFailed);
 }
 

@@ -101,7 +101,7 @@ fn a_place_that_comes_too_late_is_not_taken_and_says_the_whole_wait() {
         let wait = reserve([&pace], at(0), 1.0, || at(1999)).err().unwrap();
         assert_eq!(ms(wait), 2000, "with the one before it in the queue");
     }
-    assert!(reserve([&pace], at(0), 1.0, || at(2001)).is_ok());
+    assert!(reserve([&pace], at(0), 1.0, || at(2000)).is_ok());
 }
 
 #[test]
@@ -148,6 +148,15 @@ fn calls_that_give_up_leave_no_wait_behind() {
 }
 
 #[test]
+fn a_place_knows_when_its_report_was_sent() {
+    let pace = Pace::new(Some(1.0));
+    let mut place = place(&pace, at(500), 1.0);
+    assert!(place.wait(at(1234)).is_zero());
+    place.sent();
+    assert_eq!(place.sent_at(), at(1234));
+}
+
+#[test]
 fn what_is_given_back_late_is_not_made_up_for() {
     let pace = Pace::new(Some(1.0));
     let unused = place(&pace, at(0), 1.0);
@@ -180,10 +189,11 @@ fn one_refusal_among_fifty_counts() {
     }
     let after_one = rate(&pace);
     assert!((135.0..137.0).contains(&after_one), "{after_one}");
+    assert_eq!(next(&pace, at(200)), 7, "one unit at 136 per second");
     // Nor do those count that come later and were sent before, or within a second.
     pace.limited(at(9000), at(1100), Limited::default());
     assert_eq!(rate(&pace), after_one);
-    pace.limited(at(9000), at(1300), Limited::default());
+    pace.limited(at(9000), at(1200), Limited::default());
     assert!(rate(&pace) < after_one);
 }
 
@@ -306,6 +316,12 @@ fn a_retry_after_holds_everything_up_to_an_hour() {
         let expected = 10.0 - now.as_secs_f64();
         assert!((waits[0] - expected).abs() < 1e-3 && (waits[1] - expected - 1.0 / known).abs() < 1e-3, "{waits:?}");
     }
+    // What is paid for meanwhile counts in units of the rate: eight take as long as without the hold.
+    let pace = Pace::new(Some(20.0));
+    send(&pace, at(0), 8.0);
+    pace.limited(at(0), at(0), Limited { retry_after: Some(at(100)), limit: None });
+    let eight = (8000.0 / rate(&pace)).round() as u128;
+    assert!(eight > 400 && next(&pace, at(0)) == eight && next(&pace, at(50)) == eight - 50, "{eight}");
     // Also where the refusal is not counted as another one.
     let pace = Pace::new(None);
     refuse(&pace, at(1000));
@@ -368,6 +384,32 @@ fn many_threads_share_a_pace() {
 }
 
 proptest! {
+    /// Where calls gave up in good time, those behind them wait for those that are left before them and for no others,
+    /// however often anybody looks.
+    #[test]
+    fn those_behind_move_up_by_exactly_what_was_given_back(
+        per_second in 1_u32..50,
+        calls in prop::collection::vec((1_u32..5, any::<bool>()), 1..12),
+        looks in prop::collection::vec(1_u64..2000, 0..8),
+    ) {
+        let known = f64::from(per_second);
+        let pace = Pace::new(Some(known));
+        let places: Vec<_> = calls.iter().map(|call| Some(place(&pace, at(0), call.0.into()))).collect();
+        let mut places: Vec<_> = places.into_iter().zip(&calls).map(|(place, call)| place.filter(|_| call.1)).collect();
+        let mut now = at(0);
+        for look in [0].into_iter().chain(looks) {
+            now += at(look);
+            let mut before = 0.0;
+            for (place, call) in places.iter_mut().zip(&calls) {
+                let Some(place) = place else { continue };
+                let expected = (before / known - now.as_secs_f64()).max(0.0);
+                let wait = place.wait(now).as_secs_f64();
+                prop_assert!((wait - expected).abs() < 1e-3, "{wait} and not {expected} at {now:?}");
+                before += f64::from(call.0);
+            }
+        }
+    }
+
     /// In any stretch of time, at most what a known rate allows in it and one report more is sent. Where calls gave up,
     /// those who moved up in their sleep may be late by the time of one sleep, and come on top of it.
     #[test]

@@ -126,7 +126,7 @@ fn after_a_new_token_is_refused_nobody_authenticates_for_a_while() {
     // One that served for longer is replaced at once.
     let cell = TokenCell::default();
     for round in 0..3 {
-        let now = 2 * round * REPLACE_PAUSE;
+        let now = round * REPLACE_PAUSE;
         let token = flight(&cell, now).end(Ok(token(now, HOUR))).unwrap();
         assert!(cell.refused(&token, now + REPLACE_PAUSE, false));
     }
@@ -234,7 +234,8 @@ fn a_waiter_keeps_its_deadline() {
 
 #[test]
 fn debug_shows_no_token() {
-    assert!(!format!("{:?}", token(Duration::ZERO, HOUR)).contains("t0k3n"));
+    let shown = format!("{:?}", token(Duration::ZERO, HOUR));
+    assert!(!shown.contains("t0k3n") && shown.contains("expires: 3600s"), "{shown}");
 }
 
 #[test]
@@ -260,6 +261,35 @@ fn a_failure_of_an_earlier_flight_is_not_that_of_an_import() {
     let second = flight(&cell, Duration::ZERO);
     waited_for(&cell, || cell.set(token(Duration::ZERO, HOUR)));
     drop(second);
+}
+
+#[test]
+fn a_flight_that_ends_with_a_panic_leaves_nobody_waiting() {
+    let cell = TokenCell::default();
+    for _ in 0..2 {
+        match cell.acquire(Duration::ZERO, Some(Instant::now()), None).unwrap() {
+            Lease::Authenticate(flight) => drop(flight),
+            Lease::Token(token) => panic!("{token:?}"),
+        }
+    }
+    let first = flight(&cell, Duration::ZERO);
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| cell.acquire(Duration::ZERO, Instant::now().checked_add(HOUR), None).map(drop));
+        while cell.waiting.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        drop(first);
+        assert_eq!(waiter.join().unwrap().unwrap_err().kind(), ErrorKind::Internal);
+    });
+}
+
+#[test]
+fn a_saved_token_lives_to_its_end_and_no_longer() {
+    let saved = |expires| Token::saved("t0k3n".to_owned().into(), Some(expires), 5_000, HOUR);
+    assert_eq!(saved(5_001).unwrap().remaining(HOUR), Some(Duration::from_millis(1)));
+    for over in [5_000, 4_999, 0, i64::MIN] {
+        assert!(saved(over).is_none(), "{over}");
+    }
 }
 
 #[test]
