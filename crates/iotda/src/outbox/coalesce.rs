@@ -213,6 +213,23 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_found_wherever_it_stands_in_its_service() {
+        let time = r#""event_time":"2020-01-01T00:00:00.000Z""#;
+        for (text, stamped) in [
+            (format!(r#"{{{time},"service_id":"s","properties":{{"v":[{{}}]}}}}"#), 0),
+            (format!(r#"{{"service_id":"s",{time},"properties":{{"v":1}}}}"#), 0),
+            (format!(r#"{{"service_id":"s","properties":{{{time},"v":1}}}}"#), 1),
+            (
+                format!(r#"{{{time},"properties":{{"v":1}}}},{{"properties":{{"v":1}}}},{{"properties":{{}},{time}}}"#),
+                1,
+            ),
+            (r#"{"properties":{"v":"event_time"}},{"properties":{"v":[1]}}"#.to_owned(), 2),
+        ] {
+            assert_eq!(stamp(&text, NOW).1.len(), stamped, "{text}");
+        }
+    }
+
+    #[test]
     fn payloads_that_are_none_are_seen() {
         for payload in [&b""[..], b"\0", b"\xff\xff", b"{}\x01\0\x01\0", b"{}\0\0\0\0\x01\0"] {
             assert_eq!(decode(kind::PROPERTIES, payload), None, "{payload:?}");
@@ -238,7 +255,40 @@ mod tests {
         assert!(units <= 400, "{units}");
     }
 
+    /// The body that these entries make without a limit.
+    fn unlimited(kind: u8, payloads: &[Vec<u8>]) -> Vec<u8> {
+        let mut builder = Builder::new(usize::MAX, usize::MAX);
+        payloads.iter().for_each(|payload| assert!(builder.add(kind, payload, None)));
+        builder.finish().1
+    }
+
     proptest! {
+        /// A request takes what fits and refuses what does not, to the byte; its first entry always fits.
+        #[test]
+        fn a_body_is_filled_to_its_limit_and_not_beyond(
+            is_child: bool, limit in 1_usize..1500,
+            entries in prop::collection::vec((0_usize..3, 0_usize..150), 1..40),
+        ) {
+            let kind = if is_child { kind::CHILD } else { kind::PROPERTIES };
+            // What ends a batch is two bytes longer than what ends a report; they are kept free in both.
+            let spare = if is_child { 0 } else { 2 };
+            let (mut builder, mut held) = (Builder::new(limit, 50), Vec::new());
+            for (child, length) in entries {
+                let child = is_child.then_some(["a", "bcd", "child-with-a-long-name"][child]);
+                let element = format!(r#"{{"service_id":"{}","properties":{{"v":1}}}}"#, "x".repeat(length));
+                held.push(encode(child, element.as_bytes(), &[]));
+                let fits = unlimited(kind, &held).len() + spare <= limit;
+                let (last, before) = held.split_last().unwrap();
+                prop_assert_eq!(builder.add(kind, last, None), fits || before.is_empty());
+                if !fits && !before.is_empty() {
+                    prop_assert_eq!(builder.finish().1, unlimited(kind, before));
+                    builder = Builder::new(limit, 50);
+                    prop_assert!(builder.add(kind, last, None));
+                    held = held.split_off(held.len() - 1);
+                }
+            }
+        }
+
         /// Everything that was put arrives, in order for each device, in requests within their bounds.
         #[test]
         fn requests_hold_what_was_put(

@@ -234,6 +234,28 @@ mod tests {
         assert_eq!(space.share(capacity, 1), None);
     }
 
+    #[test]
+    fn an_entry_larger_than_a_segment_fits_where_its_segments_and_two_pages_do() {
+        let empty = space(MIB, &[]);
+        let (segment, overhead) = (empty.sizes.segment, empty.overhead);
+        let (usable, free) = (segment - overhead, empty.unused() - segment);
+        for parts in 1..5 {
+            // Each segment's worth may need a segment of its own, and what is at the ends fills its pages.
+            let largest = parts * usable + usable / 2;
+            let needed = largest + (parts + 2) * overhead + 2 * PAGE;
+            for spare in [0, 1, PAGE] {
+                let used = Use { bytes: free - needed - spare, ..Use::default() };
+                let mut space = space(MIB, &[]);
+                space.segments.insert(0, used);
+                assert!(space.fits(largest, largest), "{parts} {spare}");
+                space.segments.insert(1, Use { bytes: spare + 1, ..Use::default() });
+                assert!(!space.fits(largest, largest), "{parts} {spare}");
+                space.left = largest;
+                assert!(space.fits(largest, largest), "it goes into what is open");
+            }
+        }
+    }
+
     proptest! {
         /// What fits by the count does fit when it is laid out, segment by segment.
         #[test]

@@ -427,13 +427,4 @@ impl Turns {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_from_a_second_to_five_minutes_and_are_drawn_from_all_of_that() {
-        assert_eq!((pause_ms(1, 0.0), pause_ms(1, 1.0)), (1_000, 2_000));
-        assert_eq!((pause_ms(5, 0.0), pause_ms(5, 0.5), pause_ms(5, 1.0)), (1_000, 16_500, 32_000));
-        assert_eq!((pause_ms(9, 1.0), pause_ms(u32::MAX, 1.0)), (300_000, 300_000));
-    }
-}
+mod tests;

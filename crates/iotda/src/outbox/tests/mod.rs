@@ -12,3 +12,4 @@ mod scripted;
 pub(crate) mod simulated;
 mod states;
 mod whole;
+mod worker;

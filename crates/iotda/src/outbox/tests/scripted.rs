@@ -90,6 +90,8 @@ pub(crate) struct Stand {
     pub(crate) platform: Arc<Platform>,
     pub(crate) storage: Simulated,
     pub(crate) fates: Fates,
+    /// Whose entries the fates are of, in their order.
+    pub(crate) reported: Arc<Mutex<Vec<String>>>,
 }
 
 type Fates = Arc<Mutex<HashMap<u64, super::super::worker::Fate>>>;
@@ -131,11 +133,14 @@ impl Stand {
         });
         let fates = Fates::default();
         let seen = Arc::clone(&fates);
-        let observer = Box::new(move |number, _: &str, fate, _: &str| {
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let names = Arc::clone(&reported);
+        let observer = Box::new(move |number, device: &str, fate, _: &str| {
+            names.lock().unwrap().push(device.to_owned());
             assert_eq!(seen.lock().unwrap().insert(number, fate), None, "each entry has one fate");
         });
         let worker = Worker::new(engine, dead, clocks.clone(), manner, Some(observer), || 0.5);
-        Stand { worker, clocks, platform, storage, fates }
+        Stand { worker, clocks, platform, storage, fates, reported }
     }
 
     pub(crate) fn attach(&self, device: &str) {
