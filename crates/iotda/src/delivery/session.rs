@@ -108,7 +108,10 @@ impl Device {
 
 #[cfg(test)]
 mod tests {
+    use iotda_http::{Answer, Bounds, Post};
+
     use super::*;
+    use crate::delivery::fixtures::{manual_clock, session};
 
     #[cfg(target_pointer_width = "64")]
     #[test]
@@ -116,5 +119,21 @@ mod tests {
         // Beside it: its id, its secret, and what the C API keeps; with them at most 400 bytes are promised.
         let size = size_of::<Device>();
         assert!(size <= 240, "{size} bytes");
+    }
+
+    #[test]
+    fn the_platforms_time_goes_on_with_the_clock_between_answers() {
+        let mut session = session(|_, _| Ok(Answer { status: 200, server_time_ms: Some(9_000), ..Answer::default() }));
+        let clock = manual_clock(&mut session);
+        let bounds = Bounds { deadline: None, patience: session.rules.patience, cancel: None, fresh: false };
+        let post = Post { path: ["", "", ""], token: None, body: b"" };
+        assert_eq!(session.server_time_ms(), None);
+        for advance in [1_000, 7_000] {
+            clock.advance(std::time::Duration::from_millis(advance));
+            session.post(&post, &bounds, Count::Requests).unwrap();
+            assert_eq!(session.server_time_ms(), Some(9_000));
+            clock.advance(std::time::Duration::from_millis(5_500));
+            assert_eq!(session.server_time_ms(), Some(14_500));
+        }
     }
 }

@@ -41,9 +41,9 @@ const GOOD_OF_PROBE: f64 = 0.8;
 /// Seconds of use from a decrease until the first probe. A rate that lasts so long is proven.
 const FIRST_PROBE: f64 = 20.0;
 
-/// The bounds, in seconds of use, of the time from a decrease to a probe once the limit is confirmed. Between them it
-/// is as many seconds as the rate has units: an increase of one unit per second from half of the rate, halved at each
-/// refusal, would meet the limit twice in that time.
+/// Each time that a probe confirms the limit, the time from the decrease to the next doubles, in seconds of use, up to as
+/// many as the rate has units: an increase of one unit per second from half of the rate, halved at each refusal, would
+/// meet the limit twice in that time. These are the bounds of that longest time.
 const CONFIRMED_PROBE: (f64, f64) = (60.0, 1800.0);
 
 /// Seconds of use in which a probe doubles the rate.
@@ -190,3 +190,6 @@ impl Climb {
         self.good * (1.0 + ((self.used - self.probe).max(0.0) / doubles).powi(3))
     }
 }
+
+#[cfg(test)]
+mod tests;
