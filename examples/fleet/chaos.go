@@ -27,11 +27,12 @@ func chaos(ctx context.Context, arguments []string) error {
 	devices := o.Int("devices", 200, "devices")
 	servers := o.Int("servers", 1, "NATS servers, all in this process; 3 in the scene leader")
 	rate := o.Float64("rate", 500, "reports published per second")
-	scene := o.String("scene", "chaos", "chaos, leader (NATS servers stop, workers are killed), load (kill and add under load), away (the platform is away), poison or limit")
-	reports := o.Int("reports", 20_000, "reports of the scenes but chaos and leader")
+	scene := o.String("scene", "chaos", "chaos, leader (NATS servers stop, workers are killed), restart (one is killed and started again, many times), load (kill and add under load), away (the platform is away), poison or limit")
+	reports := o.Int("reports", 20_000, "reports of the scenes but chaos, leader and restart")
+	times := o.Int("times", 20, "restarts of the scene restart")
 	away := o.Duration("away", 2*time.Minute, "how long the platform is away")
 	limit := o.Float64("limit", 500, "the tenant's rate of the scene limit")
-	workers := o.Int("workers", 4, "workers of the scenes but chaos and leader")
+	workers := o.Int("workers", 4, "workers of the scenes but chaos, leader and restart")
 	if err := o.parse(arguments); err != nil {
 		return err
 	}
@@ -54,8 +55,13 @@ func chaos(ctx context.Context, arguments []string) error {
 	scenes := map[string]func() error{
 		"chaos":  func() error { return chaosScene(ctx, field, *rate, field.Chaos) },
 		"leader": func() error { return chaosScene(ctx, field, *rate, field.LostLeaders) },
-		"load":   func() error { return loadScene(ctx, field, *workers, *reports) },
-		"away":   func() error { return awayScene(ctx, field, *workers, *reports, *away) },
+		"restart": func() error {
+			return chaosScene(ctx, field, *rate, func(ctx context.Context, out io.Writer) error {
+				return field.Restarts(ctx, out, *times)
+			})
+		},
+		"load": func() error { return loadScene(ctx, field, *workers, *reports) },
+		"away": func() error { return awayScene(ctx, field, *workers, *reports, *away) },
 		"poison": func() error {
 			return plainScene(ctx, field, *workers, trial.Traffic{Reports: *reports, Lanes: 64, Poison: 0.01})
 		},
@@ -63,7 +69,7 @@ func chaos(ctx context.Context, arguments []string) error {
 	}
 	run, known := scenes[*scene]
 	if !known {
-		return fmt.Errorf("choose chaos, leader, load, away, poison or limit: there is no scene %q", *scene)
+		return fmt.Errorf("choose chaos, leader, restart, load, away, poison or limit: there is no scene %q", *scene)
 	}
 	start := time.Now()
 	if err := run(); err != nil {

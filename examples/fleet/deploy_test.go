@@ -198,7 +198,8 @@ func TestTheDashboardShowsWhatWorkersCount(t *testing.T) {
 	must(t, err)
 	_, err = f.Shared(t.Context(), "a", "b")
 	must(t, err)
-	series := worker.Metrics()
+	var series map[string]float64
+	until(t, "the worker answers", func() bool { series = worker.Metrics(); return series != nil })
 	has := func(name, label string) bool {
 		for each := range series {
 			if each == name && label == "" || label != "" && strings.HasPrefix(each, name+"{"+label+"=") {

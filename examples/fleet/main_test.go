@@ -50,6 +50,21 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// until waits until something is so.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	deadline := time.After(60 * time.Second)
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for !is() {
+		select {
+		case <-deadline:
+			t.Fatalf("it never came to this: %s", what)
+		case <-look.C:
+		}
+	}
+}
+
 // Worker processes are killed, stopped and continued, added and drained while reports come: nothing is lost, nothing
 // disordered, and no device has two workers.
 func TestChaos(t *testing.T) {
@@ -178,25 +193,15 @@ func TestProbes(t *testing.T) {
 	if _, err := f.Shared(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
+	// A partition is its own by the record, which is written first, and served when the consumer is made.
+	until(t, "it serves all partitions", func() bool { return worker.Metrics()["fleet_partitions"] == 16 })
 	for path, status := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200, "/": 404} {
-		if got := worker.Get(path); got != status {
-			t.Errorf("%s: %d", path, got)
-		}
-	}
-	if partitions := worker.Metrics()["fleet_partitions"]; partitions != 16 {
-		t.Errorf("it says that it serves %v partitions", partitions)
+		until(t, fmt.Sprintf("%s answers %d", path, status), func() bool { return worker.Get(path) == status })
 	}
 	// Without NATS it is healthy, and not ready.
 	f.Servers.Stop()
-	deadline := time.Now().Add(30 * time.Second)
-	for worker.Get("/readyz") != http.StatusServiceUnavailable {
-		if time.Now().After(deadline) {
-			t.Fatal("it is still ready without NATS")
-		}
-	}
-	if got := worker.Get("/healthz"); got != 200 {
-		t.Errorf("/healthz: %d", got)
-	}
+	until(t, "it is not ready", func() bool { return worker.Get("/readyz") == http.StatusServiceUnavailable })
+	until(t, "it is healthy", func() bool { return worker.Get("/healthz") == http.StatusOK })
 }
 
 func TestLinesArePublished(t *testing.T) {

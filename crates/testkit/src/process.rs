@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// How long a program under test may take. None comes near it, not even under valgrind on a busy machine; one
 /// that hangs is ended.
-const LIMIT: Duration = Duration::from_secs(300);
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
 /// A child process. Dropped, it is killed if it still runs, and waited for.
 pub struct Background {

@@ -30,9 +30,10 @@ Elsewhere it says what to install. Nothing is written outside target/.
         Build and install the package below target/, build examples/c with it, run it against the
         stand-in platform, and show what the platform received. On a terminal, or with --stay, it goes on
         reporting until Enter is pressed, and the platform's page shows the metrics move.
-  test [STEP ...] [--list]
+  test [STEP ...] [--list] [--quick]
         Check everything that must hold before a change is merged. `.ci/run` calls this. With names, only
-        those steps and what they need; --list names all. Logs are in target/test/logs.
+        those steps and what they need; --list names all. With --quick, what finds most faults in a third of
+        the time. Logs are in target/test/logs.
   bench [--write] [--budgets]
         Compare what a report costs with what one would use in libiotda's place. With --write, put the tables
         into crates/bench/README.md. With --budgets, do not compare: count what libiotda's own reports cost,
@@ -85,8 +86,9 @@ type Command = (&'static str, &'static [&'static str], bool, fn(&Project, &Argum
 
 const COMMANDS: &[Command] = &[
     ("demo", &["stay"], false, |project, arguments| done(demo::run(project, arguments.has("stay")))),
-    ("test", &["list"], true, |project, arguments| {
-        if arguments.has("list") { done(test::list(project)) } else { test::run(project, &arguments.names) }
+    ("test", &["list", "quick"], true, |project, arguments| match arguments.has("list") {
+        true => done(test::list(project)),
+        false => test::run(project, &arguments.names, arguments.has("quick")),
     }),
     ("bench", &["write", "budgets"], false, |_, arguments| done(bench(arguments))),
     ("package", &[], false, |project, arguments| done(package(project, arguments))),

@@ -23,10 +23,38 @@ const WITHOUT_FEATURES: &[&str] = &["--package", "iotda", "--package", "iotda-ca
 /// The option for the function that makes the library panic.
 const PANIC_HOOK: &str = "-DIOTDA_CARGO_FEATURES=panic-hook-for-tests";
 
-/// Runs the steps of these names with those that they need, or all. The last line says how the tests ended.
-pub(crate) fn run(project: &Project, names: &[String]) -> Result<ExitCode> {
+/// What is left out where the answer is to come soon: other processors, a bare Debian, other package managers and
+/// compilers, features that are off, Go and the fleet, what is published. It takes two thirds of the time.
+const SLOW: [&str; 17] = [
+    "aarch64",
+    "armhf",
+    "conan",
+    "cpp",
+    "cpp_misuse",
+    "debian",
+    "dist",
+    "features",
+    "fleet",
+    "go",
+    "own-std",
+    "package",
+    "panic-hook",
+    "panics",
+    "public_api",
+    "variants",
+    "without-features",
+];
+
+/// Runs the steps of these names with those that they need, or all; `quick`: all that are not slow. The last line says
+/// how the tests ended.
+pub(crate) fn run(project: &Project, names: &[String], quick: bool) -> Result<ExitCode> {
     let test = Test::new(project)?;
-    let steps = selected(test.steps()?, names)?;
+    let mut steps = test.steps()?;
+    if quick {
+        ensure!(names.is_empty(), "give names of steps, or --quick");
+        steps.retain(|step| !SLOW.contains(&step.name.as_str()));
+    }
+    let steps = selected(steps, names)?;
     tools::ensure(FOR_TEST)?;
     let begin = std::time::Instant::now();
     let summary = runner::run(steps, &test.logs)?;
@@ -121,7 +149,6 @@ impl<'a> Test<'a> {
                 self.programs("build", |other| other.package == "libiotda" && other.name == program)
             }));
         }
-        steps.push(self.step("demo", &["shipped", "build"], || Ok(vec![self.xtask(&["demo"])])));
         for (name, package) in [("budgets", "bench"), ("dist", "dist")] {
             let programs = move || self.programs("build", |program| program.package == package);
             steps.push(self.step(name, &["build", "shipped"], programs));
@@ -309,6 +336,16 @@ mod tests {
         assert_eq!(of(&["c"]).unwrap(), ["a", "b", "c"]);
         assert_eq!(of(&[]).unwrap().len(), 4);
         assert!(of(&["e"]).unwrap_err().to_string().contains("no step \"e\""));
+    }
+
+    #[test]
+    fn what_is_slow_is_a_step_that_no_other_needs() {
+        let project = Project::find();
+        let test = Test::new(&project).unwrap();
+        let (slow, quick): (Vec<_>, Vec<_>) =
+            test.steps().unwrap().into_iter().partition(|step| SLOW.contains(&step.name.as_str()));
+        assert_eq!(slow.len(), SLOW.len());
+        assert!(quick.iter().flat_map(|step| &step.needs).all(|name| !SLOW.contains(name)));
     }
 
     #[test]

@@ -74,7 +74,7 @@ func TestOrderOverALostLeader(t *testing.T) {
 		}
 	}
 	published(200)
-	leader := servers.LeaderOf(broker.Stream)
+	leader := natstest.Leader(t, servers, broker.Stream)
 	servers.StopOne(leader)
 	published(200)
 	if err := servers.StartOne(leader); err != nil {

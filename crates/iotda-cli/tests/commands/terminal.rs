@@ -1,81 +1,16 @@
 //! The command on a terminal: the prompt for a secret, the progress of a stream, colours.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::Write;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
 
 use iotda_platform::{Fault, InjectedAnswer, Route};
-use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
-use testkit::{SECRET, Stand};
+use testkit::{SECRET, Stand, Terminal};
 
-use crate::run::{LIMIT, Running, iotda_at, run};
+use crate::run::{Running, iotda_at, run};
 
-/// A terminal of 120 columns, with what it was given to show.
-struct Terminal {
-    master: File,
-    /// The side that programs have.
-    slave: OwnedFd,
-    shown: Arc<(Mutex<Vec<u8>>, Condvar)>,
-}
-
-impl Terminal {
-    fn open() -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
-        let master = openpt(flags).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let slave = ioctl_tiocgptpeer(&master, flags).unwrap();
-        tcsetwinsize(&master, Winsize { ws_row: 24, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-        let master = File::from(master);
-        let shown = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
-        let (mut from, to) = (master.try_clone().unwrap(), Arc::clone(&shown));
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            // An error: nobody has the other side any more.
-            while let Ok(amount @ 1..) = from.read(&mut buffer) {
-                to.0.lock().unwrap().extend_from_slice(&buffer[..amount]);
-                to.1.notify_all();
-            }
-        });
-        Terminal { master, slave, shown }
-    }
-
-    fn side(&self) -> Stdio {
-        Stdio::from(self.slave.try_clone().unwrap())
-    }
-
-    /// Runs a command whose standard input and error are the terminal.
-    fn run(&self, command: &mut Command) -> Running {
-        Running::start_with(command, [self.side(), Stdio::piped(), self.side()])
-    }
-
-    /// What it has shown, once all of `parts` are in it.
-    fn shows(&self, parts: &[&str]) -> String {
-        let has_all = |bytes: &mut Vec<u8>| {
-            let text = String::from_utf8_lossy(bytes);
-            parts.iter().all(|part| text.contains(part))
-        };
-        let shown = self.shown.0.lock().unwrap();
-        let (shown, waited) = self.shown.1.wait_timeout_while(shown, LIMIT, |bytes| !has_all(bytes)).unwrap();
-        let text = String::from_utf8_lossy(&shown).into_owned();
-        let end = text.char_indices().nth_back(1_000).map_or(0, |(at, _)| at);
-        assert!(!waited.timed_out(), "{parts:?} are not in what ends so: {:?}", &text[end..]);
-        text
-    }
-
-    fn types(&mut self, keys: &str) {
-        self.master.write_all(keys.as_bytes()).unwrap();
-    }
-
-    /// Whether it shows what is typed, and takes Ctrl-C for a signal.
-    fn is_as_usual(&self) -> bool {
-        let usual = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
-        tcgetattr(&self.master).unwrap().local_modes.contains(usual)
-    }
+/// Runs a command whose standard input and error are a terminal.
+fn run_on(terminal: &Terminal, command: &mut Command) -> Running {
+    Running::start_with(command, [terminal.side(), Stdio::piped(), terminal.side()])
 }
 
 fn without_secret(stand: &Stand, words: &[&str]) -> Command {
@@ -87,12 +22,12 @@ fn without_secret(stand: &Stand, words: &[&str]) -> Command {
 #[test]
 fn a_secret_is_asked_for_and_not_shown() {
     let stand = Stand::start().unwrap();
-    let mut terminal = Terminal::open();
-    let running = terminal.run(&mut without_secret(&stand, &["auth"]));
+    let mut terminal = Terminal::open().unwrap();
+    let running = run_on(&terminal, &mut without_secret(&stand, &["auth"]));
     terminal.shows(&["Secret of test_gateway: "]);
     assert!(!terminal.is_as_usual());
     // With a mistake that is taken back.
-    terminal.types(&format!("something else\x15{SECRET}x\x7f\r"));
+    terminal.types(&format!("something else\x15{SECRET}x\x7f\r")).unwrap();
     let ended = running.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.starts_with("✓ test_gateway"), "{ended:?}");
@@ -104,19 +39,19 @@ fn a_secret_is_asked_for_and_not_shown() {
 #[test]
 fn ctrl_c_at_the_prompt_leaves_the_terminal_as_it_was() {
     let stand = Stand::start().unwrap();
-    let mut terminal = Terminal::open();
+    let mut terminal = Terminal::open().unwrap();
     for (keys, code, message) in [
         ("half a secret\x03", 130, "interrupted, nothing was sent"),
         ("\r", 3, "type the device's secret"),
         ("\x04", 3, "type the device's secret"),
     ] {
-        let running = terminal.run(&mut without_secret(&stand, &["message", "x"]));
+        let running = run_on(&terminal, &mut without_secret(&stand, &["message", "x"]));
         terminal.shows(&["Secret of test_gateway: "]);
-        terminal.types(keys);
+        terminal.types(keys).unwrap();
         assert_eq!(running.end().code, Some(code), "{keys:?}");
         let text = terminal.shows(&[message]);
         assert!(terminal.is_as_usual() && !text.contains("half"), "{text:?}");
-        terminal.shown.0.lock().unwrap().clear();
+        terminal.forget();
     }
     assert_eq!(stand.platform.counters().requests, 0);
 }
@@ -124,19 +59,19 @@ fn ctrl_c_at_the_prompt_leaves_the_terminal_as_it_was() {
 #[test]
 fn what_is_no_terminal_is_not_asked() {
     let stand = Stand::start().unwrap();
-    let terminal = Terminal::open();
+    let terminal = Terminal::open().unwrap();
     // The question would be in a file, where nobody reads it.
     let mut command = without_secret(&stand, &["auth"]);
     let ended = Running::start_with(&mut command, [terminal.side(), Stdio::piped(), Stdio::piped()]).end();
     assert!(ended.code == Some(3) && ended.stderr.contains("--secret-file"), "{ended:?}");
-    assert!(terminal.shown.0.lock().unwrap().is_empty());
+    assert!(terminal.is_empty());
 }
 
 #[test]
 fn a_stream_says_on_a_terminal_how_far_it_is() {
     let stand = Stand::start().unwrap();
     stand.platform.inject(Fault::answer(InjectedAnswer::status(503)).on(Route::Properties).times(1)).unwrap();
-    let terminal = Terminal::open();
+    let terminal = Terminal::open().unwrap();
     let mut command = iotda_at(&stand, &["stream", "--service", "s", "--on-error", "skip"]);
     let mut running =
         Running::start_with(command.env("TERM", "xterm"), [Stdio::piped(), Stdio::piped(), terminal.side()]);
@@ -156,7 +91,7 @@ fn a_stream_says_on_a_terminal_what_waits_and_since_when() {
     let stand = Stand::start().unwrap();
     assert_eq!(run(&mut iotda_at(&stand, &["auth"])).code, Some(0));
     stand.platform.inject(Fault::answer(InjectedAnswer::status(503)).on(Route::Properties)).unwrap();
-    let terminal = Terminal::open();
+    let terminal = Terminal::open().unwrap();
     let mut command = iotda_at(&stand, &["stream", "--service", "s", "--outbox", "kept"]);
     let mut running =
         Running::start_with(command.env("TERM", "xterm"), [Stdio::piped(), Stdio::piped(), terminal.side()]);
@@ -174,7 +109,7 @@ fn a_stream_says_on_a_terminal_what_waits_and_since_when() {
 fn signs_have_colours_on_a_terminal_unless_it_is_asked_not() {
     let stand = Stand::start().unwrap();
     for (variable, shown) in [("OTHER", "\x1b[32m✓\x1b[0m test_gateway"), ("NO_COLOR", "✓ test_gateway")] {
-        let terminal = Terminal::open();
+        let terminal = Terminal::open().unwrap();
         let mut command = iotda_at(&stand, &["auth"]);
         let streams = [Stdio::null(), terminal.side(), terminal.side()];
         assert_eq!(Running::start_with(command.env(variable, "1"), streams).end().code, Some(0));

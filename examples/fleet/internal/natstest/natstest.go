@@ -44,6 +44,18 @@ func Setup(t testing.TB, servers int, change func(*broker.Layout)) (*embedded.Se
 	return started, stream
 }
 
+// Leader is the place of the server that leads a stream. While one is being elected there is none.
+func Leader(t testing.TB, servers *embedded.Servers, stream string) int {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if leader := servers.LeaderOf(stream); leader >= 0 {
+			return leader
+		}
+	}
+	t.Fatalf("no server leads %s", stream)
+	return -1
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

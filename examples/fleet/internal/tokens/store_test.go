@@ -31,12 +31,16 @@ func TestATokenIsKeptWhileItIsValid(t *testing.T) {
 	if saved, err := store.Get(t.Context(), "d"); err != nil || saved != (tokens.Saved{}) {
 		t.Fatalf("%+v, %v", saved, err)
 	}
-	put, kept, err := store.Put(t.Context(), "d", "token", tokens.Saved{}, time.Second)
+	put, kept, err := store.Put(t.Context(), "d", "token", tokens.Saved{}, time.Hour)
 	if err != nil || !kept {
 		t.Fatalf("%v, %v", kept, err)
 	}
 	if saved, err := store.Get(t.Context(), "d"); err != nil || saved != put || saved.Text != "token" {
 		t.Fatalf("%+v, %v", saved, err)
+	}
+	put, kept, err = store.Put(t.Context(), "d", "short", put, time.Second)
+	if err != nil || !kept {
+		t.Fatalf("%v, %v", kept, err)
 	}
 	deadline := time.Now().Add(30 * time.Second)
 	for {

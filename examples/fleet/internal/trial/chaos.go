@@ -114,25 +114,78 @@ func (f *Field) Chaos(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// restart starts a worker that was killed, and notes how long it takes until it has its share of the partitions again and
-// nothing belongs to its predecessor, which had what `before` says.
+// restart starts a worker that was killed, and notes how long it takes until all partitions are served, its share by itself,
+// and nothing belongs to its predecessor, which had what `before` says.
 func (c *course) restart(ctx context.Context, what string, bound time.Duration, name string, before []partition.Record) error {
-	if _, err := c.StartWorker(name); err != nil {
-		return err
+	took, err := c.restarted(ctx, name, before)
+	if err == nil {
+		c.note(what, took, bound)
 	}
-	took, err := c.Until(ctx, name+" has its partitions again", func(records []partition.Record) bool {
+	return err
+}
+
+// restarted is restart without a note.
+func (c *course) restarted(ctx context.Context, name string, before []partition.Record) (time.Duration, error) {
+	if _, err := c.StartWorker(name); err != nil {
+		return 0, err
+	}
+	return c.Until(ctx, name+" has its partitions again", func(records []partition.Record) bool {
 		for p, record := range records {
 			if strings.HasPrefix(before[p].Owner, name+"/") && record.Owner == before[p].Owner {
 				return false
 			}
 		}
 		owners := Owners(records)
-		return owners[name] >= len(records)/3 && len(owners) == 3
+		return owners[name] >= len(records)/3 && len(owners) == 3 && c.serve(records, c.Names()...)
 	})
-	if err == nil {
-		c.note(what, took, bound)
+}
+
+// Restarts kills a worker and starts it again, so many times, and says how long the parts of it took: until the process is
+// connected and knows its streams, has its lease, has taken the first partition, and all are served. It leaves the workers a, b
+// and c.
+func (f *Field) Restarts(ctx context.Context, out io.Writer, times int) error {
+	c := &course{f, out}
+	if err := c.begin(ctx); err != nil {
+		return err
 	}
-	return err
+	steps := []string{`msg="the worker begins"`, `msg="the first heartbeat is confirmed"`, `msg="partition taken"`}
+	took := make([][]time.Duration, len(steps)+1)
+	for range times {
+		before, err := c.Records(ctx)
+		if err != nil {
+			return err
+		}
+		c.Worker("b").Kill()
+		start := time.Now()
+		if _, err := c.restarted(ctx, "b", before); err != nil {
+			return err
+		}
+		took[len(steps)] = append(took[len(steps)], time.Since(start))
+		for i, step := range steps {
+			at, err := c.Worker("b").logged(step)
+			if err != nil {
+				return err
+			}
+			took[i] = append(took[i], at.Sub(start))
+		}
+	}
+	for i, what := range append(steps, "all partitions are served again") {
+		slices.Sort(took[i])
+		fmt.Fprintf(out, "%-42s median %5d ms, at most %5d ms\n", strings.Trim(strings.TrimPrefix(what, "msg="), `"`),
+			took[i][len(took[i])/2].Milliseconds(), took[i][len(took[i])-1].Milliseconds())
+	}
+	return nil
+}
+
+// logged is when a worker has first logged something.
+func (w *Worker) logged(what string) (at time.Time, err error) {
+	for line := range strings.Lines(w.Log()) {
+		if text, found := strings.CutPrefix(line, "time="); found && strings.Contains(line, what) {
+			text, _, _ = strings.Cut(text, " ")
+			return time.Parse(time.RFC3339Nano, text)
+		}
+	}
+	return at, fmt.Errorf("%s has not logged %s: %s", w.Name, what, w.Log())
 }
 
 // LostLeaders stops a NATS server that leads, and kills a worker at the same moment, twice: the leader of the reports with a

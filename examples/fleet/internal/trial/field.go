@@ -318,11 +318,23 @@ func (f *Field) Until(ctx context.Context, what string, is func([]partition.Reco
 	}
 }
 
-// Shared waits until these workers share all partitions evenly.
+// Shared waits until these workers share all partitions evenly, and serve them.
 func (f *Field) Shared(ctx context.Context, names ...string) (time.Duration, error) {
 	return f.Until(ctx, fmt.Sprintf("%v share the partitions", names), func(records []partition.Record) bool {
-		return AreShared(records, names...)
+		return AreShared(records, names...) && f.serve(records, names...)
 	})
+}
+
+// serve reports whether these workers say that they serve what is theirs by the records. A record is written first, and the
+// consumer from which the partition is served is made then.
+func (f *Field) serve(records []partition.Record, names ...string) bool {
+	owners := Owners(records)
+	for _, name := range names {
+		if served, answers := f.Worker(name).Metrics()["fleet_partitions"]; !answers || int(served) != owners[name] {
+			return false
+		}
+	}
+	return true
 }
 
 // AreShared reports whether these workers, and no others, have their shares of all partitions.

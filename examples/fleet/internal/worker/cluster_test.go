@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
+	"github.com/libiotda/libiotda/examples/fleet/internal/natstest"
 	"github.com/libiotda/libiotda/examples/fleet/internal/report"
 	"github.com/libiotda/libiotda/examples/fleet/publish"
 )
@@ -54,10 +55,7 @@ func TestALostLeader(t *testing.T) {
 	f.served("a", "b")
 	stop := f.publishing()
 	f.eventually("reports arrive", func() bool { return f.counters().PropertyReports > 100 })
-	leader := f.servers.LeaderOf(broker.Stream)
-	if leader < 0 {
-		t.Fatal("the stream has no leader")
-	}
+	leader := natstest.Leader(t, f.servers, broker.Stream)
 	f.servers.StopOne(leader)
 	before := f.counters().PropertyReports
 	f.eventually("reports arrive without that server", func() bool { return f.counters().PropertyReports > before+100 })

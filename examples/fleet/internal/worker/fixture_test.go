@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +47,7 @@ type fleet struct {
 	devices    []string
 	expected   map[string]int // how many reports were published, by device
 	publish    *publish.Publisher
+	workers    []*running
 }
 
 type setup struct {
@@ -108,6 +111,7 @@ func (f *fleet) eventually(what string, is func() bool) {
 type running struct {
 	*worker.Worker
 	f          *fleet
+	name       string
 	metrics    *metrics.Set
 	connection *nats.Conn
 	leave      context.CancelFunc
@@ -131,7 +135,7 @@ func (f *fleet) start(name string, changes ...change) *running {
 	f.must(err)
 	source, err := secrets.Open(f.Context(), "file:"+filepath.Join(f.dir, "secrets"), f.stream, sealer)
 	f.must(err)
-	r := &running{f: f, metrics: &metrics.Set{}, connection: connection, ended: make(chan error, 1)}
+	r := &running{f: f, name: name, metrics: &metrics.Set{}, connection: connection, ended: make(chan error, 1)}
 	config := worker.Config{Name: name, Connection: connection, Platform: iot, Secrets: source, Sealer: sealer,
 		Logger: log, Metrics: r.metrics}
 	for _, change := range changes {
@@ -147,6 +151,7 @@ func (f *fleet) start(name string, changes ...change) *running {
 		iot.Close()
 	}()
 	f.Cleanup(r.stop)
+	f.workers = append(f.workers, r)
 	return r
 }
 
@@ -275,11 +280,22 @@ func (f *fleet) records() []partition.Record {
 	return records
 }
 
-// served waits until each of these workers has its share of all partitions.
+// served waits until each of these workers has its share of all partitions and serves it: a record is written before the
+// consumer is made.
 func (f *fleet) served(names ...string) {
 	f.Helper()
 	f.eventually(fmt.Sprintf("%v share the partitions", names), func() bool {
-		return trial.AreShared(f.records(), names...)
+		records := f.records()
+		if !trial.AreShared(records, names...) {
+			return false
+		}
+		owners := trial.Owners(records)
+		for _, r := range f.workers {
+			served, err := strconv.Atoi(r.value("fleet_partitions"))
+			f.must(err)
+			owners[r.name] -= served // of two workers of one name, one serves
+		}
+		return !slices.ContainsFunc(names, func(name string) bool { return owners[name] != 0 })
 	})
 }
 

@@ -38,6 +38,8 @@ type heart struct {
 
 	leaving atomic.Bool
 	soon    chan struct{}
+	// began gets a value when a lease begins where none was.
+	began chan struct{}
 
 	lock     sync.Mutex
 	held     lease.Lease
@@ -50,7 +52,7 @@ type heart struct {
 
 func newHeart(bucket jetstream.KeyValue, name, owner string, ttl time.Duration, clock lease.Clock, logger *slog.Logger) *heart {
 	return &heart{bucket: bucket, name: name, owner: owner, ttl: ttl, clock: clock, logger: logger,
-		soon: make(chan struct{}, 1)}
+		soon: make(chan struct{}, 1), began: make(chan struct{}, 1)}
 }
 
 // left is what is left of the lease.
@@ -124,6 +126,7 @@ func (h *heart) begin(ctx context.Context) error {
 		}
 		if err == nil && h.revision == entry.Revision() || errors.Is(err, jetstream.ErrKeyNotFound) {
 			if err = h.beat(ctx); err == nil {
+				h.logger.Info("the first heartbeat is confirmed")
 				return nil
 			}
 		}
@@ -196,6 +199,12 @@ func (h *heart) beat(ctx context.Context) error {
 	h.lock.Lock()
 	defer h.lock.Unlock()
 	h.revision = revision
+	if h.held.Left(start) == 0 {
+		select {
+		case h.began <- struct{}{}:
+		default:
+		}
+	}
 	h.held = h.held.Confirmed(start, h.ttl)
 	if created {
 		h.term++

@@ -72,15 +72,30 @@ func TestALeaseAfterALapseIsAnotherOne(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	began := func() bool {
+		select {
+		case <-h.began:
+			return true
+		default:
+			return false
+		}
+	}
 	beat()
+	if !began() {
+		t.Error("nobody hears of the first lease")
+	}
 	_, term := h.lease()
 	beat()
+	if began() {
+		t.Error("a lease that goes on is said to begin")
+	}
 	running, cancel := h.bound(t.Context(), term, patience)
 	defer cancel()
 	if running.Err() != nil || h.leftIn(term) == 0 {
 		t.Error("a heartbeat that follows another ends the term")
 	}
 	bucket.now = 0
+	now.Wall = now.Wall.Add(time.Hour)
 	if err := h.beat(t.Context()); !isConflict(err) {
 		t.Fatal(err)
 	}
@@ -88,8 +103,8 @@ func TestALeaseAfterALapseIsAnotherOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	beat()
-	if h.left() == 0 {
-		t.Error("there is no lease")
+	if h.left() == 0 || !began() {
+		t.Error("there is no lease, or nobody hears of it")
 	}
 	late, cancel := h.bound(t.Context(), term, patience)
 	defer cancel()

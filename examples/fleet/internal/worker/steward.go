@@ -168,6 +168,7 @@ func (s *steward) watchAndWork(ctx context.Context, leave <-chan struct{}) (agai
 			}
 		case done := <-s.results:
 			s.apply(done)
+		case <-s.heart.began:
 		case <-ticker.C:
 		}
 		if len(shown) < 2 {
@@ -318,7 +319,7 @@ func (s *steward) act(ctx context.Context) (left bool) {
 	for _, p := range decision.Take {
 		if slot := &s.slots[p]; !slot.busy && slot.epoch == nil && now >= slot.retry {
 			slot.busy = true
-			go s.take(ctx, p, slot.record, slot.revision, slot.unconfirmed)
+			go s.take(ctx, p, slot.record, slot.revision, slot.failures, slot.unconfirmed)
 		}
 	}
 	return false

@@ -39,8 +39,9 @@ func (s *steward) put(ctx context.Context, p int, record partition.Record, revis
 	return revision, err
 }
 
-// take takes a partition that is free, the worker's own, or a dead worker's.
-func (s *steward) take(ctx context.Context, p int, record partition.Record, revision uint64, unconfirmed *sequences) {
+// take takes a partition that is free, the worker's own, or a dead worker's, after so many failures.
+func (s *steward) take(ctx context.Context, p int, record partition.Record, revision uint64, failures int,
+	unconfirmed *sequences) {
 	done := result{partition: p}
 	defer func() { s.results <- done }()
 	if record.Owner != "" && record.Owner != s.owner {
@@ -69,7 +70,7 @@ func (s *steward) take(ctx context.Context, p int, record partition.Record, revi
 	}
 	done.record, done.revision = &next, revision
 	s.counters.takes.Add(1)
-	consumer, err := s.consumer(ctx, p, record.Consumer, next)
+	consumer, err := s.consumer(ctx, p, record.Consumer, next, firstPatience<<min(failures, 2))
 	if err != nil {
 		done.err = err
 		return
@@ -83,17 +84,22 @@ func (s *steward) take(ctx context.Context, p int, record partition.Record, revi
 // errNotUnique is the server's refusal of a second consumer for the same subjects of a work queue.
 const errNotUnique jetstream.ErrorCode = 10100
 
+// firstPatience is how long the first attempt waits until a consumer is there; each further one waits twice as long, up to
+// four times this. A consumer of several servers has to elect a leader, and one whose first votes were lost, as on a busy
+// machine, tries again after 4 to 9 seconds only, and answers nothing until then: another one is there sooner.
+const firstPatience = time.Second
+
 // consumer makes the consumer of an epoch. All earlier ones of the partition are deleted: the one that the record named,
 // and, if one is there that no record names any more because its worker died between two steps, that one too.
-func (s *steward) consumer(ctx context.Context, p int, before string, next partition.Record) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*callTimeout)
-	defer cancel()
+func (s *steward) consumer(ctx context.Context, p int, before string, next partition.Record,
+	patience time.Duration) (jetstream.Consumer, error) {
 	if before != "" {
-		err := s.stream.DeleteConsumer(ctx, broker.Stream, before)
-		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if err := s.deleteConsumer(ctx, before); err != nil {
 			return nil, fmt.Errorf("delete the consumer %s: %w", before, err)
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	config := jetstream.ConsumerConfig{
 		Name:          next.Consumer,
 		Durable:       next.Consumer,
@@ -115,6 +121,23 @@ func (s *steward) consumer(ctx context.Context, p int, before string, next parti
 		return nil, err
 	}
 	return s.stream.CreateConsumer(ctx, broker.Stream, config)
+}
+
+// deleteConsumer deletes a consumer that may be there or not. One without a leader is deleted and nobody says so: what gets no
+// answer is asked for again.
+func (s *steward) deleteConsumer(ctx context.Context, name string) (err error) {
+	for range 4 {
+		once, cancel := context.WithTimeout(ctx, callTimeout/4)
+		err = s.stream.DeleteConsumer(once, broker.Stream, name)
+		cancel()
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return nil
+		}
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // deleteEarlier deletes the consumers of a partition's earlier epochs.
@@ -150,10 +173,7 @@ func (s *steward) release(ctx context.Context, p int, record partition.Record, r
 		e.stop("released", s.heart.left())
 		<-e.over
 	}
-	deleting, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	if err := s.stream.DeleteConsumer(deleting, broker.Stream, record.Consumer); err != nil &&
-		!errors.Is(err, jetstream.ErrConsumerNotFound) {
+	if err := s.deleteConsumer(ctx, record.Consumer); err != nil {
 		s.logger.Warn("a consumer stays until the partition is taken", "consumer", record.Consumer, "error", err)
 	}
 	next := partition.Record{Epoch: record.Epoch, Consumer: record.Consumer}
