@@ -19,6 +19,38 @@ fn a_wrong_value_keeps_the_old_one() {
 }
 
 #[test]
+fn pauses_rates_and_connections_are_checked() {
+    let mut config = Config::new();
+    let policy =
+        |base, max| RetryPolicy::new().base_delay(Duration::from_millis(base)).max_delay(Duration::from_millis(max));
+    for (base, max, is_good) in [(1, 1, true), (1, 2, true), (2, 1, false), (0, 1, false)] {
+        assert_eq!(config.retry(policy(base, max)).is_ok(), is_good, "{base} {max}");
+    }
+    assert!(config.retry(policy(1, 1).max_attempts(0)).is_err());
+    assert_eq!((config.retry.base_delay, config.retry.max_delay), (Duration::from_millis(1), Duration::from_millis(2)));
+    for rate in [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert!(config.rates(Some(rate), None).is_err() && config.rates(Some(1.0), Some(rate)).is_err(), "{rate}");
+    }
+    config.rates(Some(0.1), Some(f64::MIN_POSITIVE)).unwrap();
+    config.rates(None, None).unwrap();
+    assert!(config.max_connections(0).is_err() && config.max_connections(1).is_ok());
+}
+
+#[test]
+fn what_was_set_can_be_taken_back() {
+    #[derive(Debug)]
+    struct Ignores;
+    impl Log for Ignores {
+        fn log(&self, _: Level, _: &str) {}
+    }
+    let mut config = Config::new();
+    config.log(Level::Error, Arc::new(Ignores)).on_token(|_, _| {});
+    assert!(config.log.is_some() && config.on_token.is_some());
+    config.no_log().no_on_token();
+    assert!(config.log.is_none() && config.on_token.is_none());
+}
+
+#[test]
 fn a_missing_ca_file_is_named() {
     let error = Config::new().ca_file("/nonexistent/ca.pem").map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);

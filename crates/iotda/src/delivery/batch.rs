@@ -344,3 +344,6 @@ fn body(source: &dyn Source, children: &[usize], plan: &Plan) -> Result<Vec<u8>>
     body.extend_from_slice(FRAME.1);
     Ok(body)
 }
+
+#[cfg(test)]
+mod tests;

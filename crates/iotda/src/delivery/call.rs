@@ -310,4 +310,30 @@ mod tests {
         let cancelled = CallOptions { timeout: None, cancel: Some(cancel) };
         assert_eq!(Call::start(cancelled, &RULES).unwrap_err().kind(), ErrorKind::Cancelled);
     }
+
+    #[test]
+    fn the_message_says_whether_a_request_was_sent_before() {
+        let (over, cancel) = (call(Some(Duration::from_secs(50))), CancelToken::new());
+        let later = Instant::now() + Duration::from_secs(60);
+        for (attempts, what) in [(0, "before a request could be sent"), (1, "before the next request could be sent")] {
+            let error = Call { attempts, ..call(Some(Duration::from_secs(50))) }.check(later).unwrap_err();
+            assert!(error.message().ends_with(what), "{error}");
+        }
+        over.check(Instant::now()).unwrap();
+        cancel.cancel();
+        for (attempts, what) in [(0, "before a request was sent"), (1, "before the next request was sent")] {
+            let cancelled = Call { attempts, cancel: Some(cancel.clone()), ..call(None) };
+            assert!(cancelled.check(Instant::now()).unwrap_err().message().ends_with(what));
+        }
+    }
+
+    #[test]
+    fn a_timeout_or_a_token_alone_are_options() {
+        let cancel = CancelToken::new();
+        let from_time = CallOptions::from(Duration::from_secs(5));
+        assert_eq!((from_time.timeout, from_time.cancel.is_some()), (Some(Duration::from_secs(5)), false));
+        cancel.cancel();
+        assert!(CallOptions::from(&cancel).cancel.unwrap().is_cancelled());
+        assert!(CallOptions::from(cancel).cancel.unwrap().is_cancelled());
+    }
 }

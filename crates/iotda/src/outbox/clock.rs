@@ -195,6 +195,58 @@ mod tests {
     }
 
     #[test]
+    fn only_a_clock_that_was_never_set_is_corrected_without_the_platform() {
+        let mut boots = Boots::default();
+        boots.enter(Some([1; 16]));
+        let stamp = |wall_ms| now(1, 5_000, wall_ms, None).stamp();
+        let later = |wall_ms| now(1, 65_000, wall_ms, None);
+        // Set, or not set yet: whatever it shows now.
+        for (then, wall_ms, expected) in [
+            (T, T - 9 * DAY as i64, T),
+            (T, 1_000_000, T),
+            (PLAUSIBLE_MS, T, PLAUSIBLE_MS),
+            (PLAUSIBLE_MS - 1, T, T - 60_000),
+            (5_000, PLAUSIBLE_MS - 1, 5_000),
+            (5_000, PLAUSIBLE_MS, PLAUSIBLE_MS - 60_000),
+            (5_000, 900_000_000, 5_000),
+        ] {
+            assert_eq!(boots.event_time_ms(&stamp(then), &later(wall_ms)), expected, "{then} {wall_ms}");
+        }
+        // More than a minute off, and not a minute.
+        let off = |ms| boots.event_time_ms(&stamp(T - 60_000 + ms), &now(1, 65_000, T, Some(T)));
+        assert_eq!([off(CLOCK_OFF_MS as i64), off(-(CLOCK_OFF_MS as i64))], [T, T - 120_000]);
+        assert_eq!([off(CLOCK_OFF_MS as i64 + 1), off(-(CLOCK_OFF_MS as i64) - 1)], [T - 60_000; 2]);
+    }
+
+    #[test]
+    fn the_start_of_a_boot_is_learned_again_where_it_differs_by_half_a_minute() {
+        let half = CLOCK_OFF_MS as i64 / 2;
+        for (apart, is_news) in [(0, false), (half, false), (half + 1, true), (-half, false), (-half - 1, true)] {
+            let mut boots = Boots::default();
+            boots.enter(Some([1; 16]));
+            assert!(boots.learn(&now(1, 2_000, 0, Some(T))), "the first time");
+            assert_eq!(boots.learn(&now(1, 2_000, 0, Some(T + apart))), is_news, "{apart}");
+            let expected = T - 2_000 + if is_news { apart } else { 0 };
+            assert_eq!(boots.started_ms(1), Some(expected));
+            assert!(!boots.learn(&now(1, 2_000, 0, None)) && !boots.learn(&now(9, 2_000, 0, Some(T))));
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_a_start_is_not_lost_to_a_frame_that_knows_less() {
+        let unknown = Boot { number: 3, id: [1; 16], started_ms: 0 };
+        let known = Boot { started_ms: T, ..unknown };
+        let later = Boot { started_ms: T + 1, ..unknown };
+        for (frames, expected) in
+            [([unknown, known], T), ([known, unknown], T), ([known, later], T + 1), ([later, known], T)]
+        {
+            let mut boots = Boots::default();
+            frames.into_iter().for_each(|boot| boots.add(boot));
+            assert_eq!((boots.started_ms(3), boots.all.len()), (Some(expected), 1));
+        }
+    }
+
+    #[test]
     fn a_clock_that_leaps_in_the_middle_of_a_lane() {
         let mut boots = Boots::default();
         boots.enter(Some([1; 16]));

@@ -41,3 +41,37 @@ pub(crate) fn observer(session: Arc<Session>, settled: Option<OnSettled>) -> Obs
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::delivery::fixtures::{answer, lines, session};
+
+    #[test]
+    fn each_fate_has_its_line_and_its_outcome() {
+        let mut session = session(|_, _| answer(200, ""));
+        let lines = lines(&mut session);
+        let outcomes = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&outcomes);
+        let settled: OnSettled = Box::new(move |settled: &Settled<'_>| seen.lock().unwrap().push(settled.outcome));
+        let observer = observer(Arc::new(session), Some(settled));
+        let all = [
+            (Fate::Delivered, Ok(()), None),
+            (Fate::Refused, Err(ErrorKind::Rejected), Some("was refused and is a dead letter")),
+            (Fate::UnknownChild, Err(ErrorKind::UnknownChild), Some("was refused and is a dead letter")),
+            (Fate::Expired, Err(ErrorKind::Expired), Some("is too old and was dropped")),
+            (Fate::Dropped, Err(ErrorKind::Full), Some("was dropped for newer ones: the outbox is full")),
+            (Fate::Damaged, Err(ErrorKind::Storage), Some("is damaged on disk")),
+            (Fate::Discarded, Err(ErrorKind::Cancelled), Some("was discarded")),
+        ];
+        for (fate, _, _) in all {
+            observer(7, "d", fate, "why");
+        }
+        assert_eq!(*outcomes.lock().unwrap(), all.map(|(_, outcome, _)| outcome));
+        let expected: Vec<_> =
+            all.iter().filter_map(|(_, _, what)| Some(format!("device \"d\": entry 7 {}; why", (*what)?))).collect();
+        assert_eq!(*lines.0.lock().unwrap(), expected);
+    }
+}

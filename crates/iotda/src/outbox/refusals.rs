@@ -83,3 +83,41 @@ fn storage(failure: &Failure) -> Error {
     };
     Error::new(ErrorKind::Storage, format!("{advice}: its files could not be read or written: {}", why(&failure.text)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_shown_by_its_end_and_whole_characters() {
+        let shown_of = |text: &str| shown(Path::new(text));
+        assert_eq!(shown_of("/var/lib/gateway"), "directory \"/var/lib/gateway\"");
+        assert_eq!(shown_of(&"a".repeat(60)), format!("directory \"{}\"", "a".repeat(60)));
+        assert_eq!(shown_of(&"a".repeat(61)), format!("directory \"…{}\"", "a".repeat(60)));
+        // The sixtieth byte from the end is in the midst of a character.
+        assert_eq!(shown_of(&format!("aé{}", "b".repeat(59))), format!("directory \"…{}\"", "b".repeat(59)));
+        assert_eq!(shown_of("a\nb\u{7f}c"), "directory \"abc\"");
+    }
+
+    #[test]
+    fn a_failure_of_the_storage_says_what_to_do_and_what_the_system_said() {
+        for (number, advice) in [
+            (28, "free space on the device"),
+            (122, "free space on the device"),
+            (30, "make the outbox's directory writable"),
+            (13, "make the outbox's directory writable"),
+            (5, "check the device"),
+        ] {
+            let error = io::Error::from_raw_os_error(number);
+            let text = error.to_string();
+            let said = text.split(" (os error").next().unwrap().to_owned();
+            let error = Error::from(Refused::Storage(Failure { kind: error.kind(), text, bound: false }));
+            assert_eq!(error.kind(), ErrorKind::Storage);
+            assert!(error.message().starts_with(advice) && error.message().ends_with(&said), "{error}");
+        }
+        let long = Refused::Storage(Failure { kind: io::ErrorKind::Other, text: "é".repeat(500), bound: false });
+        assert!(Error::from(long).message().ends_with(&format!("written: {}", "é".repeat(40))));
+    }
+}

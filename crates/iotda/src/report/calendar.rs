@@ -205,6 +205,14 @@ mod tests {
     }
 
     #[test]
+    fn a_time_of_the_system_is_that_of_its_milliseconds() {
+        for ms in [0, 1, -1, 1_628_849_410_555, -62_135_596_800_000, LAST_MS] {
+            assert_eq!(unix_ms(system_time(ms).unwrap()), ms);
+        }
+        assert!(system_time(1).unwrap() > UNIX_EPOCH && system_time(-1).unwrap() < UNIX_EPOCH);
+    }
+
+    #[test]
     fn times_that_do_not_exist_are_refused() {
         for text in [
             "2021-08-13T10:10:10.555",

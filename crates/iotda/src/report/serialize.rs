@@ -295,6 +295,9 @@ mod tests {
     }
 
     #[derive(Serialize)]
+    struct Meters(f64);
+
+    #[derive(Serialize)]
     struct Reading {
         speed: f32,
         count: u64,
@@ -326,6 +329,16 @@ mod tests {
         assert_eq!(Service::serialize("s", &map).unwrap().properties, r#"{"1":null,"2":null}"#);
     }
 
+    /// A member that is a map with members of its own, and one behind it.
+    fn json_and_number(number: f64) -> impl Serialize {
+        #[derive(Serialize)]
+        struct Both {
+            a: BTreeMap<&'static str, f64>,
+            z: f64,
+        }
+        Both { a: BTreeMap::from([("inner", 1.0)]), z: number }
+    }
+
     #[test]
     fn what_json_has_no_number_for_is_refused_with_its_property() {
         let near = |latitude, first| reading(Position::Near { latitude, names: (first, None) });
@@ -336,6 +349,10 @@ mod tests {
             (refusal(&near(0.0, f32::NAN)), "position", "NaN"),
             (refusal(&BTreeMap::from([("a", vec![1.0]), ("b", vec![1.0, f64::NAN])])), "b", "NaN"),
             (refusal(&Position::At(f64::NAN)), "At", "NaN"),
+            (refusal(&BTreeMap::from([("a", Some(1.0)), ("b", Some(f64::NAN))])), "b", "NaN"),
+            (refusal(&BTreeMap::from([("a", Meters(1.0)), ("b", Meters(f64::NAN))])), "b", "NaN"),
+            // Behind a map that has ended.
+            (refusal(&json_and_number(f64::NAN)), "z", "NaN"),
         ] {
             assert!(refusal.starts_with(&format!("leave out the property \"{property}\"")), "{refusal}");
             assert!(refusal.contains(&format!("it is {value},")), "{refusal}");
@@ -363,6 +380,7 @@ mod tests {
             }
         }
         assert!(refusal(&Refuses).starts_with("make the properties of \"s\" JSON; no reading yet"));
+        assert!(refusal(&BTreeMap::from([("a", Refuses)])).contains("no reading yet"));
         let mut deep = json!({});
         for _ in 0..128 {
             deep = json!({ "a": deep });

@@ -8,7 +8,7 @@ use super::super::book::Entry;
 use super::super::coalesce::encode;
 use super::super::engine::NotPut;
 use super::super::frame::{LaneKey, kind};
-use super::super::platform::{Deliver, Ended, Verdict};
+use super::super::platform::{Deliver, Ended, Refusal, TooMuch, Verdict};
 use super::super::space::Sizes;
 use super::super::worker::{Fate, Manner, Step};
 use super::scripted::{Stand, accept, hash, manner, outage, refusal};
@@ -159,6 +159,45 @@ fn what_is_before_an_entry_that_cannot_be_read_is_sent_and_once() {
     stand.storage.restore();
     stand.run(3_600_000, 1);
     assert_eq!((stand.values(), stand.entries()), (vec!["first".to_owned(), large], 0));
+}
+
+#[test]
+fn what_the_platform_takes_too_much_of_is_halved_and_not_the_other() {
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let (children, bytes) = (Arc::clone(&sent), Arc::clone(&sent));
+    let too_much = |what| Verdict::Refused(Refusal { too_much: Some(what), ..Refusal::default() });
+    let script = move |_: &str, _: u8, body: &[u8]| {
+        let count = body.windows(11).filter(|window| window == b"\"device_id\"").count();
+        children.lock().unwrap().push(count);
+        if count > 10 { too_much(TooMuch::Children) } else { Verdict::Delivered }
+    };
+    let stand = Stand::new(MIB, manner(), Box::new(script));
+    stand.attach("g");
+    for child in 0..60 {
+        stand.reading("g", Some(&format!("c{child}")), "1").unwrap();
+    }
+    stand.run(3_600_000, 1);
+    assert_eq!(stand.values().len(), 60);
+    assert!(sent.lock().unwrap().starts_with(&[50, 25, 12, 6]), "{sent:?}");
+    sent.lock().unwrap().clear();
+    let script = move |_: &str, _: u8, body: &[u8]| {
+        bytes.lock().unwrap().push(body.len());
+        if body.len() > 3000 { too_much(TooMuch::Bytes) } else { Verdict::Delivered }
+    };
+    let stand = Stand::new(MIB, manner(), Box::new(script));
+    stand.attach("d");
+    for number in 0..200 {
+        stand.reading("d", None, &format!("{number:0>100}")).unwrap();
+    }
+    stand.run(3_600_000, 1);
+    assert_eq!((stand.values().len(), stand.worker.counters().dead), (200, 0));
+    let sent = sent.lock().unwrap();
+    let least = sent.iter().copied().take_while(|length| *length > 3000).collect::<Vec<_>>();
+    assert!(
+        least.len() == 3 && least.windows(2).all(|pair| pair[1] <= pair[0] / 2 && pair[1] > pair[0] / 3),
+        "{sent:?}"
+    );
+    assert!(sent[3..].iter().all(|length| *length <= 3000), "{sent:?}");
 }
 
 #[test]

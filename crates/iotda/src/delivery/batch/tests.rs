@@ -1,0 +1,46 @@
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::delivery::fixtures::{answer, authenticated, device};
+use crate::report::Service;
+
+/// Children that were found wrong while they were made fail with their own error, and the others go.
+#[test]
+fn children_that_were_wrong_from_the_start_are_left_out() {
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&bodies);
+    let session = authenticated(move |post, _| {
+        seen.lock().unwrap().push(String::from_utf8(post.body.to_vec()).unwrap());
+        answer(200, "")
+    });
+    let services = [Service::new("s", r#"{"v":1}"#)];
+    let unreadable = || Box::new(Error::new(ErrorKind::Rejected, "no value of it could be read"));
+    let good = |id| Ok(Child::new(id, &services));
+    let children = [good("first"), Err(unreadable()), good("not an id"), good("last")];
+    let error = checked(&session, &device(), &children, CallOptions::default()).unwrap_err();
+    let failed = [(1, ErrorKind::Rejected), (2, ErrorKind::InvalidArgument)];
+    assert_eq!((error.kind(), error.failed().collect::<Vec<_>>()), (ErrorKind::Partial, failed.to_vec()));
+    let body = |ids: &[&str]| {
+        let child = |id| format!(r#"{{"device_id":"{id}","services":[{{"service_id":"s","properties":{{"v":1}}}}]}}"#);
+        format!(r#"{{"devices":[{}]}}"#, ids.iter().map(child).collect::<Vec<_>>().join(","))
+    };
+    assert_eq!(*bodies.lock().unwrap(), [body(&["first", "last"])]);
+    // The same without being sent; the failure of the whole is that of the first.
+    let error = crate::Client::check_checked_batch(&children).unwrap_err();
+    assert_eq!((error.kind(), error.failed().collect::<Vec<_>>()), (ErrorKind::Rejected, failed.to_vec()));
+    crate::Client::check_checked_batch(&[good("a"), good("b")]).unwrap();
+    // None that is right: nothing is sent; all right: all go.
+    let error = checked(&session, &device(), &[Err(unreadable())], CallOptions::default()).unwrap_err();
+    assert_eq!((error.kind(), bodies.lock().unwrap().len()), (ErrorKind::Rejected, 1));
+    let delivery = checked(&session, &device(), &[good("a"), good("b")], CallOptions::default()).unwrap();
+    assert_eq!((delivery.attempts, delivery.http_status), (1, 200));
+    assert_eq!(bodies.lock().unwrap()[1], body(&["a", "b"]));
+}
+
+#[test]
+fn an_error_of_a_batch_reads_as_that_of_the_whole() {
+    let whole = Error::new(ErrorKind::Partial, "one of two children was not delivered");
+    let error = BatchError::new(whole.clone(), vec![Ok(()), Err(ErrorKind::Rejected)]);
+    assert_eq!(error.to_string(), whole.to_string());
+    assert_eq!(Error::from(error).kind(), ErrorKind::Partial);
+}
