@@ -132,9 +132,9 @@ impl Pace {
     pub(crate) fn limited(&self, now: Duration, sent: Duration, said: Limited) {
         let mut state = self.lock();
         let state = state.get_or_insert_with(|| Box::new(State::new(None)));
-        match state.rate.current() {
-            Some(rate) => state.advance(now, rate),
-            None => state.queue.begin(now),
+        // Without a rate nobody has waited yet, and nothing is on the line.
+        if let Some(rate) = state.rate.current() {
+            state.advance(now, rate);
         }
         if let Some(wait) = said.retry_after {
             state.queue.hold(now.saturating_add(wait.min(LONGEST_HOLD)));

@@ -181,8 +181,8 @@ impl Turns {
             self.release(lane);
         }
         if self.away_until > now {
-            let waits = !self.ready.is_empty() || self.due.len() > 0;
-            return if waits { Next::At(self.away_until) } else { Next::Nothing };
+            // There is something: at least what the failed request held is ready again.
+            return Next::At(self.away_until);
         }
         // Each is looked at once: those that are passed over come back to the end.
         for _ in 0..self.ready.len() {

@@ -78,12 +78,6 @@ impl Queue {
         self.due = due.min(self.end);
     }
 
-    /// Nobody waits, and everything up to `now` has been due: where the rate begins to be kept.
-    pub(super) fn begin(&mut self, now: Duration) {
-        self.at = now;
-        self.due = self.end;
-    }
-
     /// Makes nothing due before `until`.
     pub(super) fn hold(&mut self, until: Duration) {
         self.held_until = self.held_until.max(until);
