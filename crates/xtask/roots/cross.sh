@@ -2,7 +2,7 @@
 # Builds libiotda for another processor, in a Debian 13 root with the oldest Rust that is supported, or for musl; and runs
 # tests of crates/libiotda/tests with it, their programs under emulation. `cargo xtask cross` runs this:
 #
-#     TARGET_DIR=... CARGO=... cross.sh aarch64|armhf|musl
+#     TARGET_DIR=... CARGO=... cross.sh aarch64|armhf|musl|aarch64-musl
 set -eu
 target=$1
 repository=$(cd "$(dirname "$0")/../../.." && pwd)
@@ -22,10 +22,14 @@ armhf)
     architecture=armhf toolchain=arm-linux-gnueabihf machine=ARM emulator=qemu-arm tests="alone everything_arrives"
     ;;
 musl)
-    toolchain=x86_64-linux-musl machine=X86-64
+    toolchain=x86_64-linux-musl machine=X86-64 triple=x86_64-unknown-linux-musl compiler=musl-gcc
+    ;;
+aarch64-musl)
+    toolchain=aarch64-linux-musl machine=AArch64 emulator=qemu-aarch64 little_memory="-R 0x10000000"
+    triple=aarch64-unknown-linux-musl compiler=$toolchain-gcc
     ;;
 *)
-    echo "error: there is no target \"$target\": there are aarch64, armhf, musl" >&2
+    echo "error: there is no target \"$target\": there are aarch64, armhf, musl, aarch64-musl" >&2
     exit 1
     ;;
 esac
@@ -33,13 +37,19 @@ esac
 # cargo in the root uses what this machine's has downloaded.
 cd "$repository"
 "$CARGO" fetch --locked --quiet
-if [ "$target" = musl ]; then
+if [ -n "${triple:-}" ]; then
     # rustup brings Rust's own library for it, which Debian has not.
-    triple=x86_64-unknown-linux-musl root=$roots/musl compiler=musl-gcc
-    [ -d "$(rustc --target $triple --print target-libdir)" ] ||
+    root=$roots/$target
+    [ -d "$(rustc --target "$triple" --print target-libdir)" ] ||
         { echo "error: rustc has no library for $triple; run: rustup target add $triple" >&2 && exit 1; }
     sysroot=$(rustc --print sysroot)
-    "$root_sh" make "$roots" musl cmake ninja-build gcc libc6-dev musl-tools
+    if [ "$target" = musl ]; then
+        "$root_sh" make "$roots" "$target" cmake ninja-build gcc libc6-dev musl-tools
+    else
+        # Debian's cross compiler by the wrapper of the other processor's musl-tools, with that processor's musl.
+        "$root_sh" make "$roots" "$target" cmake ninja-build qemu-user crossbuild-essential-arm64 gcc libc6-dev musl-tools
+        for package in musl musl-dev musl-tools; do "$root_sh" foreign "$root" arm64 "$package"; done
+    fi
 else
     root=$roots/cross compiler=$toolchain-gcc
     "$root_sh" make "$roots" cross cargo rustc cmake ninja-build qemu-user crossbuild-essential-arm64 \
