@@ -17,6 +17,8 @@ use super::scripted::still;
 
 const LANE: LaneKey = LaneKey { sender: 1, reported: 1 };
 const DIRECTORY: &str = "IOTDA_KILL_DIRECTORY";
+/// What the process's entries are named by. Not by its id: among 1,000 processes the system gives one twice.
+const ROUND: &str = "IOTDA_KILL_ROUND";
 
 fn open(path: &Path) -> Engine {
     let keeping = Keeping { sizes: Sizes::of(16 << 20), sync_at_put: true, pad: false };
@@ -27,10 +29,11 @@ fn open(path: &Path) -> Engine {
 #[test]
 fn child_of_the_kill_test() {
     let Some(path) = std::env::var_os(DIRECTORY) else { return };
+    let round = std::env::var(ROUND).unwrap();
     let engine = open(Path::new(&path));
     let mut out = std::io::stdout();
     for step in 0_u64.. {
-        let text = format!("{}-{step}", std::process::id());
+        let text = format!("{round}-{step}");
         let entry = Entry { lane: LANE, kind: kind::MESSAGE, payload: text.as_bytes() };
         engine.put(&[entry], Stamp::default(), None).unwrap();
         writeln!(out, "acknowledged {text}").unwrap();
@@ -60,6 +63,7 @@ fn a_killed_process_loses_nothing_and_repeats_only_what_was_in_flight() {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "outbox::tests::kill::child_of_the_kill_test", "--nocapture", "--test-threads=1"])
             .env(DIRECTORY, &scratch.0)
+            .env(ROUND, round.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
