@@ -2,6 +2,7 @@
 
 use std::ffi::c_char;
 use std::fmt::{self, Display};
+use std::ops::Deref;
 
 use iotda::Service;
 
@@ -41,21 +42,42 @@ impl Display for Place {
     }
 }
 
+/// The services of an array that is an argument of its own: nearly always one, for which nothing is allocated.
+pub(crate) enum Services<'a> {
+    One([Service<'a>; 1]),
+    Several(Vec<Service<'a>>),
+}
+
+impl<'a> Deref for Services<'a> {
+    type Target = [Service<'a>];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Services::One(one) => one,
+            Services::Several(several) => several,
+        }
+    }
+}
+
 /// The services of an array that is an argument of its own. One copy of it does for all functions that take one.
 ///
 /// # Safety
 ///
 /// The promises "arrays" and "texts", for `'a`.
 #[inline(never)]
-pub(crate) unsafe fn given<'a>(services: *const iotda_service_t, count: usize) -> Outcome<Vec<Service<'a>>> {
+pub(crate) unsafe fn given<'a>(services: *const iotda_service_t, count: usize) -> Outcome<Services<'a>> {
     let place = Place::Argument;
     // SAFETY: the promise "arrays".
     let services = unsafe { array(services, count, &place) }?;
+    if let [only] = services {
+        // SAFETY: the promise "texts".
+        return Ok(Services::One([unsafe { one(only, place, 0) }?]));
+    }
     let mut converted = Vec::new();
     reserve(&mut converted, services.len(), &place)?;
     // SAFETY: the promise "texts".
     unsafe { convert(services, place, &mut converted) }?;
-    Ok(converted)
+    Ok(Services::Several(converted))
 }
 
 /// Appends the services of one list to `out`, which has room for them.
@@ -66,14 +88,24 @@ pub(crate) unsafe fn given<'a>(services: *const iotda_service_t, count: usize) -
 #[allow(clippy::needless_lifetimes)] // What the caller promises names it.
 pub(crate) unsafe fn convert<'a>(services: &[iotda_service_t], place: Place, out: &mut Vec<Service<'a>>) -> Outcome {
     for (index, service) in services.iter().enumerate() {
-        let member = |pointer, name| {
-            // SAFETY: the promise "texts".
-            unsafe { text(pointer).ok_or_else(|| no_text(pointer, &format_args!("{place}[{index}].{name}"))) }
-        };
-        let service_id = member(service.service_id, "service_id")?;
-        let mut converted = Service::new(service_id, member(service.properties, "properties")?);
-        converted.event_time_ms = (service.event_time_ms != IOTDA_TIME_NONE).then_some(service.event_time_ms);
-        out.push(converted);
+        // SAFETY: the promise "texts".
+        out.push(unsafe { one(service, place, index) }?);
     }
     Ok(())
+}
+
+/// One service, which is the one of this index in its list.
+///
+/// # Safety
+///
+/// The promise "texts", for `'a`.
+unsafe fn one<'a>(service: &iotda_service_t, place: Place, index: usize) -> Outcome<Service<'a>> {
+    let member = |pointer, name| {
+        // SAFETY: the promise "texts".
+        unsafe { text(pointer).ok_or_else(|| no_text(pointer, &format_args!("{place}[{index}].{name}"))) }
+    };
+    let service_id = member(service.service_id, "service_id")?;
+    let mut converted = Service::new(service_id, member(service.properties, "properties")?);
+    converted.event_time_ms = (service.event_time_ms != IOTDA_TIME_NONE).then_some(service.event_time_ms);
+    Ok(converted)
 }

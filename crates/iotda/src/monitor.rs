@@ -89,10 +89,10 @@ impl Monitor {
     }
 
     /// The platform's time now, if an answer ever had it.
-    pub(crate) fn server_time_ms(&self, monotonic_ms: i64) -> Option<i64> {
+    pub(crate) fn server_time_ms(&self, monotonic_ms: impl FnOnce() -> i64) -> Option<i64> {
         match self.server_time_offset_ms.load(Ordering::Relaxed) {
             0 => None,
-            offset => Some(offset + monotonic_ms),
+            offset => Some(offset + monotonic_ms()),
         }
     }
 }

@@ -65,7 +65,7 @@ impl Session {
 
     /// The platform's time in Unix milliseconds, from its last answer.
     pub(crate) fn server_time_ms(&self) -> Option<i64> {
-        self.monitor.server_time_ms(self.monotonic_ms())
+        self.monitor.server_time_ms(|| self.monotonic_ms())
     }
 
     /// Whose the tokens of a device are.

@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 use iotda_http::CancelToken;
 use sha2::{Digest, Sha256};
 
-use super::coalesce::{encode, stamp};
+use super::coalesce::{self, stamp};
 use super::frame::{kind, u64_at};
 use super::platform::{Deliver, Ended, Refusal, TooMuch, Verdict};
 use crate::delivery::call::{Call, CallOptions};
 use crate::delivery::deliver::{Target, deliver};
 use crate::delivery::pace;
 use crate::delivery::session::{Device, Session};
-use crate::error::{self, Error, ErrorKind};
+use crate::error::{self, Error, ErrorKind, Result};
 use crate::monitor::Level;
-use crate::report::calendar;
+use crate::report::encode::{self, Place};
+use crate::report::{Service, calendar};
 
 /// A lane that met a rate limit is not tried again sooner.
 const RATE_PAUSE_LEAST: Duration = Duration::from_millis(100);
@@ -124,15 +125,31 @@ pub(crate) fn child_payload(child: &str, element: &str, wall_ms: i64) -> Option<
 }
 
 fn payload(child: Option<&str>, object: &str, wall_ms: i64) -> Option<Vec<u8>> {
-    payload_of(child, stamp(services(object)?, &calendar::event_time(wall_ms)))
-}
-
-/// The payload of these elements of `services[]`, with the places of the times that were stamped; `None`: there are more
-/// than it can hold.
-pub(crate) fn payload_of(child: Option<&str>, (elements, times): (Vec<u8>, Vec<u32>)) -> Option<Vec<u8>> {
+    let (elements, times) = stamp(services(object)?, &calendar::event_time(wall_ms));
     // Their count has two bytes.
     u16::try_from(times.len()).ok()?;
-    Some(encode(child, &elements, &times))
+    Some(coalesce::encode(child, &elements, &times))
+}
+
+/// The payload of services, which are checked, with this time in those that have none; `None`: there are more than it
+/// can hold. It is written once, where it stays.
+pub(crate) fn payload_of(
+    child: Option<&str>,
+    services: &[Service<'_>],
+    place: Place,
+    wall_ms: i64,
+) -> Result<Option<Vec<u8>>> {
+    let length = [child.map_or(0, str::len) as u8];
+    let before: &[&[u8]] = match child {
+        Some(child) => &[&length, child.as_bytes()],
+        None => &[],
+    };
+    let (mut payload, times) = encode::stamped(services, place, wall_ms, (before, coalesce::END))?;
+    if u16::try_from(times.len()).is_err() {
+        return Ok(None);
+    }
+    coalesce::end(&mut payload, &times);
+    Ok(Some(payload))
 }
 
 /// What stands between the brackets of `services` in an object that has been checked: its only array.
@@ -279,14 +296,16 @@ mod tests {
 
     #[test]
     fn services_have_the_payload_of_the_body_that_they_make() {
-        use crate::report::Service;
-        use crate::report::encode::{Place, properties_body, stamped};
+        use crate::report::encode::properties_body;
         let service =
             |service_id, event_time_ms| Service { event_time_ms, ..Service::new(service_id, r#"{"x":["]}"]}"#) };
         let services = [service("a\"]", None), service("b", Some(1_628_849_410_555)), service("c", None)];
         let body = String::from_utf8(properties_body(&services).unwrap()).unwrap();
-        let made = payload_of(None, stamped(&services, Place::Device, 1_700_000_000_000).unwrap());
+        let made = payload_of(None, &services, Place::Device, 1_700_000_000_000).unwrap();
         assert_eq!(made, properties_payload(&body, 1_700_000_000_000));
+        let element = format!(r#"{{"device_id":"c",{}"#, &body[1..]);
+        let made = payload_of(Some("c"), &services, Place::Child(0), 1_700_000_000_000).unwrap();
+        assert_eq!(made, child_payload("c", &element, 1_700_000_000_000));
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub(crate) struct Reading<'a> {
     times: &'a [u8],
 }
 
+/// What [`end`] needs for each stamped time, and their count with the first of them.
+pub(crate) const END: usize = 4 + 2;
+
 /// Writes the payload of a reading; `times` are the offsets of stamped times in `elements`.
 pub(crate) fn encode(child: Option<&str>, elements: &[u8], times: &[u32]) -> Vec<u8> {
     let mut out = Vec::with_capacity(elements.len() + times.len() * 4 + 3 + child.map_or(0, str::len));
@@ -27,11 +30,16 @@ pub(crate) fn encode(child: Option<&str>, elements: &[u8], times: &[u32]) -> Vec
         out.extend_from_slice(child.as_bytes());
     }
     out.extend_from_slice(elements);
+    end(&mut out, times);
+    out
+}
+
+/// Ends the payload of a reading, behind its elements; `times` are the offsets of stamped times in them.
+pub(crate) fn end(out: &mut Vec<u8>, times: &[u32]) {
     for time in times {
         out.extend_from_slice(&time.to_le_bytes());
     }
     out.extend_from_slice(&(times.len() as u16).to_le_bytes());
-    out
 }
 
 /// Takes a payload apart; `None`: it is none.

@@ -156,12 +156,14 @@ impl Opened {
         Ok(())
     }
 
-    /// Puts entries of one sender, all or none; returns the first one's id, the others follow.
-    pub(crate) fn put(&self, entries: &[Entry<'_>], deadline: Option<Instant>) -> Result<u64, Refused> {
-        self.check(true)?;
-        let first = self.shared.worker.put(entries, deadline)?;
+    /// Puts entries of one sender, all or none; returns the first one's id, the others follow. `wall_ms`: now, in Unix
+    /// milliseconds as this machine's clock has it. After [`check`](Self::check), which whoever calls this makes before
+    /// it takes a lock of its own.
+    pub(crate) fn put(&self, entries: &[Entry<'_>], wall_ms: i64, deadline: Option<Instant>) -> Result<u64, Refused> {
+        // Each clock is read once for a put. If it waits, its sync is begun so much sooner.
+        let now = self.shared.clocks.boot_ms();
+        let first = self.shared.worker.put(entries, (wall_ms, now), deadline)?;
         if self.shared.sync_ms > 0 {
-            let now = self.shared.clocks.boot_ms();
             let is_first = self.shared.was_put(now);
             if self.threads.is_empty() {
                 self.shared.sync_if_due(now);

@@ -7,7 +7,7 @@ use super::worker::{Fate, Worker};
 
 impl Worker {
     /// While space is short: a lane above its share is refused, or loses its own oldest entries.
-    pub(super) fn keep_share(&self, entry: &Entry<'_>) -> Result<(), NotPut> {
+    pub(super) fn keep_share(&self, entry: &Entry<'_>) -> Result<Option<u32>, NotPut> {
         let bytes = frame_bytes(entry.payload.len()) as u64;
         let (lane, over) = {
             let state = self.engine.lock();
@@ -18,10 +18,10 @@ impl Worker {
             (lane, share.map_or(0, |share| (held + bytes).saturating_sub(share)).min(held))
         };
         match lane {
-            _ if over == 0 => Ok(()),
+            _ if over == 0 => Ok(lane),
             Some(lane) if self.manner.drop_oldest && !self.work().turns.is_busy(lane) => {
                 self.drop_oldest(lane, over);
-                Ok(())
+                Ok(Some(lane))
             }
             _ => Err(NotPut::Full),
         }

@@ -2,6 +2,8 @@
 //! library, which bring 30 kB of code for the types here, it costs a copy of what stands behind a new key; keys here are
 //! few, or come in their order.
 
+use std::cmp::Ordering;
+
 /// A table whose keys are in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sorted<K, V>(Vec<(K, V)>);
@@ -14,8 +16,10 @@ impl<K, V> Default for Sorted<K, V> {
 
 impl<K: Ord + Copy, V> Sorted<K, V> {
     fn place(&self, key: &K) -> Result<usize, usize> {
-        match self.0.last() {
-            Some((last, _)) if last < key => Err(self.0.len()),
+        // New keys come at the end, and many a table has one row.
+        match self.0.last().map(|(last, _)| last.cmp(key)) {
+            Some(Ordering::Less) => Err(self.0.len()),
+            Some(Ordering::Equal) => Ok(self.0.len() - 1),
             _ => self.0.binary_search_by_key(key, |(key, _)| *key),
         }
     }

@@ -188,12 +188,18 @@ impl Worker {
         self.engine.notify();
     }
 
-    /// Puts entries of one sender, all or none; returns the first one's number.
-    pub(crate) fn put(&self, entries: &[Entry<'_>], deadline: Option<Instant>) -> Result<u64, NotPut> {
-        let platform = entries.first().and_then(|entry| self.work().devices.get(&entry.lane.sender).cloned());
-        let now = self.now(platform.and_then(|device| device.platform_ms()));
+    /// Puts entries of one sender, all or none; returns the first one's number. `wall_ms` and `boot_ms`: now.
+    pub(crate) fn put(
+        &self,
+        entries: &[Entry<'_>],
+        (wall_ms, boot_ms): (i64, u64),
+        deadline: Option<Instant>,
+    ) -> Result<u64, NotPut> {
+        let platform_ms = entries.first().and_then(|entry| self.work().devices.get(&entry.lane.sender)?.platform_ms());
+        let now = Now { wall_ms, boot_ms, boot: self.boot, platform_ms };
+        let mut known = None;
         for entry in entries {
-            self.keep_share(entry)?;
+            known = self.keep_share(entry)?;
         }
         let first = loop {
             match self.engine.put(entries, now.stamp(), deadline) {
@@ -206,16 +212,19 @@ impl Worker {
                 result => break result?,
             }
         };
-        let state = self.engine.lock();
-        let mut work = self.work();
-        let mut is_new = false;
-        for entry in entries {
-            if let Some(lane) = state.book.lanes.find(entry.lane) {
-                is_new |= work.turns.offer(lane, now.boot_ms);
+        let is_new = match known {
+            // A lane keeps its index.
+            Some(lane) if entries.len() == 1 => self.work().turns.offer(lane, boot_ms),
+            _ => {
+                let state = self.engine.lock();
+                let mut work = self.work();
+                let mut is_new = false;
+                for lane in entries.iter().filter_map(|entry| state.book.lanes.find(entry.lane)) {
+                    is_new |= work.turns.offer(lane, boot_ms);
+                }
+                is_new
             }
-        }
-        drop(work);
-        drop(state);
+        };
         if is_new {
             self.engine.notify();
         }

@@ -117,21 +117,33 @@ fn write_service(out: &mut Vec<u8>, service: &Service<'_>, event_time_ms: Option
     write::string(out, service.service_id);
     out.extend_from_slice(SERVICE.1);
     out.extend_from_slice(service.properties.as_bytes());
-    if let Some(unix_ms) = event_time_ms {
-        out.extend_from_slice(EVENT_TIME);
-        out.extend_from_slice(&calendar::event_time(unix_ms));
-        out.push(b'"');
+    match event_time_ms {
+        Some(unix_ms) => {
+            // At one time: each piece that is appended costs as much as some bytes of it.
+            let mut end = [b'"'; EVENT_TIME.len() + calendar::EVENT_TIME_LEN + 2];
+            end[..EVENT_TIME.len()].copy_from_slice(EVENT_TIME);
+            end[EVENT_TIME.len()..][..calendar::EVENT_TIME_LEN].copy_from_slice(&calendar::event_time(unix_ms));
+            end[EVENT_TIME.len() + calendar::EVENT_TIME_LEN + 1] = b'}';
+            out.extend_from_slice(&end);
+        }
+        None => out.push(b'}'),
     }
-    out.push(b'}');
 }
 
-/// The elements of `services[]`, separated by commas, with this time in those that have none: they, and the places of
-/// these times in them. The services are checked.
-pub(crate) fn stamped(services: &[Service<'_>], place: Place, now_ms: i64) -> Result<(Vec<u8>, Vec<u32>)> {
+/// The elements of `services[]`, separated by commas, with this time in those that have none: they, behind what
+/// comes `before`, with room for `more` bytes for each service, and the places of these times in them. The services are checked.
+pub(crate) fn stamped(
+    services: &[Service<'_>],
+    place: Place,
+    now_ms: i64,
+    (before, more): (&[&[u8]], usize),
+) -> Result<(Vec<u8>, Vec<u32>)> {
     let size = check_services(services, place)?;
-    let most = size + services.len() * (EVENT_TIME.len() + calendar::EVENT_TIME_LEN + 1);
+    let around: usize = before.iter().map(|bytes| bytes.len()).sum();
+    let most = size + around + services.len() * (EVENT_TIME.len() + calendar::EVENT_TIME_LEN + 1 + more);
     let (mut out, mut times) = (Vec::new(), Vec::new());
     out.try_reserve_exact(most).map_err(|_| Error::no_memory(most))?;
+    before.iter().for_each(|bytes| out.extend_from_slice(bytes));
     for (index, service) in services.iter().enumerate() {
         if index > 0 {
             out.push(b',');
@@ -139,7 +151,7 @@ pub(crate) fn stamped(services: &[Service<'_>], place: Place, now_ms: i64) -> Re
         write_service(&mut out, service, service.event_time_ms.or(Some(now_ms)));
         if service.event_time_ms.is_none() {
             // A quote and a brace come behind it.
-            times.push((out.len() - 2 - calendar::EVENT_TIME_LEN) as u32);
+            times.push((out.len() - 2 - calendar::EVENT_TIME_LEN - around) as u32);
         }
     }
     Ok((out, times))

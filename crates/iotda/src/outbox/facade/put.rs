@@ -14,7 +14,7 @@ use crate::outbox::opened::Refused;
 use crate::outbox::options::OutboxOptions;
 use crate::outbox::space::UNSYNCED_MAX;
 use crate::report::calendar::LAST_MS;
-use crate::report::encode::{self, Place};
+use crate::report::encode::Place;
 use crate::report::identifier::check_device_id;
 use crate::report::limits::BODY_LIMIT;
 use crate::report::{Child, Service, validate};
@@ -53,8 +53,9 @@ impl Outbox {
         options: impl Into<CallOptions>,
     ) -> Result<u64> {
         self.putting(device, options.into(), &mut |call| {
-            let stamped = encode::stamped(services, Place::Device, self.now_ms())?;
-            self.own(device, kind::PROPERTIES, &fitting(payload_of(None, stamped))?, call)
+            let now_ms = self.now_ms();
+            let payload = fitting(payload_of(None, services, Place::Device, now_ms)?)?;
+            self.own(device, kind::PROPERTIES, &payload, now_ms, call)
         })
     }
 
@@ -78,8 +79,9 @@ impl Outbox {
         self.putting(device, options.into(), &mut |call| {
             validate::check_properties(json)?;
             check_size(Target::Properties, json.as_bytes())?;
-            let payload = fitting(properties_payload(json, self.now_ms()))?;
-            self.own(device, kind::PROPERTIES, &payload, call)
+            let now_ms = self.now_ms();
+            let payload = fitting(properties_payload(json, now_ms))?;
+            self.own(device, kind::PROPERTIES, &payload, now_ms, call)
         })
     }
 
@@ -100,7 +102,7 @@ impl Outbox {
     pub fn put_message(&self, device: &Client, data: &[u8], options: impl Into<CallOptions>) -> Result<u64> {
         self.putting(device, options.into(), &mut |call| {
             check_size(Target::Message, data)?;
-            self.own(device, kind::MESSAGE, data, call)
+            self.own(device, kind::MESSAGE, data, self.now_ms(), call)
         })
     }
 
@@ -130,10 +132,10 @@ impl Outbox {
             let mut payloads = Vec::with_capacity(children.len());
             for (index, child) in children.iter().enumerate() {
                 check_device_id(child.device_id, &format_args!("children[{index}].device_id"))?;
-                let stamped = encode::stamped(child.services, Place::Child(index), now_ms)?;
-                payloads.push((hash(child.device_id), fitting(payload_of(Some(child.device_id), stamped))?));
+                let payload = payload_of(Some(child.device_id), child.services, Place::Child(index), now_ms)?;
+                payloads.push((hash(child.device_id), fitting(payload)?));
             }
-            self.readings(gateway, &payloads, call)
+            self.readings(gateway, &payloads, now_ms, call)
         })
     }
 
@@ -165,7 +167,7 @@ impl Outbox {
                 let id = written_id(child.text).unwrap_or_default();
                 payloads.push((hash(id), fitting(child_payload(id, child.text, now_ms))?));
             }
-            self.readings(gateway, &payloads, call)
+            self.readings(gateway, &payloads, now_ms, call)
         })
     }
 
@@ -175,14 +177,14 @@ impl Outbox {
     }
 
     /// An entry of a device itself.
-    fn own(&self, device: &Client, kind: u8, payload: &[u8], call: &Call) -> Result<u64> {
+    fn own(&self, device: &Client, kind: u8, payload: &[u8], now_ms: i64, call: &Call) -> Result<u64> {
         let (session, device) = device.parts();
         let own = self.attached(session, device)?;
         let lane = LaneKey { sender: own, reported: own };
-        self.put(&[Entry { lane, kind, payload }], call)
+        self.put(&[Entry { lane, kind, payload }], now_ms, call)
     }
 
-    fn readings(&self, gateway: &Client, payloads: &[(u64, Vec<u8>)], call: &Call) -> Result<u64> {
+    fn readings(&self, gateway: &Client, payloads: &[(u64, Vec<u8>)], now_ms: i64, call: &Call) -> Result<u64> {
         let (session, device) = gateway.parts();
         let sender = self.attached(session, device)?;
         let entries: Vec<_> = payloads
@@ -193,15 +195,15 @@ impl Outbox {
                 payload,
             })
             .collect();
-        self.put(&entries, call)
+        self.put(&entries, now_ms, call)
     }
 
-    fn put(&self, entries: &[Entry<'_>], call: &Call) -> Result<u64> {
+    fn put(&self, entries: &[Entry<'_>], now_ms: i64, call: &Call) -> Result<u64> {
         let bytes: u64 = entries.iter().map(|entry| frame_bytes(entry.payload.len()) as u64).sum();
         if bytes > self.most {
             return Err(Refused::TooLarge(self.most).into());
         }
-        let first = self.opened.put(entries, call.deadline)?;
+        let first = self.opened.put(entries, now_ms, call.deadline)?;
         if bytes > UNSYNCED_MAX && !self.sync_at_put {
             // More than may wait in memory. If it cannot be written now it is kept there: that is what the put says, and
             // the next one reports the failure.

@@ -155,7 +155,7 @@ impl Stand {
 
     pub(crate) fn message(&self, device: &str, text: &str) -> Result<u64, NotPut> {
         let lane = LaneKey { sender: hash(device), reported: hash(device) };
-        self.worker.put(&[Entry { lane, kind: kind::MESSAGE, payload: text.as_bytes() }], None)
+        self.put(&[Entry { lane, kind: kind::MESSAGE, payload: text.as_bytes() }])
     }
 
     /// One service with this number as its value.
@@ -166,7 +166,11 @@ impl Stand {
         let payload = encode(child, &elements, &times);
         let lane = LaneKey { sender: hash(device), reported: hash(child.unwrap_or(device)) };
         let kind = if child.is_some() { kind::CHILD } else { kind::PROPERTIES };
-        self.worker.put(&[Entry { lane, kind, payload: &payload }], None)
+        self.put(&[Entry { lane, kind, payload: &payload }])
+    }
+
+    pub(crate) fn put(&self, entries: &[Entry<'_>]) -> Result<u64, NotPut> {
+        self.worker.put(entries, (self.clocks.wall_ms(), self.clocks.boot_ms()), None)
     }
 
     pub(crate) fn advance(&self, ms: u64) {

@@ -121,8 +121,9 @@ impl Setting {
 }
 
 fn put(outbox: &Opened, text: &str) -> Result<u64, Refused> {
+    outbox.check(true)?;
     let lane = LaneKey { sender: 1, reported: 1 };
-    outbox.put(&[Entry { lane, kind: kind::MESSAGE, payload: text.as_bytes() }], None)
+    outbox.put(&[Entry { lane, kind: kind::MESSAGE, payload: text.as_bytes() }], 0, None)
 }
 
 #[test]
@@ -369,8 +370,8 @@ fn puts_go_on_during_a_sync_that_takes_long_until_256_kib_wait() {
         let lane = LaneKey { sender: 1, reported: 1 };
         let text = "x".repeat(1_000);
         let entry = Entry { lane, kind: kind::MESSAGE, payload: text.as_bytes() };
-        let more = (0..300).take_while(|_| outbox.put(&[entry], Some(Instant::now())).is_ok()).count();
-        assert_eq!(outbox.put(&[entry], Some(Instant::now())), Err(Refused::Timeout));
+        let more = (0..300).take_while(|_| outbox.put(&[entry], 0, Some(Instant::now())).is_ok()).count();
+        assert_eq!(outbox.put(&[entry], 0, Some(Instant::now())), Err(Refused::Timeout));
         let unsynced = outbox.unsynced();
         assert!((250 * 1024..=256 * 1024).contains(&unsynced) && more > 40, "{unsynced} bytes, {more} more");
         setting.storage.hold_syncs(false);

@@ -77,7 +77,7 @@ fn a_put_is_an_event_where_it_brings_something_to_do() {
     for reported in [[hash("d"), 5], [6, hash("d")]] {
         let before = events();
         let entries = reported.map(|reported| Entry { lane: lane(reported), kind: kind::CHILD, payload: &reading });
-        stand.worker.put(&entries, None).unwrap();
+        stand.put(&entries).unwrap();
         assert!(events() > before);
     }
 }
