@@ -100,10 +100,12 @@ mod tests {
             assert!(Sealed::<B>::object(handle.cast()).is_none(), "an A is no B");
             assert!(Sealed::<A>::object(handle.byte_add(1)).is_none(), "not aligned");
             assert!(Sealed::<A>::object(std::ptr::null_mut()).is_none());
-            let taken = Sealed::<A>::take(handle).unwrap();
+            let taken = Box::into_raw(Sealed::<A>::take(handle).unwrap());
+            assert_eq!((*taken).object.0, 7);
             assert!(Sealed::<A>::take(handle).is_none(), "taken twice");
             assert!(Sealed::<A>::object(handle).is_none());
-            assert_eq!(taken.object.0, 7);
+            // By the handle: a box may not be used any more once its memory was read by another pointer.
+            drop(Box::from_raw(handle.cast::<Sealed<A>>()));
         }
     }
 }
