@@ -152,6 +152,12 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", &json!({ "features": feature }));
     }
 
+    /// As the system's setting for less movement makes it.
+    pub fn without_motion(&self) {
+        let feature = json!([{ "name": "prefers-reduced-motion", "value": "reduce" }]);
+        self.devtools("Emulation.setEmulatedMedia", &json!({ "features": feature }));
+    }
+
     /// A picture of the page, below the target directory, for a person to look at.
     pub fn picture(&self, name: &str) {
         let picture = self.devtools("Page.captureScreenshot", &json!({ "format": "png" }));

@@ -7,6 +7,7 @@ mod burst;
 mod device;
 mod driver;
 mod foreign;
+mod hidden;
 mod reach;
 
 use device::{Connection, now, registry};

@@ -80,8 +80,10 @@ function fail(text) {
   $("error").hidden = !text;
 }
 
+/** A page that nobody sees leaves the stream to others: there are eight, and a browser opens six of one host. */
 function follow() {
   source?.close();
+  if (document.hidden) return;
   source = new EventSource(`/events?after=${last}`);
   const begun = (reset) => (event) => {
     const data = JSON.parse(event.data);
@@ -302,10 +304,7 @@ function listen() {
     event.preventDefault();
     KEYS[event.key]();
   });
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) source?.close();
-    else follow();
-  });
+  document.addEventListener("visibilitychange", follow);
 }
 
 function readAddress() {
