@@ -96,8 +96,6 @@ pub(crate) struct Book {
     pub(crate) waiting: u64,
     pub(crate) waiting_entries: u64,
     pub(crate) lanes_waiting: usize,
-    /// Commits that were begun.
-    turn: u64,
 }
 
 impl Book {
@@ -128,7 +126,6 @@ impl Book {
             waiting: 0,
             waiting_entries: 0,
             lanes_waiting: 0,
-            turn: 0,
         };
         for (key, up_to) in found.settled.lanes() {
             let lane = book.lanes.index(key);
@@ -243,7 +240,6 @@ impl Book {
 
     /// What is to be written now; `None`: nothing. Without `sync` that is what was settled, and nothing else.
     pub(crate) fn begin(&mut self, sync: bool, log: &Log) -> Option<Commit> {
-        self.turn += 1;
         let mut commit = Commit { number: self.next_number, sync, room: self.space.unused(), ..Commit::default() };
         if !sync || self.unsynced() == 0 {
             commit.room = self.room_for_records(log);
@@ -285,7 +281,6 @@ impl Book {
     /// A commit that writes `copies` of entries and the record of all lanes: what must be durable before a
     /// segment is removed.
     pub(crate) fn begin_reclaim(&mut self, copies: Frames, log: &Log) -> Commit {
-        self.turn += 1;
         self.floor = self.floor.max(self.first_unsettled());
         let mut commit = Commit {
             number: self.next_number,
