@@ -44,3 +44,31 @@ fn an_error_of_a_batch_reads_as_that_of_the_whole() {
     assert_eq!(error.to_string(), whole.to_string());
     assert_eq!(Error::from(error).kind(), ErrorKind::Partial);
 }
+
+#[test]
+fn a_child_that_the_platform_refuses_is_named_by_its_id() {
+    let session = authenticated(|_, _| answer(400, r#"{"error_code":"IOTDA.000006"}"#));
+    let services = [Service::new("s", r#"{"v":1}"#)];
+    let good = |id| Ok(Child::new(id, &services));
+    let wrong = Err(Box::new(Error::invalid("services is empty")));
+    let error = checked(&session, &device(), &[wrong, good("meter_0001")], CallOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+    assert!(error.to_string().contains("children[1] \"meter_0001\""), "{error}");
+}
+
+#[test]
+fn of_a_document_what_is_wrong_in_itself_is_left_out() {
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&bodies);
+    let session = authenticated(move |post, _| {
+        seen.lock().unwrap().push(String::from_utf8(post.body.to_vec()).unwrap());
+        answer(200, "")
+    });
+    let child =
+        |id: &&str| format!(r#"{{"device_id":"{id}","services":[{{"service_id":"s","properties":{{"v":1}}}}]}}"#);
+    let body = |ids: &[&str]| format!(r#"{{"devices":[{}]}}"#, ids.iter().map(child).collect::<Vec<_>>().join(","));
+    let text = body(&["first", "not an id", "last"]);
+    let error = document(&session, &device(), &text, |_| Ok(()), CallOptions::default()).unwrap_err();
+    assert_eq!(error.failed().collect::<Vec<_>>(), [(1, ErrorKind::InvalidArgument)]);
+    assert_eq!(*bodies.lock().unwrap(), [body(&["first", "last"])]);
+}

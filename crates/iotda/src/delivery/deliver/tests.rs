@@ -174,3 +174,57 @@ fn accepted_reports_raise_the_rate_that_a_refusal_lowered() {
         assert!(waits[1] < waits[0].mul_f64(0.8), "{limit}: {waits:?}");
     }
 }
+
+#[test]
+fn a_message_names_what_was_sent() {
+    let session = authenticated(|_, _| answer(400, r#"{"error_code":"IOTDA.000006"}"#));
+    let device = device();
+    for (target, what) in
+        [(Target::Properties, "the property report"), (Target::Message, "the message"), (Target::Batch, "the batch")]
+    {
+        let error = deliver(&session, &device, target, b"{}", &mut call(&session)).unwrap_err();
+        assert!(error.message().contains(what), "{error}");
+    }
+}
+
+/// At the second look of a report that waits, the platform has asked another one of the device for a long pause.
+struct Falling {
+    device: Arc<Device>,
+    looks: AtomicU32,
+}
+
+impl std::fmt::Debug for Falling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Falling")
+    }
+}
+
+impl iotda_http::Clock for Falling {
+    fn unix_ms(&self) -> i64 {
+        1_600_000_000_000
+    }
+
+    fn monotonic(&self) -> Duration {
+        let now = Duration::from_secs(1);
+        if self.looks.fetch_add(1, Ordering::SeqCst) == 2 {
+            let said = Limited { retry_after: Some(Duration::from_secs(1000)), limit: None };
+            self.device.pace.limited(now, now, said);
+        }
+        now
+    }
+}
+
+#[test]
+fn a_report_whose_turn_moves_behind_the_deadline_while_it_waits_ends_at_once() {
+    let mut session = authenticated(|_, _| answer(200, ""));
+    let device = Arc::new(Device::new(device().identity.clone(), SignType::PasswordOnly, Some(100.0)));
+    send(&session, &device, &mut call(&session)).unwrap();
+    let clock = Arc::new(Falling { device: Arc::clone(&device), looks: AtomicU32::new(0) });
+    session.clock = clock.clone();
+    send(&session, &device, &mut call(&session)).unwrap();
+    clock.looks.store(1, Ordering::SeqCst);
+    let options = CallOptions { timeout: Some(Duration::from_secs(5)), cancel: None };
+    let error = send(&session, &device, &mut Call::start(options, &session.rules).unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RateLimited, "{error}");
+    assert!(error.retry_after() >= Some(Duration::from_secs(1000)), "{error}");
+}

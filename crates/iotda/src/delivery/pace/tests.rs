@@ -178,6 +178,21 @@ fn a_report_that_goes_late_holds_back_those_behind_it() {
     assert_eq!(ms(second.wait(at(5000))), 950);
 }
 
+/// Who goes after those that were behind it was counted in their turns, and now counts by its own size, once.
+#[test]
+fn a_report_that_was_overtaken_counts_by_its_size() {
+    let pace = Pace::new(Some(1.0));
+    let mut large = place(&pace, at(0), 3.0);
+    let mut small: Vec<_> = (0..3).map(|_| place(&pace, at(0), 1.0)).collect();
+    for (small, now) in small.iter_mut().zip([3000, 4000, 5000]) {
+        assert_eq!(ms(small.wait(at(now))), 0);
+        small.sent();
+    }
+    assert_eq!(ms(large.wait(at(5000))), 0);
+    large.sent();
+    assert_eq!(next(&pace, at(5000)), 4000, "one unit of the last one, and three");
+}
+
 #[test]
 fn one_refusal_among_fifty_counts() {
     let pace = Pace::new(None);
