@@ -156,5 +156,8 @@ mod tests {
             }
         }
         assert!(shown(&"é\n".repeat(64)).len() <= 67);
+        let (fits, cut) = ("x".repeat(64), |kept: usize| "x".repeat(kept) + "...");
+        assert_eq!((shown(&fits), shown(&(fits.clone() + "y"))), (fits, cut(64)));
+        assert_eq!(shown(&("x".repeat(63) + "é")), cut(63));
     }
 }

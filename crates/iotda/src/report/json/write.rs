@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn only_what_must_be_escaped_is() {
         assert_eq!(
-            written(|out| string(out, "a\"b\\c\n\u{1}\u{1f}/é😀\u{7f}")),
-            r#""a\"b\\c\n\u0001\u001f/é😀"#.to_owned() + "\u{7f}\""
+            written(|out| string(out, "a\"b\\c\n\r\t\u{1}\u{1f}/é😀\u{7f}")),
+            r#""a\"b\\c\n\r\t\u0001\u001f/é😀"#.to_owned() + "\u{7f}\""
         );
     }
 
