@@ -309,6 +309,33 @@ mod tests {
     }
 
     #[test]
+    fn the_services_are_found_behind_whatever_strings() {
+        let object = r#"{"a\"[":"[\\","services":[ {"b":"]\"","c":["[\\"]} ],"d":"]"}"#;
+        assert_eq!(services(object), Some(r#"{"b":"]\"","c":["[\\"]}"#));
+        for none in ["{}", r#"{"services":"["}"#, r#"{"services":["#] {
+            assert_eq!(services(none), None);
+        }
+    }
+
+    #[test]
+    fn the_clock_is_the_sessions_and_an_interruption_ends_what_is_under_way() {
+        let session = session(|_, _| {
+            Ok(iotda_http::Answer { server_time_ms: Some(1_900_000_000_000), ..answer(200, TOKEN).unwrap() })
+        });
+        let device = Device::new(Identity::new("d", b"secret").unwrap().into(), SignType::PasswordOnly, None);
+        let cancel = CancelToken::new();
+        let attached = Attached::new(Arc::new(session), Arc::new(device), cancel.clone());
+        assert_eq!(attached.platform_ms(), None);
+        assert_eq!(attached.deliver(kind::MESSAGE, b"", None).verdict, Verdict::Delivered);
+        assert_eq!(attached.platform_ms(), Some(1_900_000_000_000));
+        attached.interrupt();
+        assert!(cancel.is_cancelled());
+        let ended = attached.deliver(kind::MESSAGE, b"", None);
+        assert!(matches!(ended, Ended { verdict: Verdict::Outage { .. }, requests: 0 }), "{ended:?}");
+        assert_eq!(milliseconds(Duration::MAX), u64::MAX / 4);
+    }
+
+    #[test]
     fn payloads_are_made_of_what_would_be_sent() {
         let body = r#" { "services" : [ {"service_id":"a]\"[","properties":{"x":[1,[2]]}} ] } "#;
         let made = properties_payload(body, 1_628_849_410_555).unwrap();

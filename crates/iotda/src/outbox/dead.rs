@@ -317,6 +317,34 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_that_comes_later_is_not_forgotten() {
+        for up_to in [3, 4, u64::MAX] {
+            let mut dead = open(&Simulated::default());
+            for id in 1..=3 {
+                dead.keep(&letter(id, b"")).unwrap();
+            }
+            dead.forget(up_to).unwrap();
+            dead.keep(&letter(4, b"")).unwrap();
+            assert_eq!((ids(&dead), dead.count()), (vec![(4, 4)], 1), "{up_to}");
+        }
+    }
+
+    #[test]
+    fn a_file_goes_when_all_in_it_is_forgotten_and_not_before() {
+        let storage = Simulated::default();
+        let mut dead = open(&storage);
+        while dead.halves.len() < 2 {
+            dead.keep(&letter(1, &[5; 200])).unwrap();
+        }
+        let last = dead.halves[0].last;
+        let mut left = |up_to| {
+            dead.forget(up_to).unwrap();
+            storage.files().len()
+        };
+        assert_eq!([left(last - 1), left(last), left(u64::MAX)], [2, 1, 1]);
+    }
+
+    #[test]
     fn each_call_fails_once_and_what_was_kept_stays() {
         for at in 1..60 {
             let storage = Simulated::default();

@@ -250,6 +250,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_was_abandoned_can_be_used_by_another_and_no_longer_here() {
+        let scratch = Scratch::new("abandoned");
+        let directory = Directory::open(&scratch.0).unwrap();
+        let file = directory.create("a").unwrap();
+        directory.abandon();
+        let mut buffer = [0; 1];
+        assert!(file.read_at(&mut buffer, 0).is_err() && file.write_at(b"x", 0).is_err());
+        assert!(file.sync().is_err() && file.set_length(1).is_err() && directory.sync_names().is_err());
+        drop(Directory::open(&scratch.0).unwrap());
+    }
+
+    #[test]
     fn files_are_read_and_written_at_offsets() {
         let scratch = Scratch::new("files");
         let directory = Directory::open(&scratch.0).unwrap();

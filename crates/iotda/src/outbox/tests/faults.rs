@@ -12,19 +12,19 @@ use super::scripted::still;
 use super::simulated::{Failing, How, Simulated};
 use super::states::Random;
 
-const LANE: LaneKey = LaneKey { sender: 1, reported: 1 };
+pub(super) const LANE: LaneKey = LaneKey { sender: 1, reported: 1 };
 const SIZES: Sizes = Sizes { log: 40 * 1024, segment: 4096, dead: 1024, entry: 3000 };
 
-fn open(storage: &Simulated, sync_at_put: bool) -> Engine {
+pub(super) fn open(storage: &Simulated, sync_at_put: bool) -> Engine {
     let keeping = Keeping { sizes: SIZES, sync_at_put, pad: false };
     Engine::open(Arc::new(storage.clone()), keeping, Some([1; 16]), still()).unwrap().0
 }
 
-fn put(engine: &Engine, payload: &[u8]) -> Result<u64, NotPut> {
+pub(super) fn put(engine: &Engine, payload: &[u8]) -> Result<u64, NotPut> {
     engine.put(&[Entry { lane: LANE, kind: kind::MESSAGE, payload }], Stamp::default(), None)
 }
 
-fn settle_first(engine: &Engine, count: usize) -> Vec<u64> {
+pub(super) fn settle_first(engine: &Engine, count: usize) -> Vec<u64> {
     let mut state = engine.lock();
     let Some(lane) = state.book.lanes.find(LANE) else { return Vec::new() };
     let numbers: Vec<u64> = state.book.lanes.get(lane).queue.iter().take(count).map(|slot| slot.number).collect();
@@ -34,7 +34,7 @@ fn settle_first(engine: &Engine, count: usize) -> Vec<u64> {
     numbers
 }
 
-fn waiting(engine: &Engine) -> BTreeMap<u64, Vec<u8>> {
+pub(super) fn waiting(engine: &Engine) -> BTreeMap<u64, Vec<u8>> {
     let slots: Vec<_> = {
         let state = engine.lock();
         let Some(lane) = state.book.lanes.find(LANE) else { return BTreeMap::new() };

@@ -74,6 +74,17 @@ fn files_of_a_newer_version_are_refused_and_left_as_they_are() {
     assert_eq!(storage.change_count(), 0);
 }
 
+#[test]
+fn the_kinds_from_128_on_are_those_that_an_older_version_may_skip() {
+    for (of_later, is_skipped) in [(100, false), (127, false), (128, true), (255, true)] {
+        let mut bytes = golden();
+        append(&mut bytes, &Header::new(of_later, 104, b"new"), b"new", SALT, 0);
+        let found = recover(&Simulated::with([(segment::name(100, SALT), bytes)].into()));
+        assert_eq!(!matches!(found, Err(Unusable::Newer)), is_skipped, "{of_later}");
+        assert!(found.map_or(true, |found| found.damaged == 0));
+    }
+}
+
 fn open(storage: &Simulated) -> Engine {
     let keeping = Keeping { sizes: Sizes::of(256 * 1024), sync_at_put: true, pad: false };
     Engine::open(Arc::new(storage.clone()), keeping, None, still()).unwrap().0

@@ -4,6 +4,7 @@ mod budgets;
 mod clocks;
 mod crash;
 mod delivery;
+mod engine;
 mod faults;
 mod format;
 mod kill;

@@ -233,6 +233,28 @@ fn a_dead_letter_that_cannot_be_kept_is_counted() {
 }
 
 #[test]
+fn what_is_dropped_is_the_largest_lanes_and_no_more_than_needed() {
+    let stand = Stand::new(MIB, Manner { drop_oldest: true, ..manner() }, Box::new(accept));
+    for device in ["a", "b", "large", "large", "large", "large", "c"] {
+        stand.message(device, "x").unwrap();
+    }
+    let key = |device| LaneKey { sender: hash(device), reported: hash(device) };
+    let lane = |device| stand.worker.engine.lock().book.lanes.find(key(device));
+    let large = lane("large");
+    assert_eq!(stand.worker.victim(Some(key("b"))), lane("b"), "the one that is put to");
+    for own in [None, Some(key("nobody"))] {
+        assert_eq!(stand.worker.victim(own), large);
+    }
+    let left = || stand.worker.engine.lock().book.lanes.get(large.unwrap()).queue.len();
+    let frame = super::super::frame::frame_bytes(1) as u64;
+    for (bytes, expected) in [(frame + 1, 2), (frame, 1), (1, 0)] {
+        stand.worker.drop_oldest(large.unwrap(), bytes);
+        assert_eq!(left(), expected);
+    }
+    assert_eq!((stand.worker.counters().dropped, stand.entries()), (4, 3));
+}
+
+#[test]
 fn an_entry_may_be_as_large_as_a_quarter_of_the_outbox() {
     let stand = Stand::new(MIB, manner(), Box::new(accept));
     let most = Sizes::of(MIB).entry as usize;

@@ -1,0 +1,202 @@
+//! What happens to entries while they are written, and what the engine counts and records. Faults of the file system
+//! are [`super::faults`]', crashes [`super::crash`]'s.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use super::super::book::Entry;
+use super::super::engine::{Engine, Keeping, NotPut};
+use super::super::frame::{LaneKey, Stamp, frame_bytes, kind};
+use super::super::space::{Pressure, Sizes};
+use super::faults::{LANE, open, put, settle_first, waiting};
+use super::scripted::still;
+use super::simulated::{Change, Failing, How, Simulated};
+
+/// `write` runs until its sync, which ends after `meanwhile` has run.
+fn while_written(storage: &Simulated, write: impl FnOnce() + Send, meanwhile: impl FnOnce()) {
+    storage.hold_syncs(true);
+    thread::scope(|scope| {
+        let writer = scope.spawn(write);
+        storage.wait_for_held(1);
+        meanwhile();
+        storage.hold_syncs(false);
+        writer.join().unwrap();
+    });
+}
+
+fn numbers(found: BTreeMap<u64, Vec<u8>>) -> Vec<u64> {
+    found.into_keys().collect()
+}
+
+#[test]
+fn a_put_that_gave_up_is_not_delivered_by_this_process() {
+    let storage = Simulated::default();
+    let engine = open(&storage, true);
+    let mut first = 0;
+    let acknowledged = || put(&engine, b"first").unwrap();
+    while_written(
+        &storage,
+        || first = acknowledged(),
+        || {
+            let entry = Entry { lane: LANE, kind: kind::MESSAGE, payload: b"given up" };
+            let result = engine.put(&[entry, entry], Stamp::default(), Some(Instant::now()));
+            assert_eq!(result, Err(NotPut::Timeout));
+        },
+    );
+    let last = put(&engine, b"last").unwrap();
+    assert_eq!(numbers(waiting(&engine)), [first, last]);
+    assert_eq!(engine.lock().book.waiting_entries, 2);
+}
+
+#[test]
+fn what_is_settled_while_it_is_written_does_not_come_back() {
+    for (sync_at_put, copied) in [(true, true), (false, true), (false, false)] {
+        let storage = Simulated::default();
+        let engine = open(&storage, sync_at_put);
+        let put_some = |count| {
+            for _ in 0..count {
+                put(&engine, &[7; 250]).unwrap();
+            }
+        };
+        let write: &(dyn Fn() + Sync) = if copied {
+            // Most of the first segment is settled, and the rest is worth copying.
+            put_some(40);
+            engine.commit(true, None).unwrap();
+            settle_first(&engine, 9);
+            &|| assert!(engine.reclaim(Pressure::None).unwrap())
+        } else {
+            put_some(3);
+            &|| engine.commit(true, None).unwrap()
+        };
+        while_written(&storage, write, || assert!(!settle_first(&engine, 1000).is_empty()));
+        let case = format!("at each put: {sync_at_put}, copied: {copied}");
+        assert!(waiting(&engine).is_empty(), "{case}");
+        let book = &engine.lock().book;
+        assert_eq!((book.waiting_entries, book.waiting, book.lanes_waiting), (0, 0, 0), "{case}");
+        assert!(book.space.segments.values().all(|segment| (segment.live, segment.count) == (0, 0)), "{case}");
+    }
+}
+
+#[test]
+fn an_entry_that_a_copy_has_moved_is_read_where_it_is_now() {
+    let engine = open(&Simulated::default(), true);
+    for _ in 0..40 {
+        put(&engine, &[7; 250]).unwrap();
+    }
+    settle_first(&engine, 9);
+    let lane = engine.lock().book.lanes.find(LANE).unwrap();
+    let slots = || engine.lock().book.lanes.get(lane).queue.iter().copied().collect::<Vec<_>>();
+    let before = slots();
+    while engine.reclaim(Pressure::None).unwrap() {}
+    assert!(before != slots(), "some were moved");
+    for slot in &before {
+        let (header, frame) = engine.read(LANE, slot).unwrap();
+        assert_eq!((header.number, header.payload(&frame)), (slot.number, Some(&[7; 250][..])));
+    }
+    assert_eq!(engine.lock().counts.damaged, 0);
+}
+
+#[test]
+fn what_finds_no_room_for_its_copy_stays_where_it_is() {
+    let mut refused = 0;
+    for count in 30..44 {
+        let engine = open(&Simulated::default(), true);
+        for _ in 0..count {
+            put(&engine, &[7; 250]).unwrap();
+        }
+        // One segment is worth copying where a put needs the space, and is more than half a segment.
+        settle_first(&engine, 2);
+        let before = waiting(&engine);
+        engine.lock().book.space.sizes.log = 0;
+        while let Ok(true) = engine.reclaim(Pressure::Put) {}
+        refused += usize::from(engine.reclaim(Pressure::Put) == Err(NotPut::Full));
+        assert_eq!(waiting(&engine), before, "{count}");
+        assert_eq!(engine.lock().failure, None, "{count}");
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn what_was_settled_while_it_was_written_is_recorded_by_the_next_commit() {
+    let storage = Simulated::default();
+    let engine = open(&storage, false);
+    put(&engine, b"first").unwrap();
+    while_written(&storage, || engine.commit(true, None).unwrap(), || drop(settle_first(&engine, 1)));
+    engine.commit(true, None).unwrap();
+    assert!(waiting(&open(&Simulated::with(storage.files()), false)).is_empty());
+}
+
+#[test]
+fn what_a_failed_commit_was_to_record_is_recorded_by_the_next() {
+    let storage = Simulated::default();
+    let engine = open(&storage, false);
+    let two = [put(&engine, b"first").unwrap(), put(&engine, b"second").unwrap()];
+    engine.commit(true, None).unwrap();
+    settle_first(&engine, 1);
+    storage.fail(Some(Failing { at: 0, times: usize::MAX, how: How::Error(5) }));
+    assert!(engine.commit(true, None).is_err());
+    storage.fail(None);
+    engine.commit(true, None).unwrap();
+    assert_eq!(numbers(waiting(&open(&Simulated::with(storage.files()), false))), two[1..]);
+}
+
+/// What a failed sync leaves in the page cache counts as clean there: only a file that is written anew is on the device.
+#[test]
+fn after_a_failed_sync_everything_goes_into_another_file() {
+    let storage = Simulated::default();
+    let engine = open(&storage, false);
+    put(&engine, b"first").unwrap();
+    engine.commit(true, None).unwrap();
+    put(&engine, b"second").unwrap();
+    // The write, then the sync.
+    storage.fail(Some(Failing { at: storage.calls() + 2, times: 1, how: How::Error(5) }));
+    assert!(engine.commit(true, None).is_err());
+    let written = |change: &Change| match change {
+        Change::Write(file, _, bytes) if bytes.windows(6).any(|text| text == b"second") => Some(*file),
+        _ => None,
+    };
+    let before: Vec<usize> = storage.changes().iter().filter_map(written).collect();
+    assert_eq!(before.len(), 1, "the sync failed, not the write");
+    engine.commit(true, None).unwrap();
+    let after: Vec<usize> = storage.changes().iter().filter_map(written).collect();
+    assert!(after.len() == 2 && after[1] > before[0], "{after:?}");
+}
+
+#[test]
+fn what_waits_is_counted_in_entries_bytes_and_lanes() {
+    let engine = open(&Simulated::default(), false);
+    let other = LaneKey { sender: 2, reported: 3 };
+    for (lane, length) in [(LANE, 10), (LANE, 100), (other, 1000)] {
+        let entry = Entry { lane, kind: kind::MESSAGE, payload: &[0; 1000][..length] };
+        engine.put(&[entry], Stamp::default(), None).unwrap();
+    }
+    let counted = || {
+        let book = &engine.lock().book;
+        (book.waiting_entries, book.waiting as usize, book.lanes_waiting)
+    };
+    let all = [10, 100, 1000].map(frame_bytes);
+    assert_eq!(counted(), (3, all.iter().sum(), 2));
+    settle_first(&engine, 1);
+    assert_eq!(counted(), (2, all[1] + all[2], 2));
+    settle_first(&engine, 1);
+    assert_eq!(counted(), (1, all[2], 1));
+}
+
+/// More entries than are reserved at a time, in the largest puts there are.
+#[test]
+fn numbers_are_reserved_before_they_are_used_up() {
+    let storage = Simulated::default();
+    let keeping = Keeping { sizes: Sizes::of(64 << 20), sync_at_put: false, pad: false };
+    let engine = Engine::open(Arc::new(storage.clone()), keeping, Some([1; 16]), still()).unwrap().0;
+    let entries = vec![Entry { lane: LANE, kind: kind::MESSAGE, payload: b"" }; 10_000];
+    let mut next = engine.lock().book.next_number();
+    for _ in 0..8 {
+        assert_eq!(engine.put(&entries, Stamp::default(), None), Ok(next));
+        next += 10_000;
+    }
+    // The last of them are not on the device.
+    let after = Engine::open(Arc::new(Simulated::with(storage.files())), keeping, Some([2; 16]), still()).unwrap().0;
+    assert!(after.lock().book.next_number() >= next);
+}
