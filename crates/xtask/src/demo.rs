@@ -8,6 +8,7 @@ use devkit::{checkout, process};
 use serde_json::Value;
 use std::fs;
 use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -44,6 +45,8 @@ pub(crate) fn run(project: &Project, stays: bool) -> Result<()> {
     println!("Running host_monitor, which reports to {} ...", platform.endpoint);
     let monitor = || {
         let mut monitor = Command::new(build.join("host_monitor"));
+        // Ctrl-C ends this program; what it has started ends after it, and is no failure of it.
+        monitor.process_group(0);
         monitor.env("IOTDA_ENDPOINT", &platform.endpoint).env("IOTDA_CA_FILE", dir.join("ca.pem"));
         process::output(monitor.env("IOTDA_DEVICE_ID", GATEWAY).env("IOTDA_DEVICE_SECRET", SECRET))
     };
@@ -84,7 +87,7 @@ impl Platform {
     fn start(project: &Project, ca: &Path, record: &Path) -> Result<Self> {
         let mut command = Command::new(project.target().join("debug/iotda-platform"));
         command.args(["--exit-with-stdin", "--gateway", &format!("{GATEWAY}={SECRET}"), "--ca-out"]).arg(ca);
-        command.arg("--record").arg(record).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg("--record").arg(record).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().with_context(|| format!("cannot start {}", process::line(&command)))?;
         let stdout = child.stdout.take().context("the output is not piped")?;
         let (mut endpoint, mut page) = (String::new(), String::new());
