@@ -102,8 +102,14 @@ fn session(leader: u32) -> Result<Vec<String>> {
 fn typed(keys: &str) -> Result<ExitStatus> {
     let (words, _lock) = demo(&[])?;
     let mut terminal = Terminal::open()?;
-    let mut setsid = Command::new("setsid");
-    setsid.arg("--ctty").args(&words).stdin(terminal.side()).stdout(terminal.side()).stderr(terminal.side());
+    // Where the tests run in the background of a script, Ctrl-C is ignored, and that is inherited.
+    let mut setsid = Command::new("env");
+    setsid
+        .args(["--default-signal=INT", "setsid", "--ctty"])
+        .args(&words)
+        .stdin(terminal.side())
+        .stdout(terminal.side())
+        .stderr(terminal.side());
     let mut running = Background::start(&mut setsid)?;
     let page = page(&terminal.shows(&["Everything arrived", STAYS]))?;
     moves(&page)?;
