@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use iotda::{CallOptions, CancelToken, Client, Error, ErrorKind, Outbox, OutboxOptions, Settled};
+use iotda::{CallOptions, CancelToken, Client, Error, ErrorKind, Outbox, OutboxOptions, OutboxStats, Settled};
 
 use super::columns::Report;
 use super::counts::Counts;
@@ -116,13 +116,14 @@ fn wait<'a>(condvar: &Condvar, state: MutexGuard<'a, State>, longest: Duration) 
 }
 
 impl Shared {
-    /// Whether anything waits that can be delivered: entries of devices that are not attached cannot.
-    fn is_delivered(&self, counts: &Counts) -> bool {
-        let Ok(stats) = self.outbox.stats() else { return true };
+    /// Notes what waits, and how often it was tried again, for whoever looks on.
+    fn note_counts(&self, counts: &Counts) -> OutboxStats {
+        // One that has none any more is broken, and says so elsewhere: nothing of it can be delivered.
+        let Ok(stats) = self.outbox.stats() else { return OutboxStats::default() };
         counts.waiting.set(stats.waiting);
         counts.oldest_s.set(stats.oldest_s);
         counts.retries.set(stats.retries);
-        stats.waiting <= stats.unattached
+        stats
     }
 }
 
@@ -203,7 +204,7 @@ pub fn run(
     if let Some(failure) = shared.notice.lock().failure.take() {
         ended = Ended::Failed(failure);
     }
-    shared.is_delivered(&run.counts);
+    shared.note_counts(&run.counts);
     if let Err(failure) = move_letters(run, &shared.outbox) {
         ended = Ended::Failed(failure);
     }
@@ -348,7 +349,9 @@ fn deliver(shared: &Arc<Shared>, counts: &Arc<Counts>) -> Option<JoinHandle<()>>
                     break;
                 }
             };
-            let is_delivered = shared.is_delivered(&counts);
+            let stats = shared.note_counts(&counts);
+            // Entries of devices that are not attached cannot be delivered.
+            let is_delivered = stats.waiting <= stats.unattached;
             let mut state = shared.notice.lock();
             if state.ended && is_delivered && state.changes == changes {
                 break;
@@ -394,7 +397,7 @@ impl Keeper {
             let (position, is_noted, ends) = (state.position.clone(), state.is_noted, state.keeper_ends);
             drop(state);
             // A delivery that is always busy does not look.
-            self.shared.is_delivered(&self.counts);
+            self.shared.note_counts(&self.counts);
             if !is_noted || ends {
                 if let Err(failure) = self.note(position.as_ref()) {
                     self.shared.notice.change(|state| state.failure = Some(failure));

@@ -297,8 +297,8 @@ impl Turns {
         }
     }
 
-    /// The platform answered to these entries.
-    pub(crate) fn answered(&mut self, parts: &[Part]) {
+    /// The platform has answered to these entries, or they were given up: what was tried before counts no more.
+    pub(crate) fn forget_tries(&mut self, parts: &[Part]) {
         for part in parts {
             let turn = self.turn(part.lane);
             turn.tried = turn.tried.saturating_sub(part.slots.len() as u32);

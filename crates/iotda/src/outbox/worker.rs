@@ -403,7 +403,7 @@ impl Worker {
             work.counters.retries += u64::from(pick.is_retry) + requests.saturating_sub(1);
             match ended.verdict {
                 // What follows a refusal is a search, not another try.
-                Verdict::Delivered | Verdict::Refused(_) | Verdict::UnknownChild(_) => work.turns.answered(sent),
+                Verdict::Delivered | Verdict::Refused(_) | Verdict::UnknownChild(_) => work.turns.forget_tries(sent),
                 _ => work.turns.failed(sent),
             }
         }
@@ -481,7 +481,9 @@ impl Worker {
         };
         let count = slots.len() as u64;
         if count > 0 {
-            self.settle_all(&[Part { lane, slots }], fate, "", None);
+            let parts = [Part { lane, slots }];
+            self.work().turns.forget_tries(&parts);
+            self.settle_all(&parts, fate, "", None);
         }
         count
     }

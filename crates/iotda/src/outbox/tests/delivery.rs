@@ -386,7 +386,17 @@ fn retries_are_what_follows_a_failure_and_requests_what_was_sent() {
     assert_eq!(counted(vec![outage(false)], 3, single()), (4, 1));
     // Of four the third is bad. All four, the first two, the third, and the fourth are sent: a search.
     assert_eq!(counted(vec![refusal(), Verdict::Delivered, refusal()], 4, manner()), (4, 0));
-    // The same with an outage in its midst.
+    // What was given up was tried, and what is put then is new.
+    let stand = Stand::new(MIB, manner(), Box::new(|_, _, _| outage(false)));
+    stand.attach("d");
+    stand.reading("d", None, "1").unwrap();
+    assert_eq!(stand.worker.step(None), Step::Did);
+    stand.worker.discard(super::scripted::hash("d"));
+    *stand.platform.script.lock().unwrap() = Box::new(accept);
+    stand.reading("d", None, "2").unwrap();
+    stand.run(HOUR, 1);
+    assert_eq!((stand.worker.counters().requests, stand.worker.counters().retries), (2, 0));
+    // The same search with an outage in its midst.
     assert_eq!(counted(vec![refusal(), outage(false), Verdict::Delivered, refusal()], 4, manner()), (5, 1));
 }
 
