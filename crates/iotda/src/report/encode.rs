@@ -119,7 +119,7 @@ fn write_service(out: &mut Vec<u8>, service: &Service<'_>, event_time_ms: Option
     out.extend_from_slice(service.properties.as_bytes());
     match event_time_ms {
         Some(unix_ms) => {
-            // At one time: each piece that is appended costs as much as some bytes of it.
+            // Appended as one piece: each append costs some 60 instructions.
             let mut end = [b'"'; EVENT_TIME.len() + calendar::EVENT_TIME_LEN + 2];
             end[..EVENT_TIME.len()].copy_from_slice(EVENT_TIME);
             end[EVENT_TIME.len()..][..calendar::EVENT_TIME_LEN].copy_from_slice(&calendar::event_time(unix_ms));
@@ -130,8 +130,9 @@ fn write_service(out: &mut Vec<u8>, service: &Service<'_>, event_time_ms: Option
     }
 }
 
-/// The elements of `services[]`, separated by commas, with this time in those that have none: they, behind what
-/// comes `before`, with room for `more` bytes for each service, and the places of these times in them. The services are checked.
+/// The bytes `before`, and behind them the elements of `services[]`, separated by commas, with this time in those that have
+/// none; and the places of these times in the elements. There is room for `more` bytes for each service behind them. The
+/// services are checked.
 pub(crate) fn stamped(
     services: &[Service<'_>],
     place: Place,

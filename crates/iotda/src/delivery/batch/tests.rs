@@ -4,15 +4,27 @@ use super::*;
 use crate::delivery::fixtures::{answer, authenticated, device};
 use crate::report::Service;
 
-/// Children that were found wrong while they were made fail with their own error, and the others go.
-#[test]
-fn children_that_were_wrong_from_the_start_are_left_out() {
+/// A platform that takes everything, and the bodies that came.
+fn recording() -> (Session, Arc<Mutex<Vec<String>>>) {
     let bodies = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&bodies);
     let session = authenticated(move |post, _| {
         seen.lock().unwrap().push(String::from_utf8(post.body.to_vec()).unwrap());
         answer(200, "")
     });
+    (session, bodies)
+}
+
+/// The body of a batch for these children, each with the same reading.
+fn body(ids: &[&str]) -> String {
+    let child = |id| format!(r#"{{"device_id":"{id}","services":[{{"service_id":"s","properties":{{"v":1}}}}]}}"#);
+    format!(r#"{{"devices":[{}]}}"#, ids.iter().map(child).collect::<Vec<_>>().join(","))
+}
+
+/// Children that were found wrong while they were made fail with their own error, and the others go.
+#[test]
+fn children_that_were_wrong_from_the_start_are_left_out() {
+    let (session, bodies) = recording();
     let services = [Service::new("s", r#"{"v":1}"#)];
     let unreadable = || Box::new(Error::new(ErrorKind::Rejected, "no value of it could be read"));
     let good = |id| Ok(Child::new(id, &services));
@@ -20,10 +32,6 @@ fn children_that_were_wrong_from_the_start_are_left_out() {
     let error = checked(&session, &device(), &children, CallOptions::default()).unwrap_err();
     let failed = [(1, ErrorKind::Rejected), (2, ErrorKind::InvalidArgument)];
     assert_eq!((error.kind(), error.failed().collect::<Vec<_>>()), (ErrorKind::Partial, failed.to_vec()));
-    let body = |ids: &[&str]| {
-        let child = |id| format!(r#"{{"device_id":"{id}","services":[{{"service_id":"s","properties":{{"v":1}}}}]}}"#);
-        format!(r#"{{"devices":[{}]}}"#, ids.iter().map(child).collect::<Vec<_>>().join(","))
-    };
     assert_eq!(*bodies.lock().unwrap(), [body(&["first", "last"])]);
     // The same without being sent; the failure of the whole is that of the first.
     let error = crate::Client::check_checked_batch(&children).unwrap_err();
@@ -58,15 +66,7 @@ fn a_child_that_the_platform_refuses_is_named_by_its_id() {
 
 #[test]
 fn of_a_document_what_is_wrong_in_itself_is_left_out() {
-    let bodies = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&bodies);
-    let session = authenticated(move |post, _| {
-        seen.lock().unwrap().push(String::from_utf8(post.body.to_vec()).unwrap());
-        answer(200, "")
-    });
-    let child =
-        |id: &&str| format!(r#"{{"device_id":"{id}","services":[{{"service_id":"s","properties":{{"v":1}}}}]}}"#);
-    let body = |ids: &[&str]| format!(r#"{{"devices":[{}]}}"#, ids.iter().map(child).collect::<Vec<_>>().join(","));
+    let (session, bodies) = recording();
     let text = body(&["first", "not an id", "last"]);
     let error = document(&session, &device(), &text, |_| Ok(()), CallOptions::default()).unwrap_err();
     assert_eq!(error.failed().collect::<Vec<_>>(), [(1, ErrorKind::InvalidArgument)]);
