@@ -67,8 +67,7 @@ fn a_burst_of_many_devices_is_shown_to_its_last_row() {
     let full = std::env::var("IOTDA_LOAD_ROWS").ok().map(|rows| rows.parse().expect("a number"));
     let rows: usize = full.unwrap_or(3_000);
     let platform = platform(|platform| platform);
-    browser.open(platform.inspection_url());
-    browser.wait("document.querySelector('#state').dataset.state === 'live'");
+    browser.open_live(&platform);
     let mut connection = Connection::open(&platform);
     let gateway = connection.token("gateway");
     let children: Vec<usize> = (0..CHILDREN).collect();
@@ -126,8 +125,7 @@ fn a_burst_of_many_devices_is_shown_to_its_last_row() {
 fn rows_that_made_way_for_later_ones_are_asked_for_again() {
     let Some(browser) = browser("refetch", &[]) else { return };
     let platform = platform(|platform| platform.max_records(250));
-    browser.open(platform.inspection_url());
-    browser.wait("document.querySelector('#state').dataset.state === 'live'");
+    browser.open_live(&platform);
     Connection::open(&platform).token("device");
     browser.wait(&format!("{ROWS} === 1"));
     let asked = "performance.getEntriesByType('resource').filter(it => it.name.includes('/log?')).length";

@@ -1,5 +1,6 @@
 //! A browser, driven over WebDriver (W3C): Debian's Chromium and its driver. As much of it as these tests need.
 
+use iotda_platform::Platform;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -93,6 +94,12 @@ impl Browser {
 
     pub fn open(&self, url: &str) {
         self.must("/url", &json!({ "url": url }));
+    }
+
+    /// Opens the platform's page, and waits until it follows what comes.
+    pub fn open_live(&self, platform: &Platform) {
+        self.open(platform.inspection_url());
+        self.wait("document.querySelector('#state').dataset.state === 'live'");
     }
 
     /// Runs a function's body in the page, and gives what it returns.

@@ -34,8 +34,7 @@ fn a_page_that_nobody_sees_takes_no_stream() {
     let mut connection = Connection::open(&platform);
     let token = connection.token("device");
     browser.look(1280, false);
-    browser.open(platform.inspection_url());
-    browser.wait("document.querySelector('#state').dataset.state === 'live'");
+    browser.open_live(&platform);
     let others = streams(&platform, STREAMS - 1);
     assert!(stream(&platform).is_none(), "the page has one");
     browser.run(

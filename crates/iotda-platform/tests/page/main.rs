@@ -40,8 +40,7 @@ fn a_person_sees_what_arrives_filters_pauses_and_arms_a_fault() {
         let name = format!("{width}-{}", if dark { "dark" } else { "light" });
         let platform = hostile_platform();
         browser.look(width, dark);
-        browser.open(platform.inspection_url());
-        browser.wait("document.querySelector('#state').dataset.state === 'live'");
+        browser.open_live(&platform);
         browser.wait("document.querySelector('#empty').textContent.includes('Nothing yet')");
         browser.picture(&format!("{name}-empty"));
         browser.run("window.sameDocument = true");

@@ -49,8 +49,7 @@ fn all_of_it_is_done_by_keys() {
     connection.message("device", &token, b"one");
     connection.message("device", "wrong", b"two");
     browser.look(1280, false);
-    browser.open(platform.inspection_url());
-    browser.wait("document.querySelector('#state').dataset.state === 'live'");
+    browser.open_live(&platform);
     browser.wait(&format!("{ROWS} === 3"));
 
     // Down and up, no further than the rows go.
@@ -147,8 +146,7 @@ fn devices_show_their_latest_values_and_the_clock_is_moved() {
     let station = connection.token("station");
     connection.properties("station", &station, &properties("Height", 3));
     browser.look(1280, false);
-    browser.open(platform.inspection_url());
-    browser.wait("document.querySelector('#state').dataset.state === 'live'");
+    browser.open_live(&platform);
     for value in [20.5, 21.25] {
         connection.properties("device", &token, &properties("Temperature", value));
     }
