@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/libiotda/libiotda/examples/fleet/internal/broker"
+	"github.com/libiotda/libiotda/examples/fleet/internal/natstest"
 	"github.com/libiotda/libiotda/examples/fleet/internal/trial"
 )
 
@@ -47,21 +48,6 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-// until waits until something is so.
-func until(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	deadline := time.After(60 * time.Second)
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	for !is() {
-		select {
-		case <-deadline:
-			t.Fatalf("it never came to this: %s", what)
-		case <-look.C:
-		}
 	}
 }
 
@@ -194,14 +180,14 @@ func TestProbes(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A partition is its own by the record, which is written first, and served when the consumer is made.
-	until(t, "it serves all partitions", func() bool { return worker.Metrics()["fleet_partitions"] == 16 })
+	natstest.Until(t, "it serves all partitions", func() bool { return worker.Metrics()["fleet_partitions"] == 16 })
 	for path, status := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200, "/": 404} {
-		until(t, fmt.Sprintf("%s answers %d", path, status), func() bool { return worker.Get(path) == status })
+		natstest.Until(t, fmt.Sprintf("%s answers %d", path, status), func() bool { return worker.Get(path) == status })
 	}
 	// Without NATS it is healthy, and not ready.
 	f.Servers.Stop()
-	until(t, "it is not ready", func() bool { return worker.Get("/readyz") == http.StatusServiceUnavailable })
-	until(t, "it is healthy", func() bool { return worker.Get("/healthz") == http.StatusOK })
+	natstest.Until(t, "it is not ready", func() bool { return worker.Get("/readyz") == http.StatusServiceUnavailable })
+	natstest.Until(t, "it is healthy", func() bool { return worker.Get("/healthz") == http.StatusOK })
 }
 
 func TestLinesArePublished(t *testing.T) {

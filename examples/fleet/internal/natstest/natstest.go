@@ -1,4 +1,4 @@
-// Package natstest gives tests NATS servers of their own, which end with the test.
+// Package natstest gives tests NATS servers of their own, which end with the test, and waits for what becomes so.
 package natstest
 
 import (
@@ -54,6 +54,21 @@ func Leader(t testing.TB, servers *embedded.Servers, stream string) int {
 	}
 	t.Fatalf("no server leads %s", stream)
 	return -1
+}
+
+// Until waits until something is so.
+func Until(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	deadline := time.After(60 * time.Second)
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for !is() {
+		select {
+		case <-deadline:
+			t.Fatalf("it never came to this: %s", what)
+		case <-look.C:
+		}
+	}
 }
 
 func must(t testing.TB, err error) {

@@ -95,16 +95,7 @@ func (f *fleet) must(err error) {
 // eventually waits until something is so.
 func (f *fleet) eventually(what string, is func() bool) {
 	f.Helper()
-	deadline := time.After(60 * time.Second)
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	for !is() {
-		select {
-		case <-deadline:
-			f.Fatalf("it never came to this: %s", what)
-		case <-look.C:
-		}
-	}
+	natstest.Until(f, what, is)
 }
 
 // running is a worker of a test.
