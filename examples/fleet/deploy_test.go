@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/libiotda/libiotda/examples/fleet/internal/natstest"
 	"github.com/libiotda/libiotda/examples/fleet/internal/trial"
 )
 
@@ -199,7 +200,7 @@ func TestTheDashboardShowsWhatWorkersCount(t *testing.T) {
 	_, err = f.Shared(t.Context(), "a", "b")
 	must(t, err)
 	var series map[string]float64
-	until(t, "the worker answers", func() bool { series = worker.Metrics(); return series != nil })
+	natstest.Until(t, "the worker answers", func() bool { series = worker.Metrics(); return series != nil })
 	has := func(name, label string) bool {
 		for each := range series {
 			if each == name && label == "" || label != "" && strings.HasPrefix(each, name+"{"+label+"=") {
