@@ -26,9 +26,11 @@ unsafe fn by_instruction(sum: u32, bytes: &[u8]) -> u32 {
     use std::arch::x86_64::{_mm_crc32_u8, _mm_crc32_u64};
     let words = bytes.chunks_exact(8);
     let rest = words.remainder();
-    // SAFETY: the instructions are there, as the caller promises; they touch no memory.
-    let step =
-        |sum, word: &[u8]| unsafe { _mm_crc32_u64(sum, u64::from_le_bytes(word.try_into().unwrap_or_default())) };
+    let step = |sum, word: &[u8]| {
+        let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        // SAFETY: the instructions are there, as the caller promises; they touch no memory.
+        unsafe { _mm_crc32_u64(sum, word) }
+    };
     let sum = words.fold(u64::from(sum), step) as u32;
     // SAFETY: as above.
     rest.iter().fold(sum, |sum, byte| unsafe { _mm_crc32_u8(sum, *byte) })
@@ -44,8 +46,11 @@ unsafe fn by_instruction(sum: u32, bytes: &[u8]) -> u32 {
     use std::arch::aarch64::{__crc32cb, __crc32cd};
     let words = bytes.chunks_exact(8);
     let rest = words.remainder();
-    // SAFETY: the instructions are there, as the caller promises; they touch no memory.
-    let step = |sum, word: &[u8]| unsafe { __crc32cd(sum, u64::from_le_bytes(word.try_into().unwrap_or_default())) };
+    let step = |sum, word: &[u8]| {
+        let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        // SAFETY: the instructions are there, as the caller promises; they touch no memory.
+        unsafe { __crc32cd(sum, word) }
+    };
     let sum = words.fold(sum, step);
     // SAFETY: as above.
     rest.iter().fold(sum, |sum, byte| unsafe { __crc32cb(sum, *byte) })

@@ -5,7 +5,7 @@
 
 use crate::project::Project;
 use crate::runner::{self, Step};
-use crate::tools::{self, FOR_BUILD_STD, FOR_TEST};
+use crate::tools::{self, FOR_BUILD_STD, FOR_ROOT, FOR_TEST, Tool};
 use anyhow::{Context, Result, bail, ensure};
 use devkit::{checkout, process};
 use serde_json::Value;
@@ -45,6 +45,9 @@ const SLOW: [&str; 17] = [
     "without-features",
 ];
 
+/// Steps that are skipped where their tools cannot be had.
+const OPTIONAL: [(&[&str], &[Tool]); 2] = [(&["debian", "aarch64", "armhf"], FOR_ROOT), (&["own-std"], FOR_BUILD_STD)];
+
 /// Runs the steps of these names with those that they need, or all; `quick`: all that are not slow. The last line says
 /// how the tests ended.
 pub(crate) fn run(project: &Project, names: &[String], quick: bool) -> Result<ExitCode> {
@@ -52,6 +55,13 @@ pub(crate) fn run(project: &Project, names: &[String], quick: bool) -> Result<Ex
     ensure!(!quick || names.is_empty(), "give names of steps, or --quick");
     let steps = if quick { without_slow(test.steps()?) } else { selected(test.steps()?, names)? };
     tools::ensure(FOR_TEST)?;
+    // Before anything is built, and not by two steps at once: apt-get would refuse the second.
+    for (names, tools) in OPTIONAL {
+        let wanted = steps.iter().any(|step| names.contains(&step.name.as_str()));
+        if let Err(error) = if wanted { tools::ensure(tools) } else { Ok(()) } {
+            println!("These steps will be skipped: {}: {error:#}", names.join(", "));
+        }
+    }
     let begin = std::time::Instant::now();
     let summary = runner::run(steps, &test.logs)?;
     println!("\nIt took {:.0} s.", begin.elapsed().as_secs_f32());
@@ -347,6 +357,7 @@ mod tests {
         assert_eq!(quick.len() + SLOW.len(), test.steps().unwrap().len());
         assert!(quick.iter().any(|step| step.name == "rust"));
         assert!(quick.iter().flat_map(|step| &step.needs).all(|name| !SLOW.contains(name)));
+        assert!(OPTIONAL.iter().flat_map(|(names, _)| *names).all(|name| SLOW.contains(name)));
     }
 
     #[test]

@@ -146,7 +146,8 @@ fn install(packages: &[Tool]) -> Result<()> {
     println!("Installing with apt-get what is missing: {}", names.join(" "));
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(arguments);
+        // Another apt-get of this machine's may be at work: so many seconds it is waited for.
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(["-qq", "-o", "DPkg::Lock::Timeout=300"]).args(arguments);
         process::output(&mut command).context("apt-get did not install what is missing")
     };
     apt(&["update"])?;
