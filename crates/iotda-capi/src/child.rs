@@ -42,10 +42,11 @@ impl<'a> Converted<'a> {
         let (mut services, mut parts) = (Vec::new(), Vec::new());
         reserve(&mut parts, children.len(), &"children")?;
         // As much as all of them need, at once; what is no array needs nothing.
-        // SAFETY: the promise "arrays".
-        let counts = children
-            .iter()
-            .map(|child| unsafe { array(child.services, child.service_count, &"") }.map_or(0, <[_]>::len));
+        let counts = children.iter().map(|child| {
+            // SAFETY: the promise "arrays".
+            let services = unsafe { array(child.services, child.service_count, &"") };
+            services.map_or(0, <[_]>::len)
+        });
         let total = counts.fold(0_usize, usize::saturating_add);
         reserve(&mut services, total, &"services of children")?;
         for (index, child) in children.iter().enumerate() {
