@@ -1,7 +1,7 @@
 # 64-bit ARM, with Debian's cross compiler, crossbuild-essential-arm64. cargo needs rustc's library for
 # aarch64-unknown-linux-gnu: libstd-rust-dev:arm64 of Debian, or rustup target add aarch64-unknown-linux-gnu.
 #
-#     cmake -S cmake -B build/aarch64 --toolchain cmake/toolchains/aarch64-linux-gnu.cmake
+#     cmake -S cmake -B build/aarch64 --toolchain $PWD/cmake/toolchains/aarch64-linux-gnu.cmake
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

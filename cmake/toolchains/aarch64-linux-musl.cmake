@@ -2,7 +2,7 @@
 # musl-tools:arm64, which with musl-dev:arm64 is unpacked by `dpkg-deb --extract`, since apt would want all that it depends
 # on. cargo needs rustc's library: rustup target add aarch64-unknown-linux-musl. Debian has no package of it.
 #
-#     cmake -S cmake -B build/aarch64 --toolchain cmake/toolchains/aarch64-linux-musl.cmake
+#     cmake -S cmake -B build/aarch64 --toolchain $PWD/cmake/toolchains/aarch64-linux-musl.cmake
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-musl-gcc)

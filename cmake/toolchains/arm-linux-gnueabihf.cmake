@@ -1,7 +1,7 @@
 # 32-bit ARM, ARMv7 with floating point, with Debian's cross compiler, crossbuild-essential-armhf. cargo needs rustc's library for
 # armv7-unknown-linux-gnueabihf: libstd-rust-dev:armhf of Debian, or rustup target add armv7-unknown-linux-gnueabihf.
 #
-#     cmake -S cmake -B build/arm --toolchain cmake/toolchains/arm-linux-gnueabihf.cmake
+#     cmake -S cmake -B build/arm --toolchain $PWD/cmake/toolchains/arm-linux-gnueabihf.cmake
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR armv7l)
 set(CMAKE_C_COMPILER arm-linux-gnueabihf-gcc)

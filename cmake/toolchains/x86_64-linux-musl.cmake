@@ -1,7 +1,7 @@
 # x86-64 with the C library musl, by the compiler wrapper of Debian's musl-tools. cargo needs rustc's library for
 # x86_64-unknown-linux-musl: rustup target add x86_64-unknown-linux-musl. Debian has no package of it.
 #
-#     cmake -S cmake -B build/x86_64 --toolchain cmake/toolchains/x86_64-linux-musl.cmake
+#     cmake -S cmake -B build/x86_64 --toolchain $PWD/cmake/toolchains/x86_64-linux-musl.cmake
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR x86_64)
 set(CMAKE_C_COMPILER musl-gcc)

@@ -11,7 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use testkit::program::{WARNINGS, is_linked};
-use testkit::{GATEWAY, Package, Stand, copy_files, forget_this_crate, path, process, report_path, scratch, target};
+use testkit::{
+    GATEWAY, Package, Stand, VERSION, copy_files, forget_this_crate, path, process, report_path, scratch, target,
+};
 
 /// What tests/consumer/four_calls.c reports: the calls and their bodies.
 const REPORTS: &[(&str, &[u8])] = &[
@@ -207,9 +209,10 @@ fn sections_that_nothing_calls_are_left_out() -> Result<()> {
 #[test]
 fn components_are_found() -> Result<()> {
     let (package, project) = (Package::shipped()?, scratch()?);
+    let (release, _) = VERSION.rsplit_once('.').context("the version has no dot")?;
     for (request, linkage) in [
-        ("0.1 CONFIG REQUIRED", "static"),
-        ("0.1.0 EXACT CONFIG REQUIRED COMPONENTS static", "static"),
+        (&*format!("{release} CONFIG REQUIRED"), "static"),
+        (&format!("{VERSION} EXACT CONFIG REQUIRED COMPONENTS static"), "static"),
         ("CONFIG REQUIRED COMPONENTS shared", "shared"),
         ("CONFIG REQUIRED COMPONENTS static shared", "static"),
         ("CONFIG REQUIRED OPTIONAL_COMPONENTS other", "static"),
@@ -217,7 +220,7 @@ fn components_are_found() -> Result<()> {
         let text = format!(
             "cmake_minimum_required(VERSION 3.16)\nproject(components LANGUAGES C)\nfind_package(iotda {request})\n\
              get_target_property(is iotda::iotda INTERFACE_LINK_LIBRARIES)\n\
-             if(NOT is STREQUAL \"iotda::{linkage}\" OR NOT iotda_VERSION VERSION_EQUAL 0.1.0)\n\
+             if(NOT is STREQUAL \"iotda::{linkage}\" OR NOT iotda_VERSION VERSION_EQUAL {VERSION})\n\
              message(FATAL_ERROR \"${{is}} ${{iotda_VERSION}}\")\nendif()\n"
         );
         fs::write(project.join("CMakeLists.txt"), text)?;
@@ -232,9 +235,11 @@ fn components_are_found() -> Result<()> {
 #[test]
 fn unsuitable_requests_fail() -> Result<()> {
     let (package, project) = (Package::shipped()?, scratch()?);
+    let numbers: Vec<u32> = VERSION.split('.').map(str::parse).collect::<Result<_, _>>()?;
+    let [major, minor, _] = numbers[..] else { bail!("the version is {VERSION}") };
     for (number, find, expected) in [
-        (0, "find_package(iotda 0.2 CONFIG REQUIRED)", "compatible"),
-        (1, "find_package(iotda 1 CONFIG REQUIRED)", "compatible"),
+        (0, &*format!("find_package(iotda {major}.{} CONFIG REQUIRED)", minor + 1), "compatible"),
+        (1, &format!("find_package(iotda {} CONFIG REQUIRED)", major + 1), "compatible"),
         (2, "find_package(iotda 0.0.9 CONFIG REQUIRED)", "compatible"),
         (3, "find_package(iotda CONFIG REQUIRED COMPONENTS other)", "no component \"other\""),
         (4, "set(IOTDA_LINKAGE dynamic)\nfind_package(iotda CONFIG REQUIRED)", "IOTDA_LINKAGE"),

@@ -272,9 +272,8 @@ fn install_commands() -> Result<()> {
 fn other_commands() -> Result<()> {
     let others = blocks("sh")?.into_iter().filter(|block| !block.contains(PREFIX) && !block.contains("cargo xtask"));
     for block in others {
-        let words: Vec<&str> = block.split_whitespace().collect();
-        if let Some(at) = words.iter().position(|word| *word == "--toolchain") {
-            ensure!(path(words[at + 1]).exists(), "there is no {}", words[at + 1]);
+        if block.contains("--toolchain") {
+            cross_builds(&block)?;
         } else if let Some(arguments) = block.trim().strip_prefix("cargo run --release -p iotda-platform -- ") {
             serves(&arguments.split(' ').collect::<Vec<_>>())?;
         } else if block.contains("cd examples/fleet && go run -tags iotda_static . demo") {
@@ -291,6 +290,26 @@ fn other_commands() -> Result<()> {
             bail!("nothing tries this out: {block}");
         }
     }
+    Ok(())
+}
+
+/// CMake finds the toolchain file, and with it the compiler, unless that is not installed.
+fn cross_builds(block: &str) -> Result<()> {
+    let (configure, _) = block.split_once(" && ").context("one command configures, the other builds")?;
+    let build = scratch()?.join("build");
+    let configure = configure.replace("build/aarch64", &build.display().to_string());
+    let mut shell = Command::new("sh");
+    let Err(error) = process::output(shell.current_dir(path("")).args(["-euc", &configure])) else {
+        let cache = fs::read_to_string(build.join("CMakeCache.txt"))?;
+        ensure!(
+            cache.contains("IOTDA_RUST_TARGET:STRING=aarch64-unknown-linux-gnu"),
+            "it is for another target: {cache}"
+        );
+        return Ok(());
+    };
+    // As CMake breaks the line.
+    let said = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    ensure!(said.contains("aarch64-linux-gnu-gcc is not a full path and was not found"), "{error}");
     Ok(())
 }
 

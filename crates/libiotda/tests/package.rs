@@ -1,4 +1,5 @@
-//! What is in the installed package: the right files and symbols, and nothing that ties it to this machine.
+//! What is in the installed package: the right files and symbols, and nothing that ties it to this machine. Also that each
+//! file of the repository which names its version names the same.
 
 #![forbid(unsafe_code)]
 
@@ -64,6 +65,33 @@ fn symbols() -> Result<()> {
             "{library} does not hold just what the header declares: {:?}",
             exported.symmetric_difference(&declared).collect::<Vec<_>>()
         );
+    }
+    Ok(())
+}
+
+/// What a release changes by hand. A version that a test looks for in vain may have been put in another way.
+#[test]
+fn each_file_names_the_version() -> Result<()> {
+    for (document, before, count) in [
+        ("Cargo.toml", "\nversion = \"", 1),
+        ("Cargo.toml", ", version = \"", 3),
+        ("README.md", "libiotda/", 1),
+        ("README.md", "/download/v", 1),
+        ("README.md", "libiotda-", 1),
+        ("README.zh-CN.md", "libiotda/", 1),
+        ("crates/libiotda/tests/docs/source_tree/CMakeLists.txt", "/download/v", 1),
+        ("crates/libiotda/tests/docs/source_tree/CMakeLists.txt", "libiotda-", 1),
+        ("examples/rust/Cargo.toml", "iotda = { version = \"", 1),
+        ("examples/rust/Cargo.toml", "iotda = \"", 1),
+    ] {
+        let text = read(document)?;
+        let versions = text.split(before).skip(1).map(|rest| {
+            rest.split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap_or_default().trim_end_matches('.')
+        });
+        // Not "libiotda/tests".
+        let versions: Vec<&str> = versions.filter(|version| !version.is_empty()).collect();
+        let expected = vec![VERSION; count];
+        ensure!(versions == expected, "{document} names {versions:?} after {before:?}, and this is {VERSION}");
     }
     Ok(())
 }

@@ -46,10 +46,11 @@ example() {
 
 # First the archive, since what is installed below /usr would be found without being asked for.
 cd "$repository"
-archive=$(ls "$TARGET_DIR"/dist/*-linux-*.tar.gz)
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+archive=$(ls "$TARGET_DIR/dist/libiotda-$version"-*-linux-*.tar.gz)
 tar -xzf "$archive" -C "$root/opt" --no-same-owner
 example "-DCMAKE_PREFIX_PATH=/opt/$(basename "$archive" .tar.gz)"
-cp "$TARGET_DIR"/dist/*.deb "$root/var/tmp"
+cp "$TARGET_DIR"/dist/*_"$version"_*.deb "$root/var/tmp"
 enter sh -euc 'apt-get update -qq && apt-get install -qq --yes --no-install-recommends /var/tmp/*.deb'
 example
 # Last, since it brings a hundred packages.

@@ -49,7 +49,8 @@ in_device go get "$module"
 in_device go build
 reports "Go and a C compiler alone"
 
-archive=$(ls "$target"/dist/*-linux-*.tar.gz 2>/dev/null || true)
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$repository/Cargo.toml")
+archive=$(ls "$target/dist/libiotda-$version"-*-linux-*.tar.gz 2>/dev/null || true)
 if [ -n "$archive" ]; then
     prefix=/opt/$(basename "$archive" .tar.gz)
     tar -xzf "$archive" -C "$root/opt" --no-same-owner
