@@ -54,10 +54,11 @@ struct Half {
     salt: u32,
     file: Arc<dyn Stored>,
     length: u64,
-    /// Of the last letter in it, or the number in its name.
+    /// Of the last letter in it; without one, the number before that in its name. That in its name where a page cannot be
+    /// read: the letter may be on it.
     last: u64,
     letters: u64,
-    /// Nothing is appended after a write that failed.
+    /// Nothing is appended after a write that failed, or behind what is no whole frame.
     closed: bool,
 }
 
@@ -86,8 +87,12 @@ impl Dead {
         for ((number, salt), (name, length)) in names {
             let Ok(file) = dead.storage.open(&name) else { continue };
             let mut half = Half { name, salt, file, length, last: number, letters: 0, closed: true };
-            if let Ok((bytes, _)) = segment::read(&*half.file, length) {
-                for item in segment::items(&bytes, salt) {
+            if let Ok((bytes, unreadable)) = segment::read(&*half.file, length) {
+                if !unreadable {
+                    half.last = number.saturating_sub(1);
+                }
+                let mut items = segment::items(&bytes, salt);
+                for item in items.by_ref() {
                     let Item::Frame { header, payload, .. } = item else { continue };
                     match header.kind {
                         kind::DEAD => {
@@ -98,6 +103,9 @@ impl Dead {
                         _ => {}
                     }
                 }
+                // What is appended behind a torn frame would be taken for the rest of it; and the name of an empty file may
+                // not be durable.
+                half.closed = unreadable || length == 0 || items.end as u64 != length;
             }
             dead.next = dead.next.max(half.last + 1);
             dead.halves.push(half);
@@ -176,7 +184,7 @@ impl Dead {
         written
     }
 
-    /// Begins a file; with two full ones the older goes. What is durable in it is that its name is.
+    /// Begins a file; with two full ones the older goes, and what was forgotten in it. Its name is durable when this returns.
     fn begin(&mut self, number: u64) -> io::Result<()> {
         while self.halves.len() > 1 {
             let older = &self.halves[0];
@@ -187,14 +195,13 @@ impl Dead {
         let salt = segment::new_salt(number);
         let name = format!("dead-{}", segment::name(number, salt));
         let file = self.storage.create(&name)?;
+        if let Err(error) = self.storage.sync_names() {
+            // What cannot be removed now is found, and is empty, at the next start.
+            let _ = self.storage.unlink(&name);
+            return Err(error);
+        }
         let half = Half { name, salt, file, length: 0, last: number.saturating_sub(1), letters: 0, closed: false };
         self.halves.push(half);
-        self.storage.sync_names()?;
-        // What was forgotten must outlive the older file.
-        let payload = self.forgotten.to_le_bytes();
-        if self.forgotten > 0 {
-            self.append(&Header::new(kind::FORGOTTEN, self.next, &payload), &payload)?;
-        }
         Ok(())
     }
 
@@ -240,7 +247,7 @@ fn decode(number: u64, bytes: &[u8]) -> Option<Kept> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::simulated::{Failing, How, Simulated};
+    use super::super::tests::simulated::{Change, Failing, How, Simulated};
     use super::*;
 
     fn letter(id: u64, payload: &[u8]) -> Letter<'_> {
@@ -301,6 +308,34 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_may_be_as_large_as_a_file() {
+        let payload = |length: usize| vec![5; length];
+        let most = 2048 - Letter { payload: b"", ..letter(1, b"") }.encode().len() - super::super::frame::HEADER;
+        let mut dead = open(&Simulated::default());
+        dead.keep(&letter(1, &payload(most))).unwrap();
+        assert!(dead.keep(&letter(2, &payload(most + 1))).is_err());
+        assert_eq!(dead.read(0).unwrap().unwrap().payload.len(), most);
+    }
+
+    #[test]
+    fn letters_of_many_starts_are_kept_until_both_files_are_full() {
+        let storage = Simulated::default();
+        for id in 0..8 {
+            let mut dead = open(&storage);
+            assert_eq!(dead.count(), id);
+            dead.keep(&letter(id, &[5; 60])).unwrap();
+            if id == 2 {
+                dead.forget(0).unwrap();
+            }
+        }
+        assert_eq!(ids(&open(&storage)), (0..8).map(|id| (id + 1, id)).collect::<Vec<_>>());
+        let mut dead = open(&storage);
+        dead.forget(2).unwrap();
+        assert_eq!(ids(&dead).len(), 6, "of an older file, too");
+        assert_eq!((ids(&open(&storage)).len(), dead.dropped), (6, 0));
+    }
+
+    #[test]
     fn what_is_forgotten_stays_forgotten() {
         let storage = Simulated::default();
         let mut dead = open(&storage);
@@ -342,6 +377,50 @@ mod tests {
             storage.files().len()
         };
         assert_eq!([left(last - 1), left(last), left(u64::MAX)], [2, 1, 1]);
+    }
+
+    #[test]
+    fn nothing_is_appended_behind_a_torn_letter_or_to_a_name_that_may_not_be_durable() {
+        let storage = Simulated::default();
+        open(&storage).keep(&letter(1, &[5; 60])).unwrap();
+        let (name, whole) = storage.files().into_iter().next().unwrap();
+        for length in [0, 8, whole.len() - 8, whole.len() + 8] {
+            let mut bytes = whole.clone();
+            bytes.resize(length, 0);
+            let storage = Simulated::with([(name.clone(), bytes.clone())].into());
+            open(&storage).keep(&letter(2, &[6; 10])).unwrap();
+            assert_eq!(storage.files()[&name], bytes, "{length}");
+            assert_eq!(ids(&open(&storage)).last().map(|(_, id)| *id), Some(2), "{length}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_counted_after_a_restart_whatever_file_it_was_forgotten_in() {
+        for length in (0..300).step_by(8) {
+            let storage = Simulated::default();
+            let mut dead = open(&storage);
+            while dead.halves.len() < 2 && dead.halves.first().is_none_or(|half| half.length + 56 + 48 <= 2048) {
+                dead.keep(&letter(1, &vec![5; length])).unwrap();
+            }
+            let kept = ids(&dead);
+            dead.forget(kept[1].0).unwrap();
+            assert_eq!(dead.count(), kept.len() as u64 - 2, "{length}");
+            let again = open(&Simulated::with(storage.files()));
+            assert_eq!((again.count(), ids(&again)), (dead.count(), kept[2..].to_vec()), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_file_whose_name_could_not_be_made_durable_takes_no_letter() {
+        let storage = Simulated::default();
+        let mut dead = open(&storage);
+        // The file is made, its name is synced.
+        storage.fail(Some(Failing { at: storage.calls() + 2, times: 1, how: How::Error(5) }));
+        assert!(dead.keep(&letter(1, b"")).is_err());
+        assert!(storage.files().is_empty());
+        dead.keep(&letter(2, b"")).unwrap();
+        let durable = |change: &&Change| matches!(change, Change::SyncNames);
+        assert_eq!(storage.changes().iter().filter(durable).count(), 1);
     }
 
     #[test]
