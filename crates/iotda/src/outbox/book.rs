@@ -16,9 +16,6 @@ use super::sorted::Sorted;
 use super::space::{Sizes, Space, UNSYNCED_MAX, Use};
 use super::storage::Stored;
 
-/// The place of an entry whose frame turned out to be damaged.
-pub(crate) const LOST: u32 = u32::MAX - 1;
-
 /// One entry to be put.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry<'a> {
@@ -354,23 +351,10 @@ impl Book {
         self.lanes.get_mut(lane).queue.find(number).is_some_and(|slot| slot.place == place)
     }
 
-    /// The file of `place` is removed; what still waits there could not be read.
-    pub(crate) fn forget_segment(&mut self, place: u32) -> Option<File> {
+    /// The file of `place` is removed: the file, and what it took. What still waits there could not be read.
+    pub(crate) fn forget_segment(&mut self, place: u32) -> Option<(File, Use)> {
         let used = self.space.segments.remove(&place)?;
-        if used.count > 0 {
-            let lanes: Vec<u32> = self.lanes.iter().map(|(index, _)| index).collect();
-            for lane in lanes {
-                let queue = &mut self.lanes.get_mut(lane).queue;
-                let numbers: Vec<u64> =
-                    queue.iter().filter(|slot| slot.place == place).map(|slot| slot.number).collect();
-                for number in numbers {
-                    if let Some(slot) = queue.find(number) {
-                        slot.place = LOST;
-                    }
-                }
-            }
-        }
-        self.files.remove(&place)
+        Some((self.files.remove(&place)?, used))
     }
 
     /// Where an entry is read from.
@@ -467,3 +451,6 @@ impl Memory {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,14 +5,14 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use super::book::{Book, Entry, LOST, Room, Source};
+use super::book::{Book, Entry, Room, Source};
 use super::clock::{Clocks, Now};
 use super::frame::{Header, LaneKey, Stamp, kind};
 use super::lanes::Slot;
 use super::log::{Frames, Log, Outcome, is_bound, read_entry};
 use super::repair::{Recovered, Unusable, recover};
 use super::segment;
-use super::space::{Pressure, Reclaim, Sizes};
+use super::space::{Pressure, Reclaim, Sizes, Use};
 use super::storage::Storage;
 
 /// How an outbox keeps what is put.
@@ -53,6 +53,7 @@ pub(crate) enum NotPut {
 /// What is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
+    /// Records found at the start, and segments that could not be read when they were copied.
     pub(crate) damaged: u64,
     pub(crate) syncs: u64,
     pub(crate) bytes_written: u64,
@@ -72,7 +73,7 @@ pub(crate) struct State {
     /// Raised by each [`Engine::notify`].
     pub(crate) events: u64,
     /// Threads that wait for a change: without them, nobody is woken, which would be a system call.
-    waiters: usize,
+    pub(crate) waiters: usize,
 }
 
 type Ticket = Arc<OnceLock<Result<(), Failure>>>;
@@ -187,7 +188,7 @@ impl Engine {
             let short = space.unused() < 2 * space.sizes.segment;
             drop(state);
             let pressure = if over { Pressure::Last } else { Pressure::Put };
-            if !(full || over || short) || !self.reclaim(pressure).unwrap_or(false) {
+            if !(full || short) || !self.reclaim(pressure).unwrap_or(false) {
                 break;
             }
             if full {
@@ -274,15 +275,13 @@ impl Engine {
         log.sync_names()?;
         for place in places {
             let mut state = self.lock();
-            let Some(file) = state.book.forget_segment(place) else { continue };
+            let Some((file, used)) = state.book.forget_segment(place) else { continue };
             state.counts.syncs += 1;
             drop(state);
             if self.storage.unlink(&file.name).is_err() {
                 // It still takes its space, and holds nothing that waits.
-                let mut state = self.lock();
-                let length = self.keeping.sizes.segment;
-                let used = super::space::Use { bytes: length, kept: true, ..Default::default() };
-                state.book.space.segments.insert(place, used);
+                let used = Use { bytes: used.bytes, kept: true, ..Use::default() };
+                self.lock().book.space.segments.insert(place, used);
             }
         }
         Ok(true)
@@ -310,7 +309,7 @@ impl Engine {
             let mut state = self.lock();
             let Some(lane) = state.book.lanes.find(key) else { return Ok(None) };
             let Some(now) = state.book.lanes.get_mut(lane).queue.find(slot.number).copied() else { return Ok(None) };
-            if now == slot || now.place == LOST {
+            if now == slot {
                 drop(state);
                 if found.is_err() && left > 0 {
                     continue;
@@ -320,7 +319,6 @@ impl Engine {
             }
             slot = now;
         }
-        self.lock().counts.damaged += 1;
         Ok(None)
     }
 

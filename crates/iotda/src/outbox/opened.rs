@@ -265,10 +265,10 @@ impl Opened {
         Ok(self.shared.worker.dead().forget(up_to)?)
     }
 
-    /// Bytes of frames that wait to be written.
+    /// What it shares with its threads.
     #[cfg(test)]
-    pub(crate) fn unsynced(&self) -> u64 {
-        self.shared.worker.engine.lock().book.unsynced()
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     pub(crate) fn stats(&self) -> Result<OutboxStats, Refused> {

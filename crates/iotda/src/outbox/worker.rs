@@ -333,7 +333,7 @@ impl Worker {
         (sent, builder.finish(), unreadable)
     }
 
-    /// Whether an entry could not be read once too often. Notes that it could not be.
+    /// Whether an entry could not be read once too often.
     fn is_given_up(&self, number: u64) -> bool {
         let mut work = self.work();
         let times = work.unreadable.or_insert_with(number, || 0);
@@ -341,8 +341,6 @@ impl Worker {
         let is_given_up = *times >= READS_MOST;
         if is_given_up {
             work.unreadable.remove(&number);
-            drop(work);
-            self.engine.lock().counts.damaged += 1;
         }
         is_given_up
     }

@@ -437,7 +437,7 @@ fn entries_that_cannot_be_read_for_a_while_are_delivered_afterwards() {
         stand.clocks.boot_ms.store(at, Ordering::SeqCst);
     }
     assert!(stand.worker.counters().last_error.contains("storage"));
-    assert_eq!(stand.worker.engine.lock().counts.damaged, 0);
+    assert_eq!(stand.worker.counters().damaged, 0);
     stand.storage.restore();
     while stand.worker.step(None) == Step::Did {}
     assert_eq!(stand.values(), ["first", "second", "third"]);
@@ -455,7 +455,7 @@ fn entries_that_can_never_be_read_hold_their_device_up_no_longer_than_some_hours
         }
     }
     assert!(stand.clocks.boot_ms.load(Ordering::SeqCst) < 3 * 3_600_000);
-    assert_eq!(stand.worker.engine.lock().counts.damaged, 3);
+    assert_eq!(stand.worker.counters().damaged, 3);
     assert!(stand.fates.lock().unwrap().values().all(|fate| *fate == Fate::Damaged));
     stand.message("device", "fourth").unwrap();
     while stand.worker.step(None) == Step::Did {}

@@ -10,7 +10,7 @@ use super::super::book::Entry;
 use super::super::engine::{Engine, Keeping, NotPut};
 use super::super::frame::{LaneKey, Stamp, frame_bytes, kind};
 use super::super::space::{Pressure, Sizes};
-use super::faults::{LANE, open, put, settle_first, waiting};
+use super::faults::{LANE, SIZES, open, put, settle_first, waiting};
 use super::scripted::still;
 use super::simulated::{Change, Failing, How, Simulated};
 
@@ -199,4 +199,92 @@ fn numbers_are_reserved_before_they_are_used_up() {
     // The last of them are not on the device.
     let after = Engine::open(Arc::new(Simulated::with(storage.files())), keeping, Some([2; 16]), still()).unwrap().0;
     assert!(after.lock().book.next_number() >= next);
+}
+
+#[test]
+fn before_a_put_is_refused_what_was_settled_is_given_back() {
+    for sync_at_put in [true, false] {
+        let engine = open(&Simulated::default(), sync_at_put);
+        while put(&engine, &[7; 250]).is_ok() {}
+        engine.commit(true, None).unwrap();
+        assert_eq!(put(&engine, &[7; 250]), Err(NotPut::Full));
+        // Nothing of this is written before the put.
+        settle_first(&engine, 10_000);
+        put(&engine, &[7; 250]).unwrap();
+    }
+}
+
+/// Also of a file that is longer than others, for a large entry.
+#[test]
+fn a_file_that_cannot_be_removed_is_counted_as_long_as_it_is() {
+    let keeping = Keeping { sizes: Sizes { log: 200 * 1024, entry: 9000, ..SIZES }, sync_at_put: true, pad: false };
+    let mut left = 0;
+    for at in 1..=8 {
+        let storage = Simulated::default();
+        let engine = Engine::open(Arc::new(storage.clone()), keeping, Some([1; 16]), still()).unwrap().0;
+        let used = || engine.lock().book.space.used();
+        for length in [250, 8000, 8000, 250, 250] {
+            put(&engine, &vec![7; length]).unwrap();
+        }
+        settle_first(&engine, 3);
+        let files = storage.files();
+        storage.fail(Some(Failing { at: storage.calls() + at, times: 1, how: How::Error(5) }));
+        let result = engine.reclaim(Pressure::Put);
+        storage.fail(None);
+        let kept = storage.files().keys().filter(|name| files.contains_key(*name)).count();
+        left += usize::from(result == Ok(true) && kept > 1);
+        assert_eq!(used(), storage.bytes() as u64, "{at}");
+        while engine.reclaim(Pressure::Put).unwrap() {}
+        assert_eq!(used(), storage.bytes() as u64, "{at}");
+    }
+    assert!(left > 0, "no removal failed");
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_when_it_is_copied_is_damage_once_and_stays() {
+    let storage = Simulated::default();
+    let engine = open(&storage, true);
+    for _ in 0..40 {
+        put(&engine, &[7; 250]).unwrap();
+    }
+    settle_first(&engine, 9);
+    let files = storage.files();
+    let first = files.keys().next().unwrap();
+    storage.spoil(first, 0);
+    while engine.reclaim(Pressure::None).unwrap() {}
+    assert_eq!(engine.lock().counts.damaged, 1);
+    assert_eq!(storage.files().get(first), files.get(first));
+    storage.restore();
+    assert_eq!(waiting(&engine).len(), 31);
+}
+
+/// After a power cut that undid removals, or with a lower bound than before.
+#[test]
+fn what_is_above_the_bound_is_given_back_by_one_commit() {
+    let other = LaneKey { sender: 2, reported: 2 };
+    // Of full segments, one goes into what is left of those in use; of emptier ones, as many as must go.
+    for (settled, segments) in [(0, 1), (9, 4)] {
+        let storage = Simulated::default();
+        let engine = open(&storage, true);
+        let space = || {
+            let state = engine.lock();
+            (state.book.space.used(), state.book.space.left)
+        };
+        // Until there is a spare segment beside the one in use.
+        for number in 0.. {
+            let lane = if number % 11 < settled { LANE } else { other };
+            engine.put(&[Entry { lane, kind: kind::MESSAGE, payload: &[7; 250] }], Stamp::default(), None).unwrap();
+            if space().0 > 5 * SIZES.segment && space().1 > SIZES.segment {
+                break;
+            }
+        }
+        settle_first(&engine, 1000);
+        let waiting = engine.lock().book.waiting_entries;
+        let log = space().0 - segments * SIZES.segment;
+        engine.lock().book.space.sizes.log = log;
+        engine.commit(true, None).unwrap();
+        assert!(space().0 <= log, "{settled} of 11 settled: {} of {log} bytes", space().0);
+        assert_eq!(space().0, storage.bytes() as u64);
+        assert_eq!(engine.lock().book.waiting_entries, waiting);
+    }
 }

@@ -13,7 +13,7 @@ use super::simulated::{Failing, How, Simulated};
 use super::states::Random;
 
 pub(super) const LANE: LaneKey = LaneKey { sender: 1, reported: 1 };
-const SIZES: Sizes = Sizes { log: 40 * 1024, segment: 4096, dead: 1024, entry: 3000 };
+pub(super) const SIZES: Sizes = Sizes { log: 40 * 1024, segment: 4096, dead: 1024, entry: 3000 };
 
 pub(super) fn open(storage: &Simulated, sync_at_put: bool) -> Engine {
     let keeping = Keeping { sizes: SIZES, sync_at_put, pad: false };

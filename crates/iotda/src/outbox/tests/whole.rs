@@ -1,8 +1,10 @@
 //! The outbox as a program sees it: windows, syncs, pumping, flushing, threads, statistics.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
+
+use iotda_http::CancelToken;
 
 use super::super::book::Entry;
 use super::super::clock::Clocks;
@@ -11,6 +13,7 @@ use super::super::opened::{Opened, Options, Refused};
 use super::super::options::catching_panics;
 use super::super::platform::{Deliver, Ended, Verdict};
 use super::super::running::Threads;
+use super::super::storage::Storage;
 use super::super::worker::{Fate, Observer};
 use super::scripted::{Virtual, manner};
 use super::simulated::{Failing, How, Simulated};
@@ -41,6 +44,7 @@ struct Silent {
     interrupted: Mutex<bool>,
     changed: Condvar,
     asked: AtomicU64,
+    ended: AtomicBool,
 }
 
 impl Deliver for Silent {
@@ -53,6 +57,9 @@ impl Deliver for Silent {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.changed.notify_all();
         drop(self.changed.wait_while(interrupted, |interrupted| !*interrupted).unwrap());
+        // Whoever does not wait for this thread is faster.
+        (0..1000).for_each(|_| std::thread::yield_now());
+        self.ended.store(true, Ordering::SeqCst);
         let verdict = Verdict::Outage { everywhere: false, asked_ms: 0, message: String::new() };
         Ended { verdict, requests: 1 }
     }
@@ -77,6 +84,7 @@ fn close_ends_what_is_under_way_and_keeps_what_was_not_delivered() {
     let waiting = silent.interrupted.lock().unwrap();
     drop(silent.changed.wait_while(waiting, |_| silent.asked.load(Ordering::SeqCst) == 0).unwrap());
     close(outbox).unwrap();
+    assert!(silent.ended.load(Ordering::SeqCst), "the thread that was at work has ended");
     assert_eq!(setting.after_a_kill(), 1);
 }
 
@@ -169,7 +177,7 @@ fn at_most_256_kib_wait_in_memory() {
     for _ in 0..600 {
         put(&outbox, &text).unwrap();
         put_bytes += 1_056;
-        let unsynced = outbox.unsynced();
+        let unsynced = outbox.shared().worker.engine.lock().book.unsynced();
         assert!(unsynced <= 256 * 1024);
     }
     assert!(setting.after_a_kill() * 1_056 >= put_bytes - 256 * 1024);
@@ -307,18 +315,116 @@ fn a_failure_of_the_files_is_in_the_statistics_until_it_is_over() {
 
 #[test]
 fn less_than_256_kib_is_refused() {
-    let options = Options {
-        max_bytes: 262_143,
-        sync_ms: 0,
-        pad_commits: false,
-        workers: 0,
-        manner: manner(),
-        observer: None,
-        threads: threads(),
+    let open = |max_bytes| {
+        let options = Options {
+            max_bytes,
+            sync_ms: 0,
+            pad_commits: false,
+            workers: 0,
+            manner: manner(),
+            observer: None,
+            threads: threads(),
+        };
+        let clocks: Arc<dyn Clocks> = Arc::new(Virtual::default());
+        Opened::open(Arc::new(Simulated::default()), None, options, clocks, None, || 0.5)
     };
-    let clocks: Arc<dyn Clocks> = Arc::new(Virtual::default());
-    let opened = Opened::open(Arc::new(Simulated::default()), None, options, clocks, None, || 0.5);
-    assert!(matches!(opened.err(), Some(Refused::InvalidArgument(_))));
+    assert!(matches!(open(262_143).err(), Some(Refused::InvalidArgument(_))));
+    put(&open(262_144).unwrap(), "x").unwrap();
+}
+
+#[test]
+fn flush_waits_for_what_waits_for_its_sync() {
+    let setting = Setting::new();
+    let outbox = setting.open(0, 0, None);
+    setting.storage.hold_syncs(true);
+    std::thread::scope(|scope| {
+        let putting = scope.spawn(|| put(&outbox, "x"));
+        setting.storage.wait_for_held(1);
+        assert_eq!(outbox.flush(Some(Instant::now()), None), Err(Refused::Timeout));
+        setting.storage.hold_syncs(false);
+        putting.join().unwrap().unwrap();
+    });
+}
+
+/// On a clock that each request moves on.
+#[test]
+fn answers_are_synced_in_time_while_there_is_always_more_to_send() {
+    let setting = Setting::new();
+    let outbox = setting.open(0, 0, None);
+    for _ in 0..20 {
+        put(&outbox, "x").unwrap();
+    }
+    let clocks = Arc::clone(&setting.clocks);
+    let slow = device(move |_| {
+        clocks.boot_ms.fetch_add(500, Ordering::SeqCst);
+        Verdict::Delivered
+    });
+    outbox.attach(1, slow).unwrap();
+    let before = outbox.stats().unwrap().syncs;
+    outbox.pump(None, None).unwrap();
+    let stats = outbox.stats().unwrap();
+    assert_eq!(stats.delivered, 20);
+    assert!((5..=10).contains(&(stats.syncs - before)), "{} syncs in 10 s", stats.syncs - before);
+}
+
+#[test]
+fn a_damaged_entry_is_counted_once_and_the_others_are_delivered() {
+    for damaged in 0..3 {
+        let setting = Setting::new();
+        let outbox = setting.open(0, 0, None);
+        for text in ["first entry", "second entry", "third entry"] {
+            put(&outbox, text).unwrap();
+        }
+        for (name, bytes) in setting.storage.files() {
+            let text = ["first entry", "second entry", "third entry"][damaged].as_bytes();
+            if let Some(at) = bytes.windows(text.len()).position(|window| window == text) {
+                setting.storage.open(&name).unwrap().write_at(b"!", at as u64).unwrap();
+            }
+        }
+        outbox.attach(1, device(|_| Verdict::Delivered)).unwrap();
+        outbox.flush(None, None).unwrap();
+        let stats = outbox.stats().unwrap();
+        assert_eq!((stats.delivered, stats.damaged, stats.waiting), (2, 1, 0));
+    }
+}
+
+#[test]
+fn whoever_holds_the_list_of_due_syncs_is_at_work() {
+    let outbox = Setting::new().open(0, 0, None);
+    let shared = outbox.shared();
+    assert!(shared.is_at_rest());
+    let held = shared.due.lock().unwrap();
+    assert!(!shared.is_at_rest());
+    drop(held);
+    let held = shared.worker.work();
+    assert!(!shared.is_at_rest());
+    drop(held);
+    assert!(shared.is_at_rest());
+}
+
+/// Three threads: one that delivers, one that syncs, one that flushes. A clock that stands still makes nothing due.
+#[test]
+fn threads_that_have_nothing_to_do_wait() {
+    let setting = Setting::new();
+    let outbox = setting.open(600_000, 1, None);
+    let (cancel, busy_until) = (CancelToken::new(), Instant::now() + Duration::from_secs(30));
+    let all_wait = |count| {
+        while outbox.shared().worker.engine.lock().waiters != count {
+            assert!(Instant::now() < busy_until, "not all of {count} wait");
+            std::thread::yield_now();
+        }
+    };
+    all_wait(2);
+    put(&outbox, "for nobody").unwrap();
+    all_wait(2);
+    std::thread::scope(|scope| {
+        let flushing = scope.spawn(|| outbox.flush(None, Some(&cancel)));
+        all_wait(3);
+        cancel.cancel();
+        assert_eq!(flushing.join().unwrap(), Err(Refused::Cancelled));
+    });
+    outbox.attach(1, device(|_| Verdict::Paced(600_000))).unwrap();
+    all_wait(2);
 }
 
 /// In the thread that delivers, and in the one that syncs.
@@ -372,7 +478,7 @@ fn puts_go_on_during_a_sync_that_takes_long_until_256_kib_wait() {
         let entry = Entry { lane, kind: kind::MESSAGE, payload: text.as_bytes() };
         let more = (0..300).take_while(|_| outbox.put(&[entry], 0, Some(Instant::now())).is_ok()).count();
         assert_eq!(outbox.put(&[entry], 0, Some(Instant::now())), Err(Refused::Timeout));
-        let unsynced = outbox.unsynced();
+        let unsynced = outbox.shared().worker.engine.lock().book.unsynced();
         assert!((250 * 1024..=256 * 1024).contains(&unsynced) && more > 40, "{unsynced} bytes, {more} more");
         setting.storage.hold_syncs(false);
         syncing.join().unwrap().unwrap();
