@@ -300,4 +300,15 @@ mod tests {
         }
         assert!(boots.all.len() <= KEPT && boots.payloads().len() == 1);
     }
+
+    #[test]
+    fn the_last_eight_starts_are_known() {
+        let mut boots = Boots::default();
+        for id in 1..=20 {
+            let number = boots.enter(Some([id; 16]));
+            boots.learn(&now(number, 0, T, Some(T)));
+            let known: Vec<u32> = (1..=20).filter(|number| boots.started_ms(*number).is_some()).collect();
+            assert_eq!(known, (1.max(number.saturating_sub(7))..=number).collect::<Vec<_>>());
+        }
+    }
 }

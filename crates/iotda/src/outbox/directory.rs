@@ -54,8 +54,7 @@ impl Directory {
         match DirBuilder::new().mode(0o700).create(path) {
             Ok(()) => {
                 // Its own name must be durable, too. Not every parent can be opened.
-                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-                let _ = File::open(parent.unwrap_or(Path::new("."))).and_then(|parent| parent.sync_all());
+                let _ = File::open(parent(path)).and_then(|parent| parent.sync_all());
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Unfit::Io("made", error)),
@@ -140,6 +139,11 @@ impl Storage for Directory {
     fn zeros_reserve(&self) -> bool {
         self.zeros_reserve
     }
+}
+
+/// The directory in which `path` is a name.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Names and lengths of the files in a directory.
@@ -247,6 +251,42 @@ pub(crate) mod tests {
         std::fs::write(&path, &about).unwrap();
         assert!(matches!(Directory::open(&scratch.0), Err(Unfit::Newer)));
         assert_eq!(std::fs::read(&path).unwrap(), about, "left as it is");
+    }
+
+    #[test]
+    fn what_is_no_file_for_people_is_written_anew_and_of_no_version() {
+        let scratch = Scratch::new("no-about");
+        drop(Directory::open(&scratch.0).unwrap());
+        let path = scratch.0.join("outbox");
+        let mut about = std::fs::read(&path).unwrap();
+        about[..12].copy_from_slice(b"SOMETHING...");
+        let sum = crc32c::sum(&about[..60]);
+        about[60..].copy_from_slice(&sum.to_le_bytes());
+        for other in [&about[..], &about[..63], b""] {
+            std::fs::write(&path, other).unwrap();
+            drop(Directory::open(&scratch.0).unwrap());
+            assert_eq!(std::fs::read(&path).unwrap()[..8], *MAGIC);
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_new_directory_stands_in_its_parent() {
+        for (path, expected) in [("/var/lib/outbox", "/var/lib"), ("a/b", "a"), ("a", "."), ("/a", "/"), ("../a", "..")]
+        {
+            assert_eq!(parent(Path::new(path)), Path::new(expected));
+        }
+    }
+
+    #[test]
+    fn whether_zeros_reserve_space_is_what_the_file_system_says() {
+        let scratch = Scratch::new("zeros");
+        let mut directory = Directory::open(&scratch.0).unwrap();
+        let opened = File::open(&scratch.0).unwrap();
+        assert_eq!(directory.zeros_reserve(), file::zeros_reserve_space(opened.as_fd()));
+        for said in [true, false] {
+            directory.zeros_reserve = said;
+            assert_eq!(directory.zeros_reserve(), said);
+        }
     }
 
     #[test]

@@ -88,11 +88,6 @@ pub(crate) mod kind {
     pub(crate) fn is_entry(kind: u8) -> bool {
         matches!(kind, PROPERTIES | MESSAGE | CHILD)
     }
-
-    /// Whether this version knows the kind.
-    pub(crate) fn is_known(kind: u8) -> bool {
-        is_entry(kind) || matches!(kind, SETTLED..=END | DEAD | FORGOTTEN)
-    }
 }
 
 /// The clock was known to be right at the put.

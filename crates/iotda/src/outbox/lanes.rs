@@ -97,7 +97,7 @@ impl Queue {
     }
 
     pub(crate) fn last(&self) -> Option<&Slot> {
-        self.blocks.back().and_then(|block| block.last()).filter(|_| self.count > 0)
+        self.blocks.back().and_then(|block| block.last())
     }
 
     pub(crate) fn pop(&mut self) -> Option<Slot> {

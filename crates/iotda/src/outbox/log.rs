@@ -395,3 +395,6 @@ pub(crate) fn read_entry(
     let good = header.payload(&frame).is_some_and(|payload| super::crc32c::sum(payload) == header.payload_sum);
     Ok((good && (header.lane, header.number) == wanted).then_some((header, frame)))
 }
+
+#[cfg(test)]
+mod tests;

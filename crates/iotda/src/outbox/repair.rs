@@ -149,7 +149,7 @@ impl Recovered {
                 kind::RESERVATION => self.settled.reserved = self.settled.reserved.max(u64_at(payload, 0)),
                 kind::BOOT => self.boots.merge(payload),
                 kind::END => segment.ended = true,
-                unknown if unknown < kind::SKIPPABLE && !kind::is_known(unknown) => return Err(Unusable::Newer),
+                unknown if unknown < kind::SKIPPABLE => return Err(Unusable::Newer),
                 _ => {}
             }
         }

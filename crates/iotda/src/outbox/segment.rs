@@ -141,6 +141,7 @@ impl<'a> Iterator for Items<'a> {
 #[cfg(test)]
 mod tests {
     use super::super::frame::{append, kind};
+    use super::super::tests::simulated::Simulated;
     use super::*;
 
     fn file() -> Vec<u8> {
@@ -166,9 +167,15 @@ mod tests {
     #[test]
     fn names_come_back_and_others_are_none() {
         assert_eq!(parse_name(&name(0x1234, 0xff)), Some((0x1234, 0xff)));
-        for other in
-            ["outbox", "dead-0000000000001234-000000ff.seg", "0000000000001234-000000FF.seg", "1-2.seg", "é-.seg"]
-        {
+        for other in [
+            "outbox",
+            "dead-0000000000001234-000000ff.seg",
+            "0000000000001234-000000FF.seg",
+            "0000000000001234-0000ff.seg",
+            "00000000001234-000000ff.seg",
+            "1-2.seg",
+            "é-.seg",
+        ] {
             assert_eq!(parse_name(other), None, "{other}");
         }
     }
@@ -205,5 +212,35 @@ mod tests {
         append(&mut bytes, &Header::new(kind::MESSAGE, 1, &[1; 100]), &[1; 100], 7, 0);
         bytes.truncate(120);
         assert_eq!(numbers(&bytes), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_neither_zeros_nor_a_frame_is_noise_once_before_the_next_frame() {
+        let between = |gap: &[u64]| {
+            let mut out = Vec::new();
+            append(&mut out, &Header::new(kind::MESSAGE, 1, b"x"), b"x", 7, 0);
+            gap.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+            append(&mut out, &Header::new(kind::MESSAGE, 2, b"y"), b"y", 7, 0);
+            numbers(&out)
+        };
+        for zeros in [&[][..], &[0], &[0; 100]] {
+            assert_eq!(between(zeros), ["1", "2"]);
+        }
+        for noise in [&[9][..], &[9, 0], &[0, 9, 0, 9, 0], &[9; 100]] {
+            assert_eq!(between(noise), ["1", "noise", "2"]);
+        }
+    }
+
+    #[test]
+    fn of_a_file_with_an_unreadable_page_all_others_are_read() {
+        let bytes: Vec<u8> = (1..=5).flat_map(|page| [page; PAGE as usize]).chain([6; 100]).collect();
+        let storage = Simulated::with([("a".to_owned(), bytes.clone())].into());
+        let file = storage.open("a").unwrap();
+        let length = bytes.len() as u64;
+        assert_eq!(read(&*file, length).unwrap(), (bytes.clone(), false));
+        storage.spoil("a", 2);
+        let mut expected = bytes;
+        expected[2 * PAGE as usize..3 * PAGE as usize].fill(0);
+        assert_eq!(read(&*file, length).unwrap(), (expected, true));
     }
 }

@@ -28,7 +28,7 @@ impl Sizes {
     /// records of what was settled may always take, since without them nothing can be given back; the rest is for
     /// entries.
     pub(crate) fn of(max_bytes: u64) -> Self {
-        let segment = (max_bytes / 16).clamp(16 * 1024, 256 * 1024) / PAGE * PAGE;
+        let segment = (max_bytes / 16).min(256 * 1024) / PAGE * PAGE;
         let dead = max_bytes / 32;
         Sizes { log: max_bytes - 2 * dead - PAGE - segment, segment, dead, entry: max_bytes / 4 }
     }
@@ -232,6 +232,25 @@ mod tests {
         assert_eq!(space.share(capacity / 4 * 3, 10), None);
         assert_eq!(space.share(capacity / 4 * 3 + 1, 10), Some(capacity / 4 * 3 / 10));
         assert_eq!(space.share(capacity, 1), None);
+    }
+
+    #[test]
+    fn what_can_wait_in_the_least_outbox_there_is() {
+        let mut space = space(256 * KIB, &[]);
+        let (log, segment) = (220 * KIB, 16 * KIB);
+        assert_eq!((space.sizes.log, space.sizes.segment, space.overhead), (log, segment, 512));
+        // Seven eighths of 12 of 13 segments, but for their records.
+        assert_eq!(space.capacity(), 12 * (segment - 512) / 8 * 7);
+        // Small frames fill segments, larger ones leave up to half unused.
+        space.left = 1000;
+        for (largest, wasted) in [(64, 64), (7000, 7000), (12_000, 7936), (segment - 512, 7936)] {
+            let most = 1000 + 12 * (segment - 512 - wasted);
+            assert!(space.fits(most, largest) && !space.fits(most + 8, largest), "{largest}");
+        }
+        for (used, left) in [(0, log + segment), (log, segment), (log + segment + 1, 0)] {
+            space.segments.insert(0, Use { bytes: used, ..Use::default() });
+            assert_eq!(space.unused_for_records(), left);
+        }
     }
 
     #[test]

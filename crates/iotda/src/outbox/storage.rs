@@ -61,3 +61,80 @@ pub(crate) fn read_full(file: &dyn Stored, buffer: &mut [u8], at: u64) -> io::Re
     }
     Ok(filled)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// Does three bytes at a time, each time after it was interrupted; at the end it does nothing, or fails.
+    struct Halting {
+        bytes: Mutex<(Vec<u8>, bool)>,
+        most: usize,
+        fails: bool,
+    }
+
+    impl Halting {
+        fn step(&self) -> io::Result<std::sync::MutexGuard<'_, (Vec<u8>, bool)>> {
+            let mut state = self.bytes.lock().unwrap();
+            state.1 = !state.1;
+            if state.1 { Err(io::ErrorKind::Interrupted.into()) } else { Ok(state) }
+        }
+
+        fn end(&self) -> io::Result<usize> {
+            if self.fails { Err(io::ErrorKind::StorageFull.into()) } else { Ok(0) }
+        }
+    }
+
+    impl Stored for Halting {
+        fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+            let state = self.step()?;
+            let rest = &state.0[at as usize..];
+            let length = rest.len().min(buffer.len()).min(3);
+            if length == 0 {
+                return self.end();
+            }
+            buffer[..length].copy_from_slice(&rest[..length]);
+            Ok(length)
+        }
+
+        fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+            let mut state = self.step()?;
+            assert_eq!(at, state.0.len() as u64);
+            let length = bytes.len().min(3).min(self.most - state.0.len());
+            if length == 0 {
+                return self.end();
+            }
+            state.0.extend_from_slice(&bytes[..length]);
+            Ok(length)
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn set_length(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_interrupted_or_done_in_part_goes_on() {
+        for (most, fails, expected) in [
+            (11, true, Ok(())),
+            (10, true, Err(io::ErrorKind::StorageFull)),
+            (10, false, Err(io::ErrorKind::WriteZero)),
+        ] {
+            let file = Halting { bytes: Mutex::default(), most, fails };
+            assert_eq!(write_all(&file, b"hello world", 0).map_err(|error| error.kind()), expected);
+            assert_eq!(file.bytes.lock().unwrap().0, b"hello world"[..most]);
+        }
+        for fails in [false, true] {
+            let file = Halting { bytes: Mutex::new((b"hello world".to_vec(), false)), most: 0, fails };
+            let mut buffer = [0; 5];
+            assert_eq!((read_full(&file, &mut buffer, 3).unwrap(), &buffer), (5, b"lo wo"));
+            let end = read_full(&file, &mut buffer, 8).map_err(|error| error.kind());
+            assert_eq!(end, if fails { Err(io::ErrorKind::StorageFull) } else { Ok(3) });
+        }
+    }
+}

@@ -7,12 +7,12 @@ use proptest::prelude::*;
 
 use super::super::engine::{Engine, Keeping};
 use super::super::frame::{FLAG_ALL, Header, LaneKey, Stamp, append, kind};
-use super::super::repair::{Unusable, recover};
+use super::super::repair::{Recovered, Unusable, recover};
 use super::super::segment;
 use super::super::settle;
 use super::super::space::Sizes;
 use super::scripted::still;
-use super::simulated::Simulated;
+use super::simulated::{Change, Failing, How, Simulated};
 use super::states::Random;
 
 const SALT: u32 = 0xa1b2_c3d4;
@@ -83,6 +83,68 @@ fn the_kinds_from_128_on_are_those_that_an_older_version_may_skip() {
         assert_eq!(!matches!(found, Err(Unusable::Newer)), is_skipped, "{of_later}");
         assert!(found.map_or(true, |found| found.damaged == 0));
     }
+}
+
+/// One segment with these frames, and these bytes behind them.
+fn found(frames: &[(Header, &[u8])], behind: &[u8]) -> (Recovered, Simulated) {
+    let mut bytes = Vec::new();
+    for (header, payload) in frames {
+        append(&mut bytes, header, payload, SALT, 0);
+    }
+    bytes.extend_from_slice(behind);
+    let storage = Simulated::with([(segment::name(100, SALT), bytes)].into());
+    (recover(&storage).unwrap(), storage)
+}
+
+#[test]
+fn each_damaged_record_is_counted() {
+    let message = |number| (Header::new(kind::MESSAGE, number, b"x"), &b"x"[..]);
+    let no_record = (Header::new(kind::SETTLED, 102, b"no record"), &b"no record"[..]);
+    let wrong_sum = (Header { payload_sum: 1, ..Header::new(kind::MESSAGE, 103, b"x") }, &b"x"[..]);
+    assert_eq!(found(&[message(101)], b"").0.damaged, 0);
+    assert_eq!(found(&[message(101), no_record], b"").0.damaged, 1);
+    assert_eq!(found(&[no_record, no_record, wrong_sum], b"").0.damaged, 3);
+    let mut between = golden();
+    between[8..16].fill(0xff);
+    let storage = Simulated::with([(segment::name(100, SALT), between)].into());
+    assert_eq!(recover(&storage).unwrap().damaged, 1, "noise where a frame was");
+}
+
+#[test]
+fn numbers_are_reserved_by_either_of_two_records() {
+    let reserved = 200_000_u64.to_le_bytes();
+    let settled = settle::record(100, 200_000, std::iter::empty());
+    for record in [
+        (Header::new(kind::RESERVATION, 100, &reserved), &reserved[..]),
+        (Header::new(kind::SETTLED, 100, &settled), &settled),
+    ] {
+        assert_eq!(found(&[record], b"").0.next_number, 200_000 + 65_536);
+    }
+    assert_eq!(found(&[], b"").0.next_number, 101 + 65_536, "the name has a number as well");
+}
+
+#[test]
+fn a_segment_that_did_not_end_is_cut_behind_its_last_frame() {
+    let message = (Header::new(kind::MESSAGE, 101, b"x"), &b"x"[..]);
+    let end = (Header::new(kind::END, 102, b""), &b""[..]);
+    let cut = |changes: &[Change]| changes.iter().any(|change| matches!(change, Change::Length(..)));
+    for (frames, behind, bytes) in [
+        (&[message][..], 20_000, 4096),
+        (&[message], 4096, 4096),
+        (&[message], 4096 - 64, 4096),
+        (&[message], 0, 4096),
+        (&[message, end], 20_000, 20_480),
+    ] {
+        let (found, storage) = found(frames, &vec![0; behind]);
+        assert_eq!(found.segments[0].bytes, bytes, "{behind}");
+        let was_cut = behind >= 4096 && frames.len() == 1;
+        assert_eq!((cut(&storage.changes()), storage.bytes() == 64), (was_cut, was_cut || behind == 0), "{behind}");
+    }
+    // One that cannot be cut takes what it took.
+    let bytes = vec![0; 20_000];
+    let storage = Simulated::with([(segment::name(100, SALT), bytes)].into());
+    storage.fail(Some(Failing { at: 1, times: 1, how: How::Error(30) }));
+    assert_eq!(recover(&storage).unwrap().segments[0].bytes, 20_480);
 }
 
 fn open(storage: &Simulated) -> Engine {
