@@ -307,6 +307,11 @@ impl Client {
         self.noting(|| Outbox::open(&self.session, &self.device, options))
     }
 
+    #[cfg(test)]
+    pub(crate) fn of(session: Session, device: Device) -> Self {
+        Client { session: Arc::new(session), device: Arc::new(device) }
+    }
+
     /// What an outbox needs of a client.
     pub(crate) fn parts(&self) -> (&Arc<Session>, &Arc<Device>) {
         (&self.session, &self.device)

@@ -371,3 +371,6 @@ impl fmt::Debug for Outbox {
 fn address(device: &Arc<Device>) -> usize {
     Arc::as_ptr(device) as usize
 }
+
+#[cfg(test)]
+mod tests;

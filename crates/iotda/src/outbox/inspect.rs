@@ -79,6 +79,22 @@ pub struct WaitingEntry {
 pub fn inspect(directory: &Path, known: &[&str], mut each: impl FnMut(WaitingEntry)) -> Result<Inspection> {
     let storage = Arc::new(ReadOnly(directory.to_owned()));
     let files = storage.files(directory)?;
+    let found = Inspection {
+        files: files.len() as u64,
+        file_bytes: files.iter().map(|(_, length)| length).sum(),
+        ..Inspection::default()
+    };
+    read(storage, directory, found, known, &mut each)
+}
+
+/// Adds what `storage` holds to what was `found`.
+fn read(
+    storage: Arc<dyn Storage>,
+    directory: &Path,
+    found: Inspection,
+    known: &[&str],
+    each: &mut dyn FnMut(WaitingEntry),
+) -> Result<Inspection> {
     let recovered = recover(&*storage).map_err(|unusable| match unusable {
         Unusable::Newer => Error::new(
             ErrorKind::Storage,
@@ -91,9 +107,7 @@ pub fn inspect(directory: &Path, known: &[&str], mut each: impl FnMut(WaitingEnt
         dead: dead.count(),
         damaged: recovered.damaged,
         unreadable: recovered.segments.iter().filter(|segment| segment.unreadable).count() as u64,
-        files: files.len() as u64,
-        file_bytes: files.iter().map(|(_, length)| length).sum(),
-        ..Inspection::default()
+        ..found
     };
     let known: HashMap<u64, &str> = known.iter().map(|id| (hash(id), *id)).collect();
     let segments: HashMap<u32, _> = recovered.segments.iter().map(|segment| (segment.place, segment)).collect();
@@ -254,3 +268,6 @@ impl Stored for ReadOnlyFile {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

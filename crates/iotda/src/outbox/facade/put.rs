@@ -218,7 +218,7 @@ impl Outbox {
 }
 
 /// A payload that the platform takes once its times are in it.
-fn fitting(payload: Option<Vec<u8>>) -> Result<Vec<u8>> {
+pub(super) fn fitting(payload: Option<Vec<u8>>) -> Result<Vec<u8>> {
     payload.filter(|payload| payload.len() < BODY_LIMIT - 256).ok_or_else(|| {
         Error::new(
             ErrorKind::TooLarge,

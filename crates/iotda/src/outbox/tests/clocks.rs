@@ -122,3 +122,22 @@ fn after_a_restart_a_wrong_time_is_corrected_if_the_platform_was_heard_in_that_s
         assert!(if heard { time == "2026-01-01T00:00:00.000Z" || time == kept } else { time == kept }, "{time}");
     }
 }
+
+#[test]
+fn what_the_platforms_clock_says_is_kept_with_the_next_segment() {
+    let stand = Stand::new(MIB, manner(), Box::new(|_, _, _| outage(false)));
+    stand.attach("d");
+    set(&stand, 5_000);
+    stand.reading("d", None, "1").unwrap();
+    platform_says(&stand, REAL);
+    stand.run(1, 1);
+    // More than a segment holds.
+    for _ in 0..10 {
+        stand.message("other", &"x".repeat(10_000)).unwrap();
+    }
+    stand.worker.engine.commit(true, None).unwrap();
+    let again = Stand::on(Simulated::with(stand.storage.files()), MIB, manner(), Box::new(accept), 2);
+    again.attach("d");
+    again.run(HOUR, 1);
+    assert_eq!(times(&again), ["2026-01-01T00:00:00.000Z"]);
+}

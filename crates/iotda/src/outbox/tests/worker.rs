@@ -273,3 +273,20 @@ fn an_entry_may_be_as_large_as_a_quarter_of_the_outbox() {
     stand.run(1000, 1);
     assert_eq!(stand.entries(), 0);
 }
+
+#[test]
+fn ages_are_looked_at_once_a_minute_where_there_is_one() {
+    for (max_age_ms, reads) in [(Some(3_600_000), [1, 0, 0, 1, 0]), (None, [0; 5])] {
+        let stand = Stand::new(MIB, Manner { max_age_ms, ..manner() }, Box::new(accept));
+        // Nobody is attached who would send it.
+        stand.message("d", "x").unwrap();
+        stand.worker.engine.commit(true, None).unwrap();
+        let looks = [70_000, 70_000, 129_999, 130_000, 130_001].map(|at| {
+            stand.clocks.boot_ms.store(at, std::sync::atomic::Ordering::SeqCst);
+            let before = stand.storage.read_calls();
+            assert_eq!(stand.worker.step(None), Step::Nothing);
+            stand.storage.read_calls() - before
+        });
+        assert_eq!(looks, reads, "{max_age_ms:?}");
+    }
+}
