@@ -125,7 +125,7 @@ class [[nodiscard]] Outcome {
     [[nodiscard]] std::expected<void, Outcome> to_expected() const noexcept {
         if (ok())
             return {};
-        return std::unexpected<Outcome>(*this);
+        return std::expected<void, Outcome>(std::unexpect, *this);
     }
 #endif
 
@@ -258,12 +258,12 @@ template <class T> class [[nodiscard]] Result : public Outcome {
     [[nodiscard]] std::expected<T, Outcome> to_expected() && {
         if (value_)
             return std::move(*value_);
-        return std::unexpected<Outcome>(*this);
+        return std::expected<T, Outcome>(std::unexpect, *this);
     }
     [[nodiscard]] std::expected<T, Outcome> to_expected() const & {
         if (value_)
             return *value_;
-        return std::unexpected<Outcome>(*this);
+        return std::expected<T, Outcome>(std::unexpect, *this);
     }
 #endif
 
@@ -319,7 +319,7 @@ class [[nodiscard]] BatchOutcome : public Outcome {
     [[nodiscard]] std::expected<void, BatchOutcome> to_expected() const {
         if (ok())
             return {};
-        return std::unexpected<BatchOutcome>(*this);
+        return std::expected<void, BatchOutcome>(std::unexpect, *this);
     }
 #endif
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use iotda_platform::{Fault, InjectedAnswer, Part, RetryAfter, Route, Stall};
 use std::path::PathBuf;
 use std::process::Command;
-use testkit::program::Run;
+use testkit::program::{self, Run};
 use testkit::{GATEWAY, Package, SECOND, Stand, Tool, bodies, children, of_call, path, process, scratch};
 
 /// More than a user is likely to have: the header must not be what stops a build.
@@ -42,12 +42,13 @@ macro_rules! programs {
                 by(CLANG, "clang++", &["-O0"], &BUILDS, &$sources, super::$name)
             }
 
+            /// `cargo xtask cross` runs it with a clang and a libc++ for another processor.
             #[test]
             fn by_clang_with_libcxx() -> Result<()> {
-                if testkit::is_missing(LIBCXX) {
+                if program::cross_cxx().is_none() && testkit::is_missing(LIBCXX) {
                     return Ok(());
                 }
-                by(CLANG, "clang++", &["-O0", "-stdlib=libc++"], &BUILDS[1..], &$sources, super::$name)
+                by(CLANG, "clang++", &WITH_LIBCXX, &BUILDS[1..], &$sources, super::$name)
             }
 
             #[test]
@@ -78,6 +79,9 @@ const GCC: Tool = Tool::Program("g++", "g++");
 const CLANG: Tool = Tool::Program("clang++", "clang");
 const LIBCXX: Tool = Tool::File("/usr/include/c++/v1/map", "libc++-dev");
 
+/// As zig sets it, std::unexpected is a function of old as well.
+const WITH_LIBCXX: [&str; 3] = ["-O0", "-stdlib=libc++", "-D_LIBCPP_ENABLE_CXX17_REMOVED_UNEXPECTED_FUNCTIONS"];
+
 /// A language standard, and options.
 type Build = (&'static str, &'static [&'static str]);
 
@@ -90,14 +94,14 @@ const BUILDS: [Build; 4] = [
 
 /// gcc's warnings come from its optimizer, too; clang's do not, and it takes two thirds of the time without.
 fn by(tool: Tool, compiler: &str, common: &[&str], builds: &[Build], sources: &[&str], check: Check) -> Result<()> {
-    if testkit::is_missing(tool) {
+    if program::cross_cxx().is_none() && testkit::is_missing(tool) {
         return Ok(());
     }
     for &(standard, options) in builds {
         // By the name that compilers older than the standard know as well.
         let standard = standard.replace("c++23", "c++2b");
         let program = compile(compiler, &standard, &[common, options].concat(), sources)?;
-        check(&Stand::start()?, &mut Command::new(program)).with_context(|| format!("{standard}, {options:?}"))?;
+        check(&Stand::start()?, &mut program::command(&program)).with_context(|| format!("{standard}, {options:?}"))?;
     }
     Ok(())
 }
@@ -121,7 +125,7 @@ fn under_valgrind_of(sources: &[&str], check: Check) -> Result<()> {
 
 fn compile(compiler: &str, standard: &str, options: &[&str], sources: &[&str]) -> Result<PathBuf> {
     let program = scratch()?.join("program");
-    let mut compile = Command::new(compiler);
+    let mut compile = program::cross_cxx().unwrap_or_else(|| Command::new(compiler));
     compile.current_dir(path("crates/libiotda/tests/cpp")).args([&format!("-std={standard}"), "-pthread"]);
     compile.args(options).args(WARNINGS).args(sources).args(Package::shipped()?.flags("iotda-static")?);
     process::output(compile.arg("-o").arg(&program))?;

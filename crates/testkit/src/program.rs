@@ -1,6 +1,7 @@
-//! Programs built with the package and run. `cargo xtask cross` has those of tests/c built and run for another processor,
-//! by variables: `IOTDA_TEST_ENTER` is the command, a word on each line, that runs a tool in the Debian root,
-//! `IOTDA_TEST_CC` the compiler there, and `IOTDA_TEST_EMULATOR` what runs a program, again a word on each line.
+//! Programs built with the package and run. `cargo xtask cross` has them built and run for another processor, by variables:
+//! `IOTDA_TEST_ENTER` is the command, a word on each line, that runs a tool in the Debian root, `IOTDA_TEST_CC` the C compiler
+//! there, `IOTDA_TEST_CXX` a C++ compiler of this machine, and `IOTDA_TEST_EMULATOR` what runs a program, again a word on each
+//! line.
 
 use crate::{Package, Tool, process, scratch, tools};
 use anyhow::Result;
@@ -44,6 +45,13 @@ pub fn command(program: &Path) -> Command {
     prefixed(&words, program)
 }
 
+/// The command that runs a program in a directory, which must be in the Debian root as well.
+pub fn command_in(dir: &Path, program: &Path) -> Command {
+    let change = ["sh", "-c", "cd \"$0\" && exec \"$@\""].map(String::from).to_vec();
+    let enter = [words("IOTDA_TEST_ENTER"), change, vec![dir.display().to_string()]].concat();
+    prefixed(&[enter, words("IOTDA_TEST_EMULATOR")].concat(), program)
+}
+
 /// The command that runs a program by itself that uses up its memory, which an emulator must limit:
 /// `IOTDA_TEST_LITTLE_MEMORY` has its options for that.
 pub fn command_with_little_memory(program: &Path) -> Command {
@@ -60,6 +68,15 @@ pub fn c(package: &Package, source: &Path, options: &[&str]) -> Result<PathBuf> 
     compile.args(["-std=c11", "-g", "-pthread"]).args(WARNINGS).arg("-o").arg(&program).arg(source).args(options);
     process::output(compile.args(package.flags("iotda-static")?))?;
     Ok(program)
+}
+
+/// The C++ compiler for another processor, if there is one.
+pub fn cross_cxx() -> Option<Command> {
+    let words = words("IOTDA_TEST_CXX");
+    let (compiler, arguments) = words.split_first()?;
+    let mut command = Command::new(compiler);
+    command.args(arguments);
+    Some(command)
 }
 
 fn prefixed(words: &[String], program: &Path) -> Command {
