@@ -2,6 +2,7 @@
 //! Rust.
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,9 +34,29 @@ pub fn gateway(work: &Path) -> Result<PathBuf> {
     forget_this_crate(&mut build);
     build.args(["build", "--quiet", "--offline", "--target-dir"]).arg(target()).current_dir(&source);
     process::output(&mut build)?;
+    is_made_of(&source, &unpacked)?;
     let program = work.join(PROGRAM);
     fs::copy(target().join("debug").join(PROGRAM), &program)?;
     Ok(program)
+}
+
+/// That cargo took these crates for the program, and not those of the repository.
+fn is_made_of(source: &Path, unpacked: &Path) -> Result<()> {
+    let mut ask = Command::new(cargo("metadata").get_program());
+    forget_this_crate(&mut ask);
+    ask.args(["metadata", "--offline", "--locked", "--format-version", "1"]).current_dir(source);
+    let metadata: Value = serde_json::from_str(&process::output(&mut ask)?)?;
+    let packages = metadata["packages"].as_array().context("cargo names no packages")?;
+    for name in CRATES {
+        let found: Vec<&str> = packages
+            .iter()
+            .filter(|package| package["name"] == name)
+            .filter_map(|package| package["manifest_path"].as_str())
+            .collect();
+        let expected = unpacked.join(format!("{name}-{VERSION}")).join("Cargo.toml");
+        ensure!(found == [expected.to_string_lossy()], "the program is made of {found:?}");
+    }
+    Ok(())
 }
 
 /// Packages the crates, about which cargo has no warning, and unpacks them.
