@@ -50,8 +50,13 @@ endforeach()
 if(table STREQUAL "" OR texts STREQUAL "")
   message(FATAL_ERROR "cargo names no crate, or none has a licence text: ${crates}")
 endif()
+# See unwinder.cmake. The exception asks for no text in programs.
+set(unwinder "")
+if(RUST_TARGET MATCHES "musl")
+  set(unwinder ", with LLVM's libunwind (Apache-2.0 WITH LLVM-exception)")
+endif()
 file(WRITE "${OUTPUT}.new" "libiotda is licensed under MIT or Apache-2.0, as you like. It holds these crates, and the Rust standard
-library (MIT OR Apache-2.0):
+library (MIT OR Apache-2.0)${unwinder}:
 
 ${table}
 Where several of them have the same licence text, it is here once.

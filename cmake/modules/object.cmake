@@ -90,18 +90,9 @@ set(archive "${CARGO_TARGET_DIR}/${RUST_TARGET}/${PROFILE}/libiotda.a")
 get_filename_component(dir "${OBJECT}" DIRECTORY)
 set(small "${dir}/iotda-small.o")
 file(SHA256 "${archive}" made_of)
-# For musl, rustc comes with an unwinder of its own. It is taken in: that of a compiler for glibc, which Debian's
-# musl-gcc wraps, does not fit.
-set(unwinder "")
-if(RUST_TARGET MATCHES "musl")
-  execute_process(COMMAND "${rustc}" --print target-libdir --target "${RUST_TARGET}" OUTPUT_VARIABLE libdir
-    OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY WORKING_DIRECTORY "${SOURCE_DIR}")
-  if(EXISTS "${libdir}/self-contained/libunwind.a")
-    set(unwinder "${libdir}/self-contained/libunwind.a")
-  endif()
-endif()
 file(SHA256 "${CMAKE_SCRIPT_MODE_FILE}" this)
-string(APPEND made_of " ${this} ${LD} ${OBJCOPY}")
+file(SHA256 "${CMAKE_CURRENT_LIST_DIR}/unwinder.cmake" unwinder)
+string(APPEND made_of " ${this} ${unwinder} ${LD} ${OBJCOPY}")
 set(note "${dir}/made-of")
 if(EXISTS "${note}" AND EXISTS "${OBJECT}" AND EXISTS "${small}")
   file(READ "${note}" noted)
@@ -124,6 +115,9 @@ foreach(symbol IN LISTS symbols)
   string(REGEX REPLACE "[\n ]|T$" "" symbol "${symbol}")
   list(APPEND roots -u "${symbol}")
 endforeach()
+
+include("${CMAKE_CURRENT_LIST_DIR}/unwinder.cmake")
+find_unwinder(unwinder)
 
 # Linked once, from the API on: what nothing calls is left out. Groups (COMDAT) are dissolved, because the linker
 # would take the group of another Rust library in place of ours although ours has become local: it links, and

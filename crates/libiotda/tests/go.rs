@@ -9,12 +9,13 @@ use anyhow::{Context, Result, bail, ensure};
 use iotda_platform::Report;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use testkit::process::{self, Background};
-use testkit::program::is_linked;
+use testkit::program::{self, is_linked};
 use testkit::{Package, Stand, Tool, VERSION, path, platform_program, read, scratch, target};
 
 const MODULE: &str = "bindings/go/iotda";
@@ -171,9 +172,13 @@ mod tests {
         run(Linkage::Shared, &[], &[])
     }
 
+    /// `cargo xtask cross` runs it for another processor.
     #[test]
     fn linked_static() -> Result<()> {
-        run(Linkage::Static, &[], &[])
+        match (env::var("IOTDA_TEST_GOARCH"), env::var("IOTDA_TEST_GO_CC")) {
+            (Ok(processor), Ok(compiler)) => run_elsewhere(&processor, &compiler),
+            _ => run(Linkage::Static, &[], &[]),
+        }
     }
 
     /// While the race detector watches, cgo looks at every pointer, and the garbage collector hardly rests.
@@ -191,6 +196,21 @@ mod tests {
         // by more analyzers: go test would vet Go's own library once more for each of these.
         test.args(["test", "-count=1", "-vet=off", "-timeout=300s"]).args(arguments).arg("./...");
         process::output(test.env("IOTDA_PLATFORM", platform_program()?).envs(settings.iter().copied())).map(drop)
+    }
+
+    /// A static program with the package for that processor, and the stand-in platform of this one.
+    fn run_elsewhere(processor: &str, compiler: &str) -> Result<()> {
+        let (dir, program) = (scratch()?, scratch()?.join("tests"));
+        let mut build = Linkage::Static.go(&path(MODULE))?;
+        build.env("GOARCH", processor).env("CC", compiler).env("CGO_LDFLAGS_ALLOW", "-Wl,--eh-frame-hdr");
+        build.args(["test", "-c", "-ldflags=-linkmode=external -extldflags=-static", "-o"]).arg(&program).arg(".");
+        process::output(&mut build)?;
+        // Where it is seen from the root that the program runs in.
+        let platform = dir.join("iotda-platform");
+        fs::copy(platform_program()?, &platform)?;
+        let mut run = program::command_in(&path(MODULE), &program);
+        run.arg("-test.timeout=900s").env("IOTDA_PLATFORM", &platform);
+        process::output(&mut run).map(drop)
     }
 }
 

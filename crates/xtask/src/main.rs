@@ -44,9 +44,10 @@ Elsewhere it says what to install. Nothing is written outside target/.
   dist [--out DIR] [KIND ...]
         Make what libiotda is handed out as, in target/dist: the source archive, packages. --help names the kinds.
   cross [TARGET ...]
-        Build the library for aarch64, armhf, musl or aarch64-musl (the first two unless given) in a Debian 13
-        root below target/, and run the C example and the C tests there, under emulation. Only as root. musl
-        needs rustc's library for x86_64- or aarch64-unknown-linux-musl, which rustup has.
+        Build the library for aarch64 and armhf, or for musl, aarch64-musl, armv7-musl or riscv64-musl, in a
+        Debian 13 root below target/, and run the C example and the C tests there, under emulation; for musl
+        also those in C++ and Go, with zig from PyPI. Only as root. musl takes rustup's library for the target,
+        or rustup's rust-src, of which it is built where rustup has none.
   debian
         Install what `dist` makes on a bare Debian 13 below target/, and build the example there. Only as root.
   header [--check]
