@@ -28,8 +28,8 @@ pub(crate) struct Entry<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
     Fits,
-    /// There is, beyond the segments that are there: the device may be full when it is written. After a commit, which
-    /// has a segment ready, it is reserved.
+    /// There is, beyond the segments that are there: the device may be full when it is written. After a commit, and once a
+    /// segment is ready, it is reserved.
     Unreserved,
     /// After a commit, which makes room in memory, or reserves numbers.
     AfterCommit,
@@ -63,6 +63,8 @@ struct Memory {
     /// Being written, or to be written again.
     kept: Vec<(u32, Arc<Frames>)>,
     current: Frames,
+    /// The bytes of the largest frame in these.
+    largest: u64,
     /// Where `current` begins, in units of 8 bytes, of all that was ever put; it wraps.
     base: u32,
     /// Numbers that were settled here.
@@ -99,7 +101,7 @@ impl Book {
     /// What was found on disk becomes the present state.
     pub(crate) fn new(found: Recovered, sizes: Sizes, hidden: bool) -> Self {
         let mut space = Space::new(sizes);
-        space.newest = found.segments.iter().max_by_key(|segment| segment.number).map(|segment| segment.place);
+        space.newest = found.newest();
         let mut files = Sorted::default();
         for segment in found.segments {
             let used = Use { bytes: segment.bytes, kept: segment.unreadable, ..Use::default() };
@@ -170,9 +172,10 @@ impl Book {
             return Room::AfterCommit;
         }
         if self.space.fits(unsynced + bytes, largest) {
-            // With entries waiting for their sync, what is acknowledged must fit into segments that are there.
-            let reserved = unsynced == 0 || unsynced + bytes <= self.space.left;
-            return if reserved { Room::Fits } else { Room::Unreserved };
+            // What is acknowledged before it is written must fit into segments that are there.
+            let is_reserved = self.space.holds(unsynced + bytes, largest.max(self.memory.largest));
+            let is_reserved = is_reserved || (self.hidden && unsynced == 0);
+            return if is_reserved { Room::Fits } else { Room::Unreserved };
         }
         if unsynced > 0 { Room::AfterCommit } else { Room::NoSpace }
     }
@@ -184,6 +187,7 @@ impl Book {
             let header = Header { lane: entry.lane, stamp, ..Header::new(entry.kind, self.next_number, entry.payload) };
             let offset = self.memory.base.wrapping_add((self.memory.current.bytes.len() / 8) as u32);
             append_unsealed(&mut self.memory.current.bytes, &header, entry.payload);
+            self.memory.largest = self.memory.largest.max(header.frame_bytes() as u64);
             if !self.hidden {
                 let slot = Slot::new(header.number, entry.kind, header.length, stamp.wall_ms).at(MEMORY, offset);
                 self.push(entry.lane, slot);
@@ -323,6 +327,9 @@ impl Book {
             for (number, ()) in commit.skip.iter() {
                 self.memory.gone.remove(number);
             }
+            if self.unsynced() == 0 {
+                self.memory.largest = 0;
+            }
             self.reserved = self.reserved.max(commit.reserve.unwrap_or(0));
             if let Some(active) = log.active() {
                 self.space.newest = Some(active);
@@ -342,6 +349,8 @@ impl Book {
                 segment.open = false;
             }
         }
+        self.space.needed_before = log.needed_before();
+        self.space.left_in_active = log.left();
         self.space.left = log.left() + log.spare_left(self.space.overhead);
     }
 

@@ -98,8 +98,10 @@ impl Engine {
         let mut found: Recovered = recover(&*storage)?;
         let number = found.boots.enter(boot);
         let next_place = found.segments.iter().map(|segment| segment.place + 1).max().unwrap_or(0);
-        let counts = Counts { damaged: found.damaged, ..Counts::default() };
-        let log = Log::new(Arc::clone(&storage), keeping.sizes.segment, keeping.pad, next_place);
+        let last = found.newest();
+        let unreadable = found.segments.iter().filter(|segment| segment.unreadable).count() as u64;
+        let counts = Counts { damaged: found.damaged + unreadable, ..Counts::default() };
+        let log = Log::new(Arc::clone(&storage), keeping.sizes.segment, keeping.pad, next_place, last);
         let book = Book::new(found, keeping.sizes, keeping.sync_at_put);
         let state = State {
             book,
@@ -136,16 +138,29 @@ impl Engine {
         let mut state = self.lock();
         // Each segment is copied once at most for one put.
         let mut tries = state.book.space.segments.len() + 2;
+        let mut is_reserved = false;
         loop {
             let room = if state.failure.is_some() { Room::AfterCommit } else { state.book.room(lengths()) };
             match room {
                 Room::Fits => break,
                 // A sync is under way, which may take long. What waits already may wait with more.
-                Room::Unreserved if state.log.is_none() => break,
+                Room::Unreserved if state.log.is_none() || is_reserved => break,
+                Room::Unreserved if state.book.unsynced() == 0 => {
+                    drop(state);
+                    let bytes = lengths().map(|length| super::frame::frame_bytes(length) as u64).sum();
+                    self.reserve(bytes, deadline)?;
+                    // Where the file system reserves nothing, there is nothing to wait for.
+                    is_reserved = true;
+                    state = self.lock();
+                }
                 Room::Unreserved | Room::AfterCommit => {
                     drop(state);
                     self.commit(true, deadline)?;
                     state = self.lock();
+                    // What was to be written is, and giving space back, which comes after it, has failed: so would the next.
+                    if let Some(failure) = state.failure.clone() {
+                        return Err(failure.into());
+                    }
                 }
                 Room::NoSpace => {
                     drop(state);
@@ -218,14 +233,29 @@ impl Engine {
         let result = failure.map_or(Ok(()), Err);
         let _ = ticket.set(result.clone());
         self.changed.notify_all();
-        let prepared = if result.is_ok() && sync { log.prepare(number, overhead, room) } else { Outcome::default() };
+        // A failure shows at the put that needs the space.
+        let prepared = if result.is_ok() && sync { log.prepare(number, overhead, room, 0) } else { Outcome::default() };
+        self.give_back(log, &prepared);
+        result.map_err(NotPut::from)
+    }
+
+    /// Has space in a file ready for frames of so many bytes.
+    fn reserve(&self, bytes: u64, deadline: Option<Instant>) -> Result<(), NotPut> {
+        let Some((state, mut log)) = self.take_log(deadline) else { return Err(NotPut::Timeout) };
+        let (number, overhead, room) = (state.book.next_number(), state.book.space.overhead, state.book.space.unused());
+        drop(state);
+        let mut prepared = log.prepare(number, overhead, room, bytes);
+        self.give_back(log, &prepared);
+        prepared.error.take().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    fn give_back(&self, log: Log, prepared: &Outcome) {
         let mut state = self.lock();
-        state.book.note_segments(&prepared, &log);
+        state.book.note_segments(prepared, &log);
         state.counts.bytes_written += prepared.bytes;
         state.log = Some(log);
         drop(state);
         self.changed.notify_all();
-        result.map_err(NotPut::from)
     }
 
     /// Gives space back; `false`: there is none to be had.

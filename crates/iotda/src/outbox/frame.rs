@@ -129,7 +129,7 @@ pub(crate) struct Header {
 }
 
 /// The bytes that a frame takes in a file.
-pub(crate) fn frame_bytes(payload: usize) -> usize {
+pub(crate) const fn frame_bytes(payload: usize) -> usize {
     (HEADER + payload).next_multiple_of(ALIGNMENT)
 }
 

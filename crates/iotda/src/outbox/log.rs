@@ -124,6 +124,9 @@ pub(crate) struct Log {
     pad: bool,
     active: Option<Open>,
     spare: Option<Open>,
+    /// The last one that was written to, and the one before it.
+    last: Option<u32>,
+    before: Option<u32>,
     /// What is kept free at the end of the active segment.
     ending: usize,
     next_place: u32,
@@ -131,14 +134,25 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// A log whose segments are numbered from `next_place` on. Writes nothing.
-    pub(crate) fn new(storage: Arc<dyn Storage>, segment: u64, pad: bool, next_place: u32) -> Self {
-        Log { storage, segment, pad, active: None, spare: None, ending: 0, next_place, names_changed: false }
+    /// A log whose segments are numbered from `next_place` on; the newest that is there is `last`. Writes nothing.
+    pub(crate) fn new(storage: Arc<dyn Storage>, segment: u64, pad: bool, next_place: u32, last: Option<u32>) -> Self {
+        let (active, spare, before) = (None, None, None);
+        Log { storage, segment, pad, active, spare, last, before, ending: 0, next_place, names_changed: false }
     }
 
     /// The segment that is written to.
     pub(crate) fn active(&self) -> Option<u32> {
         self.active.as_ref().map(|open| open.place)
+    }
+
+    /// The segment whose records are needed as long as the first page of the next one is written to: power that fails may
+    /// destroy that page, on which is all that the next one says of earlier segments.
+    pub(crate) fn needed_before(&self) -> Option<u32> {
+        match &self.active {
+            Some(open) if open.at >= PAGE => None,
+            Some(_) => self.before,
+            None => self.last,
+        }
     }
 
     /// Bytes of frames that go into the active segment.
@@ -168,12 +182,13 @@ impl Log {
         outcome
     }
 
-    /// Has a second segment ready, unless half of the active one is left: so that what is acknowledged in memory
-    /// finds its space reserved. A failure shows at the commit that needs the space.
-    pub(crate) fn prepare(&mut self, number: u64, overhead: u64, room: u64) -> Outcome {
+    /// Has a second segment ready, unless half of the active one is left and `bytes` fit: so that what is acknowledged in
+    /// memory finds its space reserved.
+    pub(crate) fn prepare(&mut self, number: u64, overhead: u64, room: u64, bytes: u64) -> Outcome {
         let mut outcome = Outcome::default();
-        let wanted = self.active.is_some() && self.spare.is_none() && self.left() < self.segment / 2;
-        let size = self.segment.max((overhead * 4).next_multiple_of(PAGE));
+        let is_short = self.left() < bytes.max(self.segment / 2);
+        let wanted = self.active.is_some() && self.spare.is_none() && is_short;
+        let size = self.segment.max((overhead * 4).max(overhead + bytes).next_multiple_of(PAGE));
         if wanted && self.storage.zeros_reserve() && room >= size + self.segment {
             match self.create(number, size, &mut outcome) {
                 Ok(open) => self.spare = Some(open),
@@ -326,6 +341,7 @@ impl Log {
             }
         };
         let salt = open.salt;
+        self.before = self.last.replace(open.place);
         self.active = Some(open);
         self.ending = preamble.ending();
         append(

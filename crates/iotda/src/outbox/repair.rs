@@ -100,10 +100,7 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Recovered, Unusable> {
                 segment.unreadable = unreadable;
                 found.read(&mut segment, &bytes, &mut entries, &mut highest)?;
             }
-            Err(_) => {
-                segment.unreadable = true;
-                found.damaged += 1;
-            }
+            Err(_) => segment.unreadable = true,
         }
         found.segments.push(segment);
     }
@@ -117,6 +114,11 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Recovered, Unusable> {
 }
 
 impl Recovered {
+    /// The segment that was begun last.
+    pub(crate) fn newest(&self) -> Option<u32> {
+        self.segments.iter().max_by_key(|segment| segment.number).map(|segment| segment.place)
+    }
+
     fn read(
         &mut self,
         segment: &mut Found,

@@ -76,15 +76,27 @@ pub(crate) struct Space {
     pub(crate) segments: Sorted<u32, Use>,
     /// Never removed: its name bounds the numbers that were handed out.
     pub(crate) newest: Option<u32>,
+    /// Not removed for now, either: see [`Log::needed_before`](super::log::Log::needed_before).
+    pub(crate) needed_before: Option<u32>,
     /// What still goes into the segments that are open, and are on disk in their full length.
     pub(crate) left: u64,
+    /// Of that, what goes into the one that is written to; the rest goes into the spare one.
+    pub(crate) left_in_active: u64,
     /// What a new segment holds beside entries.
     pub(crate) overhead: u64,
 }
 
 impl Space {
     pub(crate) fn new(sizes: Sizes) -> Self {
-        Space { sizes, segments: Sorted::default(), newest: None, left: 0, overhead: 512 }
+        Space {
+            sizes,
+            segments: Sorted::default(),
+            newest: None,
+            needed_before: None,
+            left: 0,
+            left_in_active: 0,
+            overhead: 512,
+        }
     }
 
     /// Bytes of all segments.
@@ -119,6 +131,12 @@ impl Space {
         bytes - self.left.min(bytes) <= free / self.sizes.segment * wasted
     }
 
+    /// Whether `bytes` of frames, of which `largest` is the largest, find their space in the segments that are open. A frame
+    /// that does not fit at the end of the active one leaves up to its length unused there.
+    pub(crate) fn holds(&self, bytes: u64, largest: u64) -> bool {
+        bytes <= self.left_in_active || bytes + largest.min(self.left_in_active) <= self.left
+    }
+
     /// A frame of a waiting entry is in `place`.
     pub(crate) fn add(&mut self, place: u32, bytes: u64) {
         if let Some(segment) = self.segments.get_mut(&place) {
@@ -137,7 +155,8 @@ impl Space {
 
     /// What to give back next.
     pub(crate) fn reclaim(&self, pressure: Pressure) -> Reclaim {
-        let closed = |place: &u32, segment: &Use| !segment.open && !segment.kept && Some(*place) != self.newest;
+        let needed = |place: &u32| [self.newest, self.needed_before].contains(&Some(*place));
+        let closed = |place: &u32, segment: &Use| !segment.open && !segment.kept && !needed(place);
         let empty: Vec<u32> = self
             .segments
             .iter()

@@ -8,7 +8,7 @@ const SIZES: Sizes = Sizes { log: 40 * 1024, segment: 4096, dead: 1024, entry: 3
 
 fn book(sizes: Sizes, hidden: bool) -> (Book, Log) {
     let found = Recovered { next_number: 1, ..Recovered::default() };
-    (Book::new(found, sizes, hidden), Log::new(Arc::new(Simulated::default()), sizes.segment, false, 0))
+    (Book::new(found, sizes, hidden), Log::new(Arc::new(Simulated::default()), sizes.segment, false, 0, None))
 }
 
 fn put(book: &mut Book, lane: LaneKey, payload: &[u8]) -> u64 {
@@ -35,6 +35,7 @@ fn payload_of(frame: u64) -> usize {
 fn the_last_reserved_number_is_used_and_none_beyond() {
     let (mut book, _) = book(SIZES, false);
     (book.next_number, book.reserved) = (8, 10);
+    book.space.left_in_active = SIZES.segment;
     assert_eq!(book.room([5; 2].into_iter()), Room::Fits);
     assert_eq!(book.room([5; 3].into_iter()), Room::AfterCommit);
 }
@@ -44,12 +45,31 @@ fn as_much_as_may_wait_in_memory_does_and_no_more() {
     let (mut book, _) = book(Sizes::of(16 << 20), false);
     book.reserved = 1000;
     let all = payload_of(UNSYNCED_MAX);
-    assert_eq!(book.room([all + 8].into_iter()), Room::Fits, "alone it may be larger");
+    assert_eq!(book.room([all + 8].into_iter()), Room::Unreserved, "alone it may be larger");
+    book.space.left_in_active = UNSYNCED_MAX;
+    assert_eq!(book.room([all].into_iter()), Room::Fits);
+    book.space.left_in_active = 0;
     let first = 100_000;
     put(&mut book, LANE, &vec![0; payload_of(first)]);
     let rest = payload_of(UNSYNCED_MAX - first);
     assert_eq!(book.room([rest].into_iter()), Room::Unreserved);
     assert_eq!(book.room([rest + 8].into_iter()), Room::AfterCommit);
+}
+
+#[test]
+fn what_is_acknowledged_before_it_is_written_fits_into_the_segments_that_are_open() {
+    let frames = |bytes: u64, unsynced: &[u64]| {
+        let (mut book, _) = book(SIZES, false);
+        (book.reserved, book.space.left_in_active, book.space.left) = (1000, 1000, 3000);
+        for bytes in unsynced {
+            put(&mut book, LANE, &vec![0; payload_of(*bytes)]);
+        }
+        book.room([payload_of(bytes)].into_iter()) == Room::Fits
+    };
+    assert!(frames(1000, &[]) && frames(400, &[600]));
+    // Into the second one, whatever is left unused at the end of the first: less than the largest frame, and than all of it.
+    assert!(frames(1504, &[]) && frames(400, &[600, 500]) && frames(200, &[1400]));
+    assert!(frames(2000, &[]) && !frames(2008, &[]) && !frames(800, &[600, 1008]));
 }
 
 #[test]

@@ -11,7 +11,7 @@ const LANE: LaneKey = LaneKey { sender: 1, reported: 1 };
 
 fn log(pad: bool) -> (Log, Simulated) {
     let storage = Simulated::default();
-    (Log::new(Arc::new(storage.clone()), SEGMENT, pad, 7), storage)
+    (Log::new(Arc::new(storage.clone()), SEGMENT, pad, 7, None), storage)
 }
 
 fn entry(number: u64, frame: u64) -> Frames {
@@ -136,7 +136,7 @@ fn a_segment_is_begun_within_the_commits_room_or_not_at_all() {
     for (frame, fits) in [(SEGMENT - 1024, true), (2 * SEGMENT, false)] {
         let (mut log, _) = log(false);
         written(&mut log, &commit(1, SEGMENT - 1024, Some(preamble(0, 0))));
-        assert_eq!(log.prepare(2, 512, u64::MAX / 2).begun.len(), 1);
+        assert_eq!(log.prepare(2, 512, u64::MAX / 2, 0).begun.len(), 1);
         let outcome = log.write(&Commit { room: 0, ..commit(2, frame, Some(preamble(0, 0))) });
         assert_eq!((outcome.error.is_none(), outcome.refused), (fits, !fits), "{frame}");
         assert_eq!(log.active(), Some(if fits { 8 } else { 7 }));
@@ -152,7 +152,7 @@ fn a_spare_segment_is_made_where_half_of_one_is_used_and_two_find_room() {
         log
     };
     let begun = |mut log: Log, overhead, room| {
-        log.prepare(2, overhead, room).begun.iter().map(|begun| begun.bytes).collect::<Vec<_>>()
+        log.prepare(2, overhead, room, 0).begun.iter().map(|begun| begun.bytes).collect::<Vec<_>>()
     };
     assert_eq!(begun(half(0), 512, u64::MAX / 2), [0; 0], "half of it is left");
     assert_eq!(begun(half(8), 512, 2 * SEGMENT), [SEGMENT]);
@@ -160,6 +160,11 @@ fn a_spare_segment_is_made_where_half_of_one_is_used_and_two_find_room() {
     // Of a spare one, a quarter may be for records.
     assert_eq!(begun(half(8), SEGMENT / 2, u64::MAX / 2), [2 * SEGMENT]);
     assert_eq!(begun(log(false).0, 512, u64::MAX / 2), [0; 0], "nothing was begun");
+    // Or where a frame that is to be acknowledged does not fit into what is left.
+    let for_frame =
+        |bytes| half(0).prepare(2, 512, u64::MAX / 2, bytes).begun.iter().map(|begun| begun.bytes).sum::<u64>();
+    let left = half(0).left();
+    assert_eq!([for_frame(left), for_frame(left + 8), for_frame(SEGMENT)], [0, SEGMENT, SEGMENT + PAGE]);
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn life_on(storage: &Simulated, sync_at_put: bool, failing: Option<Failing>, see
     let mut random = Random(seed);
     let (mut acknowledged, mut failed) = (BTreeMap::new(), Vec::new());
     let context = || format!("{failing:?}, at each put: {sync_at_put}");
-    for step in 0..120_u32 {
+    for step in 0..200_u32 {
         match random.below(8) {
             0..=5 => {
                 let payload = [&step.to_le_bytes()[..], &vec![7; random.below(400)]].concat();
@@ -199,22 +199,26 @@ fn calls_that_go_on_failing_end_in_errors_and_not_in_files() {
 
 #[test]
 fn until_a_failed_sync_has_succeeded_every_put_fails_and_the_entries_stay() {
-    let storage = Simulated::default();
-    let engine = open(&storage, false);
-    let first = put(&engine, b"first").unwrap();
-    storage.fail(Some(Failing { at: 0, times: usize::MAX, how: How::Error(5) }));
-    assert!(engine.commit(true, None).is_err());
-    for _ in 0..3 {
-        assert!(
-            matches!(put(&engine, b"second"), Err(NotPut::Storage(failure)) if failure.text.contains("os error 5"))
-        );
+    // Before: none, and so many that a second segment is ready, into which more would go.
+    for before in [0, 30] {
+        let storage = Simulated::default();
+        let engine = open(&storage, false);
+        let mut acknowledged: Vec<u64> = (0..before).map(|_| put(&engine, &[1; 50]).unwrap()).collect();
+        engine.commit(true, None).unwrap();
+        acknowledged.push(put(&engine, b"first").unwrap());
+        storage.fail(Some(Failing { at: 0, times: usize::MAX, how: How::Error(5) }));
+        assert!(engine.commit(true, None).is_err());
+        for _ in 0..3 {
+            let refused = put(&engine, b"second");
+            assert!(matches!(refused, Err(NotPut::Storage(failure)) if failure.text.contains("os error 5")));
+        }
+        let found = |engine: &Engine| waiting(engine).into_keys().collect::<Vec<_>>();
+        assert_eq!(found(&engine), acknowledged, "it is delivered meanwhile");
+        storage.fail(None);
+        acknowledged.push(put(&engine, b"third").unwrap());
+        engine.commit(true, None).unwrap();
+        assert_eq!(found(&open(&Simulated::with(storage.files()), false)), acknowledged);
     }
-    assert_eq!(waiting(&engine).keys().copied().collect::<Vec<_>>(), [first], "it is delivered meanwhile");
-    storage.fail(None);
-    let third = put(&engine, b"third").unwrap();
-    engine.commit(true, None).unwrap();
-    let after = open(&Simulated::with(storage.files()), false);
-    assert_eq!(waiting(&after).into_keys().collect::<Vec<_>>(), [first, third]);
 }
 
 #[test]
@@ -243,6 +247,39 @@ fn a_disk_that_is_full_in_steps_loses_nothing_and_space_is_used_when_it_is_there
     }
 }
 
+/// Whatever the place at which the device has no more space: what was acknowledged in memory finds its own in the files that
+/// are there.
+#[test]
+fn what_was_put_before_its_sync_has_its_space_in_a_file_on_a_device_that_is_full() {
+    let mut put_while_full = 0;
+    for length in [100, 300, 1_900] {
+        for before in 0..60 {
+            let storage = Simulated::default();
+            let engine = open(&storage, false);
+            (0..before).for_each(|_| drop(put(&engine, &vec![1; length])));
+            storage.limit(Some(storage.bytes()));
+            let mut acknowledged = waiting(&engine);
+            let refused = loop {
+                match put(&engine, &vec![2; length]) {
+                    Ok(number) => drop(acknowledged.insert(number, vec![2; length])),
+                    Err(refused) => break refused,
+                }
+                put_while_full += 1;
+            };
+            assert!(matches!(refused, NotPut::Storage(_) | NotPut::Full), "{refused:?}");
+            let context = format!("{length} bytes, {before} before");
+            assert_eq!(engine.commit(true, None), Ok(()), "{context}");
+            assert_eq!(waiting(&open(&Simulated::with(storage.files()), false)), acknowledged, "{context}");
+            // The next is taken once there is space, unless the outbox has used up what it may take.
+            let has_room = storage.bytes() as u64 + 3 * SIZES.segment <= SIZES.log;
+            storage.limit(None);
+            let next = put(&engine, &vec![3; length]);
+            assert!(next.is_ok() || (!has_room && next == Err(NotPut::Full)), "{context}: {next:?}");
+        }
+    }
+    assert!(put_while_full > 300, "{put_while_full}");
+}
+
 #[test]
 fn an_unreadable_page_is_skipped_and_its_file_left_in_place() {
     let storage = Simulated::default();
@@ -255,6 +292,7 @@ fn an_unreadable_page_is_skipped_and_its_file_left_in_place() {
     let after = open(&damaged, true);
     let found = waiting(&after);
     assert!(found.len() >= numbers.len() - 4096 / 312 - 1, "{}", found.len());
+    assert_eq!(after.lock().counts.damaged, 1, "and counted");
     settle_first(&after, 1000);
     after.commit(true, None).unwrap();
     while after.reclaim(Pressure::Put).unwrap() {}

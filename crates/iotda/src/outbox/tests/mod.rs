@@ -3,7 +3,9 @@
 mod budgets;
 mod clocks;
 mod crash;
+mod damage;
 mod delivery;
+mod destroyed;
 mod engine;
 mod faults;
 mod format;

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use super::super::storage::{Storage, Stored};
-
-const PAGE: usize = 4096;
+use super::states::PAGE;
 
 /// One change, in the order in which they were made.
 #[derive(Clone, Debug)]
@@ -94,6 +94,11 @@ impl Simulated {
         self.state.lock().unwrap().changes.clone()
     }
 
+    /// The changes behind the first `from`.
+    pub(crate) fn changes_from(&self, from: usize) -> Vec<Change> {
+        self.state.lock().unwrap().changes[from..].to_vec()
+    }
+
     pub(crate) fn change_count(&self) -> usize {
         self.state.lock().unwrap().changes.len()
     }
@@ -127,10 +132,19 @@ impl Simulated {
         self.gate.changed.notify_all();
     }
 
-    /// Waits until so many syncs are held.
+    /// Waits until so many syncs are held. A busy machine may take some seconds for it.
     pub(crate) fn wait_for_held(&self, count: usize) {
         let state = self.gate.state.lock().unwrap();
-        drop(self.gate.changed.wait_while(state, |(_, held)| *held < count).unwrap());
+        let minute = Duration::from_secs(60);
+        let (mut state, waited) =
+            self.gate.changed.wait_timeout_while(state, minute, |(_, held)| *held < count).unwrap();
+        if waited.timed_out() {
+            // The outbox is closed when the test ends, and syncs.
+            state.0 = false;
+            let held = state.1;
+            drop(state);
+            panic!("{held} syncs instead of {count}");
+        }
     }
 
     pub(crate) fn limit(&self, capacity: Option<usize>) {

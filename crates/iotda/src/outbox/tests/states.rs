@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::simulated::{Change, overwrite};
 
 const SECTOR: usize = 512;
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 
 /// Numbers that look random and come back for the same seed (SplitMix64).
 #[derive(Clone, Debug)]
@@ -39,6 +39,13 @@ pub(crate) enum Mode {
     Page,
     /// As after a kill, and one bit is flipped.
     Rot,
+}
+
+/// What is left.
+pub(crate) struct Crashed {
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// The pages that [`Mode::Page`] has destroyed: the file, and the page in it.
+    pub(crate) destroyed: Vec<(usize, usize)>,
 }
 
 /// A file: what was written, and what is on the device for certain.
@@ -90,8 +97,8 @@ impl Replay {
         image.touched.extend(at / SECTOR..(at + bytes.len()).div_ceil(SECTOR));
     }
 
-    /// The files as `mode` leaves them while `last` is under way, which comes after the changes until now.
-    pub(crate) fn crash(&self, last: Option<&Change>, mode: Mode, random: &mut Random) -> BTreeMap<String, Vec<u8>> {
+    /// What `mode` leaves while `last` is under way, which comes after the changes until now.
+    pub(crate) fn crash(&self, last: Option<&Change>, mode: Mode, random: &mut Random) -> Crashed {
         let mut state = self.clone();
         match last {
             Some(Change::Write(index, at, bytes)) if mode == Mode::Kill => {
@@ -103,7 +110,8 @@ impl Replay {
         state.cut(mode, random)
     }
 
-    fn cut(mut self, mode: Mode, random: &mut Random) -> BTreeMap<String, Vec<u8>> {
+    fn cut(mut self, mode: Mode, random: &mut Random) -> Crashed {
+        let mut destroyed = Vec::new();
         if matches!(mode, Mode::Lost | Mode::Strict | Mode::Page) {
             for (name, index) in &self.synced_names {
                 if !self.names.contains_key(name) && random.below(2) == 0 {
@@ -116,7 +124,8 @@ impl Replay {
             // The order of a hash table is another one in each run.
             indices.sort_unstable();
             for index in indices {
-                self.images.get_mut(&index).unwrap().cut_power(&self.removed, mode, random);
+                let page = self.images.get_mut(&index).unwrap().cut_power(&self.removed, mode, random);
+                destroyed.extend(page.map(|page| (index, page)));
             }
         }
         let file = |index: &usize| Vec::clone(&self.images[index].now);
@@ -133,17 +142,18 @@ impl Replay {
                 bit -= file.len() * 8;
             }
         }
-        files
+        Crashed { files, destroyed }
     }
 }
 
 impl Image {
-    fn cut_power(&mut self, removed: &[Rc<Vec<u8>>], mode: Mode, random: &mut Random) {
+    /// Returns the page that is destroyed, if one is.
+    fn cut_power(&mut self, removed: &[Rc<Vec<u8>>], mode: Mode, random: &mut Random) -> Option<usize> {
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();
         touched.dedup();
         if touched.is_empty() {
-            return;
+            return None;
         }
         let destroyed = touched[random.below(touched.len())] * SECTOR / PAGE;
         let now = Rc::make_mut(&mut self.now);
@@ -174,10 +184,12 @@ impl Image {
                 }
             }
         }
-        if mode == Mode::Page && random.below(2) == 0 {
-            let from = (destroyed * PAGE).min(now.len());
-            let to = ((destroyed + 1) * PAGE).min(now.len());
-            now[from..to].fill_with(|| random.next() as u8);
+        if mode != Mode::Page || random.below(2) > 0 {
+            return None;
         }
+        let from = (destroyed * PAGE).min(now.len());
+        let to = ((destroyed + 1) * PAGE).min(now.len());
+        now[from..to].fill_with(|| random.next() as u8);
+        Some(destroyed)
     }
 }
