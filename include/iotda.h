@@ -814,7 +814,7 @@ typedef struct iotda_outbox_stats {
     uint64_t requests;        ///< out: requests that were sent.
     uint64_t dead;            ///< out: entries that became dead letters.
     uint64_t dead_kept;       ///< out: dead letters that are kept now.
-    uint64_t dead_dropped;    ///< out: dead letters that could not be kept.
+    uint64_t dead_dropped;    ///< out: dead letters not kept, or removed unread for newer ones.
     uint64_t dropped;         ///< out: entries that were dropped as the oldest.
     uint64_t expired;         ///< out: entries that became too old.
     uint64_t damaged;         ///< out: entries and records that were found damaged.

@@ -23,7 +23,7 @@ type OutboxStats struct {
 	// platform, a rate limit, a refused token. The search for an entry that is refused is none.
 	Retries uint64
 	// Dead are entries that became dead letters, DeadKept the dead letters that are kept now, and DeadDropped those that
-	// could not be kept.
+	// could not be kept, or were removed, unread, for newer ones.
 	Dead, DeadKept, DeadDropped uint64
 	// Dropped are entries that were dropped as the oldest, Expired those that became too old, Damaged the entries and
 	// records that were found damaged, and Discarded those that Discard gave up.

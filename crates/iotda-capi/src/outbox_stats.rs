@@ -30,7 +30,7 @@ pub struct iotda_outbox_stats_t {
     pub dead: u64,
     /// out: dead letters that are kept now.
     pub dead_kept: u64,
-    /// out: dead letters that could not be kept.
+    /// out: dead letters not kept, or removed unread for newer ones.
     pub dead_dropped: u64,
     /// out: entries that were dropped as the oldest.
     pub dropped: u64,

@@ -19,8 +19,8 @@ pub(crate) fn observer(session: Arc<Session>, settled: Option<OnSettled>) -> Obs
     Box::new(move |id, device_id, fate, message| {
         let outcome = match fate {
             Fate::Delivered => Ok(()),
-            Fate::Refused => Err(ErrorKind::Rejected),
-            Fate::UnknownChild => Err(ErrorKind::UnknownChild),
+            Fate::Refused | Fate::NotKept { unknown_child: false } => Err(ErrorKind::Rejected),
+            Fate::UnknownChild | Fate::NotKept { unknown_child: true } => Err(ErrorKind::UnknownChild),
             Fate::Expired => Err(ErrorKind::Expired),
             Fate::Dropped => Err(ErrorKind::Full),
             Fate::Damaged => Err(ErrorKind::Storage),
@@ -32,6 +32,7 @@ pub(crate) fn observer(session: Arc<Session>, settled: Option<OnSettled>) -> Obs
                 Fate::Dropped => "was dropped for newer ones: the outbox is full",
                 Fate::Damaged => "is damaged on disk",
                 Fate::Discarded => "was discarded",
+                Fate::NotKept { .. } => "was refused, and is lost: its dead letter could not be written",
                 _ => "was refused and is a dead letter",
             };
             session.monitor.log(Level::Warning, || format!("device \"{device_id}\": entry {id} {what}; {message}"));
@@ -57,10 +58,13 @@ mod tests {
         let seen = Arc::clone(&outcomes);
         let settled: OnSettled = Box::new(move |settled: &Settled<'_>| seen.lock().unwrap().push(settled.outcome));
         let observer = observer(Arc::new(session), Some(settled));
+        let lost = "was refused, and is lost: its dead letter could not be written";
         let all = [
             (Fate::Delivered, Ok(()), None),
             (Fate::Refused, Err(ErrorKind::Rejected), Some("was refused and is a dead letter")),
             (Fate::UnknownChild, Err(ErrorKind::UnknownChild), Some("was refused and is a dead letter")),
+            (Fate::NotKept { unknown_child: false }, Err(ErrorKind::Rejected), Some(lost)),
+            (Fate::NotKept { unknown_child: true }, Err(ErrorKind::UnknownChild), Some(lost)),
             (Fate::Expired, Err(ErrorKind::Expired), Some("is too old and was dropped")),
             (Fate::Dropped, Err(ErrorKind::Full), Some("was dropped for newer ones: the outbox is full")),
             (Fate::Damaged, Err(ErrorKind::Storage), Some("is damaged on disk")),

@@ -273,7 +273,10 @@ impl Opened {
 
     pub(crate) fn stats(&self) -> Result<OutboxStats, Refused> {
         self.check(true)?;
-        let dead_kept = self.shared.worker.dead().count();
+        let (dead_kept, dead_lost) = {
+            let dead = self.shared.worker.dead();
+            (dead.count(), dead.dropped)
+        };
         let counters = self.shared.worker.counters();
         let state = self.shared.worker.engine.lock();
         let oldest = state.book.lanes.iter().filter_map(|(_, lane)| lane.queue.first());
@@ -289,7 +292,7 @@ impl Opened {
             retries: counters.retries,
             dead: counters.dead,
             dead_kept,
-            dead_dropped: counters.dead_not_kept,
+            dead_dropped: counters.dead_not_kept + dead_lost,
             dropped: counters.dropped,
             expired: counters.expired,
             damaged: state.counts.damaged + counters.damaged,

@@ -33,7 +33,8 @@ pub struct Settled<'a> {
     pub id: u64,
     /// The device that was reported for; empty if it is not known, as that of a device that is not attached.
     pub device_id: &'a str,
-    /// Delivered, or why not: [`ErrorKind::Rejected`] and [`ErrorKind::UnknownChild`] (there is a dead letter),
+    /// Delivered, or why not: [`ErrorKind::Rejected`] and [`ErrorKind::UnknownChild`] (there is a dead letter, if it
+    /// could be kept),
     /// [`ErrorKind::Expired`], [`ErrorKind::Full`] (dropped as oldest), [`ErrorKind::Storage`] (damaged on disk),
     /// [`ErrorKind::Cancelled`] (by [`Outbox::discard`]).
     pub outcome: Result<(), ErrorKind>,
@@ -235,7 +236,7 @@ pub struct OutboxStats {
     pub dead: u64,
     /// Dead letters that are kept now.
     pub dead_kept: u64,
-    /// Dead letters that could not be kept.
+    /// Dead letters that could not be kept, or were removed, unread, for newer ones.
     pub dead_dropped: u64,
     /// Entries that were dropped as the oldest.
     pub dropped: u64,

@@ -1,7 +1,21 @@
-//! What an outbox counts about its entries since it was opened. What it counts about files is in
+//! What becomes of an outbox's entries, and what is counted of it since it was opened. What is counted of files is in
 //! [`super::engine::Counts`].
 
-use super::worker::Fate;
+/// What became of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Delivered,
+    Refused,
+    UnknownChild,
+    /// Refused, or of an unknown child, and there is no dead letter.
+    NotKept {
+        unknown_child: bool,
+    },
+    Expired,
+    Dropped,
+    Damaged,
+    Discarded,
+}
 
 /// Counters of one outbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +41,7 @@ impl Counters {
         *match fate {
             Fate::Delivered => &mut self.delivered,
             // These are counted with their letters.
-            Fate::Refused | Fate::UnknownChild => return,
+            Fate::Refused | Fate::UnknownChild | Fate::NotKept { .. } => return,
             Fate::Expired => &mut self.expired,
             Fate::Dropped => &mut self.dropped,
             Fate::Damaged => &mut self.damaged,

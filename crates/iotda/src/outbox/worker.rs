@@ -16,23 +16,12 @@ use super::frame::{Header, LaneKey, kind};
 use super::platform::{Deliver, Ended, Refusal, TooMuch, Verdict};
 use super::sorted::Sorted;
 use super::stats::Counters;
+pub(crate) use super::stats::Fate;
 use super::turns::{Next, Part, Pick, Turns};
 use crate::report::calendar;
 
 /// Lanes whose turn does not come are looked through for entries that are too old in this interval.
 const SWEEP_MS: u64 = 60_000;
-
-/// What became of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Delivered,
-    Refused,
-    UnknownChild,
-    Expired,
-    Dropped,
-    Damaged,
-    Discarded,
-}
 
 /// Takes note of the fate of each entry: its number, the device reported for, and a sentence.
 pub(crate) type Observer = Box<dyn Fn(u64, &str, Fate, &str) + Send + Sync>;
@@ -410,6 +399,8 @@ impl Worker {
     /// Makes a dead letter of an entry, and settles it.
     fn bury(&self, part: &Part, fate: Fate, refusal: &Refusal, device: &dyn Deliver) {
         let key = self.engine.lock().book.lanes.get(part.lane).key;
+        let unknown_child = fate == Fate::UnknownChild;
+        let mut fate = fate;
         for slot in &part.slots {
             // One that cannot be read now waits for its next refusal: a letter without its data is none.
             let Ok(read) = self.engine.try_read(key, slot) else { return };
@@ -419,7 +410,7 @@ impl Worker {
             let letter = Letter {
                 id: slot.number,
                 kind: header.kind,
-                unknown_child: fate == Fate::UnknownChild,
+                unknown_child,
                 time_ms: header.stamp.wall_ms,
                 sender: device.device_id(),
                 child: child.as_deref().unwrap_or(""),
@@ -427,6 +418,9 @@ impl Worker {
                 payload,
             };
             let kept = self.dead().keep(&letter);
+            if kept.is_err() {
+                fate = Fate::NotKept { unknown_child };
+            }
             let mut work = self.work();
             work.counters.dead += 1;
             work.counters.dead_not_kept += u64::from(kept.is_err());
