@@ -21,6 +21,9 @@ const CALLS: [&str; 11] =
 /// What a report of these names says, as the platform shows it.
 const REPORTS: [&str; 6] = ["props", "message", "child_1", "child_2", "kept", "last"];
 
+/// `IOTDA_E_STORAGE`.
+const STORAGE: i32 = 60;
+
 /// Those by which memory is had.
 const MEMORY: [&str; 4] = ["mmap", "brk", "mprotect", "mremap"];
 
@@ -160,6 +163,12 @@ impl Bench {
         }
         if !aborted {
             self.judge(&stand)?;
+        }
+        if injected && fault.starts_with("flock:") {
+            // Two processes would write into one directory.
+            let open = CALLS.iter().position(|call| *call == "open").context("it opens an outbox")?;
+            let (status, _) = results(&self.dir.join("results"))?[open];
+            ensure!(status == STORAGE, "without a lock the outbox was opened with status {status}");
         }
         Ok(End { injected, aborted })
     }

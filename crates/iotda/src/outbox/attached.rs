@@ -230,6 +230,7 @@ mod tests {
             (401, "<html>"),
             (413, "<html>"),
             (400, r#"{"error_code":"IOTDA.999999"}"#),
+            (200, r#"{"error_code":"IOTDA.999999"}"#),
             (500, ""),
             (503, "busy"),
         ] {

@@ -301,6 +301,17 @@ pub(crate) mod tests {
         drop(Directory::open(&scratch.0).unwrap());
     }
 
+    /// Files of /dev cannot be synced, nor modes set in /proc: only the kernel can say so.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn syncs_and_modes_are_asked_of_the_kernel() {
+        let scratch = Scratch::new("kernel");
+        let directory = Directory::open(&scratch.0).unwrap();
+        let null = directory.keep(File::open("/dev/null").unwrap()).unwrap();
+        assert_eq!(null.sync().unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert!(Directory::open(Path::new("/proc/self/task")).unwrap().is_open_to_others);
+    }
+
     #[test]
     fn files_are_read_and_written_at_offsets() {
         let scratch = Scratch::new("files");

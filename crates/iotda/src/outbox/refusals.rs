@@ -102,6 +102,23 @@ mod tests {
     }
 
     #[test]
+    fn each_refusal_has_its_kind() {
+        for (refused, kind) in [
+            (Refused::InvalidArgument("give another"), ErrorKind::InvalidArgument),
+            (Refused::TooLarge(65_536), ErrorKind::TooLarge),
+            (Refused::Full, ErrorKind::Full),
+            (Refused::Timeout, ErrorKind::Timeout),
+            (Refused::Cancelled, ErrorKind::Cancelled),
+            (Refused::Forked, ErrorKind::Forked),
+            (Refused::Broken("a fault".to_owned()), ErrorKind::Internal),
+            (Refused::Newer, ErrorKind::Storage),
+        ] {
+            let error = Error::from(refused.clone());
+            assert!(error.kind() == kind && error.message().len() <= 256, "{refused:?}: {error}");
+        }
+    }
+
+    #[test]
     fn a_failure_of_the_storage_says_what_to_do_and_what_the_system_said() {
         for (number, advice) in [
             (28, "free space on the device"),

@@ -10,6 +10,7 @@ mod faults;
 mod inspection;
 mod odd_answers;
 mod outbox;
+mod outbox_devices;
 mod persistence;
 #[cfg(feature = "probe")]
 mod probe;

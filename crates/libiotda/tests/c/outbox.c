@@ -196,6 +196,38 @@ static int open_below(const char *path) {
     return count;
 }
 
+/* Every function but close, with what would be right in the parent. */
+static void fail_in_the_child(iotda_outbox_t *outbox, iotda_client_t *client) {
+    iotda_service_t service = {"s", "{}", IOTDA_TIME_NONE};
+    iotda_child_t child = {"child", &service, 1};
+    const char *json = "{\"services\":[{\"service_id\":\"s\",\"properties\":{}}]}";
+    const char *batch = "{\"devices\":[{\"device_id\":\"c\",\"services\":"
+                        "[{\"service_id\":\"s\",\"properties\":{}}]}]}";
+    iotda_call_t call = IOTDA_CALL_INIT;
+    uint64_t id = 99;
+    CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_attach(outbox, client, &call));
+    CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_put_props(outbox, client, &service, 1, &id, &call));
+    CHECK_STATUS(IOTDA_E_FORKED,
+                 iotda_outbox_put_props_json(outbox, client, json, strlen(json), &id, &call));
+    CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_put_message(outbox, client, "x", 1, &id, &call));
+    CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_put_batch(outbox, client, &child, 1, &id, &call));
+    CHECK_STATUS(IOTDA_E_FORKED,
+                 iotda_outbox_put_batch_json(outbox, client, batch, strlen(batch), &id, &call));
+    CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_sync(outbox, &call));
+    CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_pump(outbox, &call));
+    CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_flush(outbox, &call));
+    iotda_outbox_wake(outbox);
+    CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_discard(outbox, "child", &id, &call));
+    iotda_dead_t dead = {.struct_size = sizeof dead};
+    size_t length = 99;
+    CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_dead_read(outbox, 0, &dead, NULL, 0, &length, &call));
+    CHECK(strstr(call.message, "fork") != NULL);
+    CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_dead_forget(outbox, 1));
+    iotda_outbox_stats_t stats = {.struct_size = sizeof stats};
+    CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_stats(outbox, &stats));
+    CHECK(id == 99 && length == 99);
+}
+
 static void refuse_what_is_wrong(iotda_client_t *client) {
     struct outcome outcome = {0};
     iotda_outbox_options_t options = by_hand();
@@ -244,10 +276,7 @@ static void refuse_what_is_wrong(iotda_client_t *client) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        iotda_outbox_stats_t stats = {0};
-        CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_put_message(outbox, client, "x", 1, NULL, &call));
-        CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_pump(outbox, &call));
-        CHECK_STATUS(IOTDA_E_FORKED, iotda_outbox_stats(outbox, &stats));
+        fail_in_the_child(outbox, client);
         iotda_outbox_close(outbox);
         CHECK(open_below(directory) == 0);
         iotda_close(client);

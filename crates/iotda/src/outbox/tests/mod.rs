@@ -9,6 +9,7 @@ mod destroyed;
 mod engine;
 mod faults;
 mod format;
+mod guarantees;
 mod kill;
 mod letters;
 mod pages;

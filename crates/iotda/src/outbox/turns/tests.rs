@@ -101,6 +101,20 @@ fn a_lane_is_offered_once_and_not_while_its_request_is_under_way() {
 }
 
 #[test]
+fn lanes_take_turns() {
+    let mut stand = Stand::new(1, 0);
+    let lanes = [1, 2, 3].map(|reported| stand.offered(SENDER, reported, &[(kind::MESSAGE, 1); 3]));
+    let mut served = Vec::new();
+    for _ in 0..9 {
+        let pick = stand.pick(0);
+        served.push(pick.parts[0].lane);
+        stand.settle(&pick.parts);
+        stand.turns.delivered(&pick, &pick.parts);
+    }
+    assert_eq!(served, [lanes, lanes, lanes].concat());
+}
+
+#[test]
 fn a_device_that_is_attached_releases_its_own_lanes_only() {
     let mut stand = Stand::new(1000, 0);
     let (own, others) =
