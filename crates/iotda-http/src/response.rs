@@ -349,6 +349,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn after_a_head_above_8_kib_the_connection_ends() {
+        for (length, persistent) in [(8192, true), (8193, false)] {
+            let fields = |value: &str| format!("HTTP/1.1 200 OK\r\na: {value}\r\nContent-Length: 3\r\n\r\n");
+            let text = fields(&"b".repeat(length - fields("").len()));
+            assert_eq!((text.len(), head(&text).persistent), (length, persistent));
+        }
+    }
+
+    #[test]
+    fn a_field_of_another_name_says_nothing_however_long_that_is() {
+        let usual =
+            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 12\r\nRetry-After: 7\r\n";
+        let expected = head(&format!("{usual}\r\n"));
+        for other in [
+            "Vary: Sun, 06 Nov 1994 08:49:38 GMT",
+            "Accounting: close",
+            "Retry-Later: 8",
+            "Content-Height: 13",
+            "Transfer-Decoding: chunked",
+        ] {
+            assert_eq!(head(&format!("{usual}{other}\r\n\r\n")), expected, "{other}");
+        }
+    }
+
     #[derive(Debug)]
     struct Stopped(i64);
 
