@@ -41,6 +41,8 @@ fn what_waits_is_read_as_it_is_while_the_outbox_is_open() {
     let stats = outbox.stats().unwrap();
     assert_eq!((found.waiting, found.waiting_bytes, found.dead), (3, stats.waiting_bytes, 0));
     assert_eq!((found.damaged, found.unreadable, found.oldest_ms), (0, 0, Some(entries[0].time_ms)));
+    let bytes: usize = before.values().map(Vec::len).sum();
+    assert_eq!((found.files, found.file_bytes), (before.len() as u64, bytes as u64));
     let shown: Vec<_> = entries
         .iter()
         .map(|entry| (entry.id, entry.kind, entry.device_id.as_str(), entry.gateway_id.as_str(), entry.body.as_slice()))
