@@ -384,6 +384,8 @@ impl fmt::Debug for Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::fixtures::{answer, authenticated, device};
+    use crate::report::Child;
 
     fn config() -> Config {
         let mut config = Config::new();
@@ -404,5 +406,35 @@ mod tests {
     fn debug_shows_endpoint_and_device_alone() {
         let shown = format!("{:?}", Client::new(&config()).unwrap());
         assert_eq!(shown, r#"Client { endpoint: "https://iot.example:8943", device_id: "deviceId_0001", .. }"#);
+    }
+
+    #[test]
+    fn the_platforms_time_is_that_of_its_last_answer() {
+        let session = authenticated(|_, _| {
+            Ok(iotda_http::Answer { server_time_ms: Some(1_900_000_000_000), ..answer(200, "").unwrap() })
+        });
+        let client = Client::of(session, device());
+        assert_eq!((client.server_time_ms(), client.server_time()), (None, None));
+        client.report_message(b"x", CallOptions::default()).unwrap();
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_900_000_000_000);
+        assert_eq!((client.server_time_ms(), client.server_time()), (Some(1_900_000_000_000), Some(time)));
+    }
+
+    #[test]
+    fn of_a_checked_batch_the_good_children_are_sent_and_the_others_fail() {
+        let sent = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let bodies = Arc::clone(&sent);
+        let session = authenticated(move |post, _| {
+            bodies.lock().unwrap().push(String::from_utf8_lossy(post.body).into_owned());
+            answer(200, "")
+        });
+        let client = Client::of(session, device());
+        let services = [Service::new("s", "{}")];
+        let wrong = Box::new(Error::invalid_argument("no value could be read"));
+        let children = [Ok(Child::new("good", &services)), Err(wrong)];
+        let error = client.report_checked_batch(&children, CallOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Partial);
+        let sent = sent.lock().unwrap();
+        assert!(sent.len() == 1 && sent[0].contains(r#""device_id":"good""#), "{sent:?}");
     }
 }

@@ -114,3 +114,18 @@ fn debug_shows_no_secret() {
     let shown = format!("{config:?}");
     assert!(shown.contains("device-1") && !shown.contains("hunter2") && !shown.contains("104, 117"), "{shown}");
 }
+
+#[test]
+fn what_a_connection_is_given_is_what_was_set() {
+    let mut config = Config::new();
+    assert!(config.proxy_from_environment().is_err(), "whether the proxy is for it depends on the endpoint");
+    config.endpoint("https://a.example").unwrap();
+    let timing = |config: &Config| config.http(config.endpoint.clone().unwrap(), Arc::default()).timing;
+    let usual = timing(&config);
+    assert_eq!(usual.keepalive, None);
+    config.tcp_keepalive(Some(Duration::from_secs(25)));
+    config.timeout(Duration::from_millis(1)).unwrap();
+    let set = timing(&config);
+    assert_eq!((set.keepalive, set.patience), (Some(Duration::from_secs(25)), Duration::from_millis(1)));
+    assert!(usual.patience > set.patience && set.connect == usual.connect);
+}

@@ -200,3 +200,17 @@ fn what_was_sent_is_never_shown() {
     }
     assert!(error.message().contains("***"), "{error}");
 }
+
+#[test]
+fn only_where_the_time_is_checked_the_clock_is_pointed_to() {
+    for (sign_type, is_pointed_to) in [(SignType::PasswordAndTime, true), (SignType::PasswordOnly, false)] {
+        let session = session(|_, _| {
+            let refused = answer(401, r#"{"error_code":"IOTDA.000002"}"#).unwrap();
+            Ok(iotda_http::Answer { server_time_ms: Some(1_700_000_000_000), ..refused })
+        });
+        let device = Device::new(Identity::new("d", b"secret").unwrap().into(), sign_type, None);
+        let error = text(&session, &device, None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AuthFailed);
+        assert_eq!(error.message().contains("clock"), is_pointed_to, "{error}");
+    }
+}
