@@ -429,7 +429,7 @@ fn threads_that_have_nothing_to_do_wait() {
     put(&outbox, "for nobody").unwrap();
     all_wait(2);
     std::thread::scope(|scope| {
-        let flushing = scope.spawn(|| outbox.flush(None, Some(&cancel)));
+        let flushing = scope.spawn(|| outbox.flush(Some(busy_until), Some(&cancel)));
         all_wait(3);
         cancel.cancel();
         assert_eq!(flushing.join().unwrap(), Err(Refused::Cancelled));
