@@ -223,8 +223,10 @@ fn a_report_whose_turn_moves_behind_the_deadline_while_it_waits_ends_at_once() {
     session.clock = clock.clone();
     send(&session, &device, &mut call(&session)).unwrap();
     clock.looks.store(1, Ordering::SeqCst);
+    let waits = session.monitor.stats().pacing_waits;
     let options = CallOptions { timeout: Some(Duration::from_secs(5)), cancel: None };
     let error = send(&session, &device, &mut Call::start(options, &session.rules).unwrap()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RateLimited, "{error}");
     assert!(error.retry_after() >= Some(Duration::from_secs(1000)), "{error}");
+    assert_eq!(session.monitor.stats().pacing_waits, waits + 1, "however often it looked");
 }
