@@ -122,7 +122,13 @@ find_unwinder(unwinder)
 # Linked once, from the API on: what nothing calls is left out. Groups (COMDAT) are dissolved, because the linker
 # would take the group of another Rust library in place of ours although ours has become local: it links, and
 # crashes on a panic.
-run("${LD}" -r --gc-sections --force-group-allocation ${roots} -o "${OBJECT}.linked" "${archive}" ${unwinder})
+set(leave_out --gc-sections)
+if(RUST_TARGET MATCHES "^riscv")
+  # ld for RISC-V leaves gaps in the tables for unwinding, for which it then refuses to make the table that a panic is
+  # caught by. What nothing calls is left to the link of the program.
+  set(leave_out "")
+endif()
+run("${LD}" -r ${leave_out} --force-group-allocation ${roots} -o "${OBJECT}.linked" "${archive}" ${unwinder})
 run("${OBJCOPY}" --wildcard "--keep-global-symbol=iotda_*" --remove-section=.llvmbc --remove-section=.llvmcmd
   "${OBJECT}.linked" "${OBJECT}.local")
 # The names of the functions inside stay: profilers and backtraces are of no use without.
