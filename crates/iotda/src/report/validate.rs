@@ -271,6 +271,19 @@ mod tests {
     }
 
     #[test]
+    fn each_member_may_stand_once_alone() {
+        for (member, value) in
+            [("service_id", "\"s\""), ("properties", "{}"), ("event_time", "\"2021-08-13T10:10:10.555Z\"")]
+        {
+            let again = format!(
+                r#"{{"services":[{{"service_id":"s","properties":{{}},"event_time":"2021-08-13T10:10:10.555Z","{member}":{value}}}]}}"#
+            );
+            let error = check_properties(&again).unwrap_err();
+            assert!(error.message().contains(&format!("has \"{member}\" again")), "{error}");
+        }
+    }
+
+    #[test]
     fn refusals_name_the_place() {
         for (text, part) in [
             ("", "correct the JSON: the body, byte 0: the text ends where a JSON value is expected"),

@@ -34,6 +34,10 @@ fn cut_by_bytes() {
     let rest = BATCH_BODY_MAX - FRAME_LEN - 1 - half;
     assert_eq!(lengths(&play(vec![Ok(half), Ok(rest)])), [2]);
     assert_eq!(lengths(&play(vec![Ok(half), Ok(rest + 1)])), [1, 1]);
+    let third = (BATCH_BODY_MAX - FRAME_LEN - 2) / 3;
+    let rest = BATCH_BODY_MAX - FRAME_LEN - 2 - 2 * third;
+    assert_eq!(lengths(&play(vec![Ok(third), Ok(third), Ok(rest)])), [3]);
+    assert_eq!(lengths(&play(vec![Ok(third), Ok(third), Ok(rest + 1)])), [2, 1]);
 }
 
 #[test]
