@@ -8,9 +8,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -134,26 +136,27 @@ func TestAWrongConfigIsRefusedByNew(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "no.pem")
 	must(t, os.WriteFile(file, []byte("no certificate"), 0o600))
 	for name, change := range map[string]func(*iotda.Config){
-		"no endpoint":        func(c *iotda.Config) { c.Endpoint = "" },
-		"https://":           func(c *iotda.Config) { c.Endpoint = "http://localhost" },
-		"device":             func(c *iotda.Config) { c.DeviceID, c.Secret = "", "" },
-		"secret":             func(c *iotda.Config) { c.Secret = "" },
-		"zero byte":          func(c *iotda.Config) { c.DeviceID = "a\x00b" },
-		"sign":               func(c *iotda.Config) { c.SignType = 2 },
-		"SignType":           func(c *iotda.Config) { c.SignType = 1 << 32 },
-		"Timeout":            func(c *iotda.Config) { c.Timeout = -1 },
-		"KeepAlive":          func(c *iotda.Config) { c.KeepAlive = -time.Second },
-		"Retry.MaxAttempts":  func(c *iotda.Config) { c.Retry.MaxAttempts = -1 },
-		"MaxConcurrentCalls": func(c *iotda.Config) { c.MaxConcurrentCalls = -1 },
-		"rate":               func(c *iotda.Config) { c.DeviceRate = -1 },
-		"ca_file":            func(c *iotda.Config) { c.CAFile = filepath.Join(t.TempDir(), "none.pem") },
-		"ca_pem":             func(c *iotda.Config) { c.CAPEM = []byte{} },
-		"add_ca_file":        func(c *iotda.Config) { c.ExtraCAFile = file },
-		"add_ca_pem":         func(c *iotda.Config) { c.ExtraCAPEM = []byte("x") },
-		"CAPEM":              func(c *iotda.Config) { c.CAFile, c.CAPEM = file, []byte("x") },
-		"client_certificate": func(c *iotda.Config) { c.ClientCertPEM = []byte("x") },
-		"proxy":              func(c *iotda.Config) { c.Proxy = "ftp://x" },
-		"Proxy":              func(c *iotda.Config) { c.Proxy, c.ProxyFromEnvironment = "http://x:1", true },
+		"no endpoint": func(c *iotda.Config) { c.Endpoint = "" },
+		"https://":    func(c *iotda.Config) { c.Endpoint = "http://localhost" },
+		"device":      func(c *iotda.Config) { c.DeviceID, c.Secret = "", "" },
+		"secret":      func(c *iotda.Config) { c.Secret = "" },
+		"zero byte":   func(c *iotda.Config) { c.DeviceID = "a\x00b" },
+		"sign":        func(c *iotda.Config) { c.SignType = 2 },
+		// In C it has 32 bits, and in Go as many or more.
+		strconv.Itoa(math.MaxInt): func(c *iotda.Config) { c.SignType = math.MaxInt },
+		"Timeout":                 func(c *iotda.Config) { c.Timeout = -1 },
+		"KeepAlive":               func(c *iotda.Config) { c.KeepAlive = -time.Second },
+		"Retry.MaxAttempts":       func(c *iotda.Config) { c.Retry.MaxAttempts = -1 },
+		"MaxConcurrentCalls":      func(c *iotda.Config) { c.MaxConcurrentCalls = -1 },
+		"rate":                    func(c *iotda.Config) { c.DeviceRate = -1 },
+		"ca_file":                 func(c *iotda.Config) { c.CAFile = filepath.Join(t.TempDir(), "none.pem") },
+		"ca_pem":                  func(c *iotda.Config) { c.CAPEM = []byte{} },
+		"add_ca_file":             func(c *iotda.Config) { c.ExtraCAFile = file },
+		"add_ca_pem":              func(c *iotda.Config) { c.ExtraCAPEM = []byte("x") },
+		"CAPEM":                   func(c *iotda.Config) { c.CAFile, c.CAPEM = file, []byte("x") },
+		"client_certificate":      func(c *iotda.Config) { c.ClientCertPEM = []byte("x") },
+		"proxy":                   func(c *iotda.Config) { c.Proxy = "ftp://x" },
+		"Proxy":                   func(c *iotda.Config) { c.Proxy, c.ProxyFromEnvironment = "http://x:1", true },
 	} {
 		config := right
 		change(&config)
