@@ -3,10 +3,11 @@
 //! [`Package`] is libiotda as its users have it: built by CMake, installed, moved. [`program`] builds programs with it,
 //! for this processor or for the one that `cargo xtask cross` names. [`Stand`] is a stand-in platform in the test's own
 //! process, so that every request can be looked at. [`process`] runs programs, and ends those that hang; [`Terminal`] is what
-//! some of them run on. What a test expects is in the test, in crates/libiotda/tests.
+//! some of them run on; [`golang`] is the go command. What a test expects is in the test, in crates/libiotda/tests.
 
 #![forbid(unsafe_code)]
 
+pub mod golang;
 mod package;
 pub mod process;
 pub mod program;
