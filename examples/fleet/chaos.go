@@ -231,7 +231,7 @@ func measure(ctx context.Context, arguments []string) error {
 	return nil
 }
 
-// throughput stores all reports first, and starts the workers then.
+// throughput stores all reports first, and starts the workers then. The rate is that of the time in which all have work.
 func throughput(ctx context.Context, settings trial.Settings, workers, reports, delay int) (rate float64, memory int, err error) {
 	field, err := trial.Start(ctx, settings)
 	if err != nil {
@@ -256,7 +256,7 @@ func throughput(ctx context.Context, settings trial.Settings, workers, reports, 
 	if err != nil {
 		return 0, 0, err
 	}
-	return float64(verdict.Requests) / (float64(verdict.Last-verdict.First) / 1000), memory, verdict.Err()
+	return verdict.Steady, memory, verdict.Err()
 }
 
 // measureMemory publishes a report of each device, first without a worker and then with one.

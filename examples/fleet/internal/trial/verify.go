@@ -38,6 +38,9 @@ type Verdict struct {
 	Authentications  int
 	// First and Last are when the first and the last request were received, in Unix milliseconds.
 	First, Last int64
+	// Steady is how many requests were received in a second while all workers had work: from the end of the first tenth,
+	// when they have shared the partitions, to that of the seventh, before one has none left.
+	Steady float64
 }
 
 func (v Verdict) String() string {
@@ -229,8 +232,17 @@ func (f *Field) requests(v *Verdict) (accepted []standin.Request, err error) {
 		}
 		return nil
 	})
-	v.Requests = len(accepted)
+	v.Requests, v.Steady = len(accepted), steady(accepted)
 	return accepted, err
+}
+
+// steady is 0 if the requests are too few to tell.
+func steady(accepted []standin.Request) float64 {
+	begin, end := len(accepted)/10, len(accepted)*7/10
+	if begin == 0 || accepted[end].ReceivedAt <= accepted[begin].ReceivedAt {
+		return 0
+	}
+	return float64(end-begin) * 1000 / float64(accepted[end].ReceivedAt-accepted[begin].ReceivedAt)
 }
 
 // traces reads what the workers were about to send: who has sent each body, and how far each epoch came, by the stream's

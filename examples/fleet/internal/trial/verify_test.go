@@ -3,8 +3,31 @@ package trial
 import (
 	"testing"
 
+	"github.com/libiotda/libiotda/examples/fleet/internal/standin"
 	"github.com/libiotda/libiotda/examples/fleet/internal/worker"
 )
+
+func TestTheSteadyRateLeavesOutTheBeginningAndTheEnd(t *testing.T) {
+	var requests []standin.Request
+	at := int64(1_000_000)
+	for i := range 1000 {
+		pause := int64(2) // 500 in a second
+		if i < 100 || i >= 700 {
+			pause = 50
+		}
+		requests = append(requests, standin.Request{ReceivedAt: at})
+		at += pause
+	}
+	if rate := steady(requests); rate != 500 {
+		t.Errorf("%v per second", rate)
+	}
+	if few := steady(requests[:9]); few != 0 {
+		t.Errorf("%v per second of 9 requests", few)
+	}
+	if none := steady(make([]standin.Request, 100)); none != 0 {
+		t.Errorf("%v per second of requests of one millisecond", none)
+	}
+}
 
 // A request that two workers have sent, over a connection that may be either's, is of the lowest epoch that fits: a higher one
 // would make the next request of the first worker look like an overlap.
