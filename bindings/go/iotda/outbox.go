@@ -47,7 +47,8 @@ type WhenFull int32
 const (
 	// Refuse refuses what is put, with [ErrFull].
 	Refuse WhenFull = 0
-	// DropOldest drops the oldest entries, those of the same device first; Settled is called with [ErrFull] for each.
+	// DropOldest drops the oldest entries, those of the same device first; Settled is called with [ErrFull] for each. A
+	// device whose entries are being sent loses none meanwhile; with no other to take from, what is put is refused.
 	DropOldest WhenFull = 1
 )
 

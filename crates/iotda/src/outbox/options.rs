@@ -21,7 +21,9 @@ pub enum WhenFull {
     /// Refuse it ([`ErrorKind::Full`]).
     #[default]
     Refuse,
-    /// Drop the oldest entries: those of the same device, or else those of the device that holds most.
+    /// Drop the oldest entries: those of the same device, or else those of the device that holds most. A device whose
+    /// entries are being sent loses none meanwhile; with no other to take from, the new one is refused
+    /// ([`ErrorKind::Full`]).
     DropOldest,
 }
 
