@@ -67,8 +67,10 @@ pub(crate) struct State {
     ticket: Ticket,
     /// The last write failed, and no other has succeeded.
     pub(crate) failure: Option<Failure>,
-    /// Since when, in Unix milliseconds as this machine's clock had it.
-    pub(crate) failing_since_ms: i64,
+    /// The last put found no space in a file, and none could be had.
+    is_short: bool,
+    /// Since when one of these is so, in Unix milliseconds as this machine's clock had it.
+    failing_since_ms: i64,
     pub(crate) counts: Counts,
     /// Raised by each [`Engine::notify`].
     pub(crate) events: u64,
@@ -108,6 +110,7 @@ impl Engine {
             log: Some(log),
             ticket: Ticket::default(),
             failure: None,
+            is_short: false,
             failing_since_ms: 0,
             counts,
             events: 0,
@@ -172,6 +175,7 @@ impl Engine {
                 }
             }
         }
+        state.is_short = false;
         let first = state.book.put(entries, stamp);
         if !self.keeping.sync_at_put {
             return Ok(first);
@@ -246,7 +250,11 @@ impl Engine {
         drop(state);
         let mut prepared = log.prepare(number, overhead, room, bytes);
         self.give_back(log, &prepared);
-        prepared.error.take().map_or(Ok(()), |error| Err(error.into()))
+        let Some(error) = prepared.error.take() else { return Ok(()) };
+        let mut state = self.lock();
+        state.note_since(&*self.clocks);
+        state.is_short = true;
+        Err(error.into())
     }
 
     fn give_back(&self, log: Log, prepared: &Outcome) {
@@ -436,14 +444,23 @@ impl State {
         match &outcome.error {
             Some(_) if outcome.refused => {}
             Some(error) => {
-                if self.failure.is_none() {
-                    self.failing_since_ms = clocks.wall_ms();
-                }
+                self.note_since(clocks);
                 self.failure = Some(Failure::from(error));
             }
             None if sync => self.failure = None,
             None => {}
         }
+    }
+
+    fn note_since(&mut self, clocks: &dyn Clocks) {
+        if self.failing_since_ms().is_none() {
+            self.failing_since_ms = clocks.wall_ms();
+        }
+    }
+
+    /// Since when puts have been failing for the storage.
+    pub(crate) fn failing_since_ms(&self) -> Option<i64> {
+        (self.failure.is_some() || self.is_short).then_some(self.failing_since_ms)
     }
 
     /// The frames of a segment that still wait in it.

@@ -280,7 +280,7 @@ impl Opened {
         let counters = self.shared.worker.counters();
         let state = self.shared.worker.engine.lock();
         let oldest = state.book.lanes.iter().filter_map(|(_, lane)| lane.queue.first());
-        let is_failing = state.failure.is_some();
+        let failing_since_ms = state.failing_since_ms();
         Ok(OutboxStats {
             waiting: state.book.waiting_entries,
             waiting_bytes: state.book.waiting,
@@ -299,8 +299,8 @@ impl Opened {
             discarded: counters.discarded,
             syncs: state.counts.syncs,
             bytes_written: state.counts.bytes_written,
-            is_failing,
-            failing_since_s: if is_failing { u64::try_from(state.failing_since_ms / 1000).unwrap_or(0) } else { 0 },
+            is_failing: failing_since_ms.is_some(),
+            failing_since_s: failing_since_ms.map_or(0, |since| u64::try_from(since / 1000).unwrap_or(0)),
             last_error: counters.last_error,
         })
     }

@@ -324,6 +324,31 @@ fn a_failure_of_the_files_is_in_the_statistics_until_it_is_over() {
 }
 
 #[test]
+fn a_device_that_is_full_is_in_the_statistics_while_a_put_finds_no_space() {
+    let setting = Setting::new();
+    setting.clocks.wall_offset_ms.store(1_800_000_000_000, Ordering::SeqCst);
+    let outbox = setting.open(1_000, 0, None);
+    let large = "y".repeat(200_000);
+    put(&outbox, "x").unwrap();
+    outbox.sync(None).unwrap();
+    // Nothing waits to be written, and all that is missing is space for this one.
+    setting.storage.fail(Some(Failing { at: 0, times: usize::MAX, how: How::Error(28) }));
+    for _ in 0..2 {
+        let refused = put(&outbox, &large);
+        assert!(matches!(refused, Err(Refused::Storage(_))), "{refused:?}");
+        let stats = outbox.stats().unwrap();
+        assert_eq!((stats.is_failing, stats.failing_since_s), (true, 1_800_000_000), "since the first of them");
+        setting.clocks.boot_ms.fetch_add(60_000, Ordering::SeqCst);
+    }
+    setting.storage.fail(None);
+    put(&outbox, &large).unwrap();
+    let stats = outbox.stats().unwrap();
+    assert_eq!((stats.is_failing, stats.failing_since_s), (false, 0));
+    outbox.sync(None).unwrap();
+    assert_eq!(setting.after_a_kill(), 2);
+}
+
+#[test]
 fn less_than_256_kib_is_refused() {
     let open = |max_bytes| {
         let options = Options {
