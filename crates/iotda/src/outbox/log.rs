@@ -165,21 +165,36 @@ impl Log {
         self.spare.as_ref().map_or(0, |open| open.size.saturating_sub(overhead))
     }
 
-    /// Writes `commit`. After an error nothing is appended to the segment that it happened in.
+    /// Writes `commit`. After an error nothing is appended to the segment that it happened in, nor to one that the commit
+    /// began.
     pub(crate) fn write(&mut self, commit: &Commit) -> Outcome {
         let mut outcome = Outcome::default();
+        let (active, last, before) = (self.active(), self.last, self.before);
         if let Err(error) = self.try_write(commit, &mut outcome) {
             outcome.refused = is_bound(&error);
             outcome.error = Some(error);
             outcome.placed.clear();
-            if !outcome.refused {
-                outcome.closed.extend(self.active.take().map(|open| open.place));
+            if !outcome.refused || self.active() != active {
+                self.leave_active(&mut outcome);
             }
+            (self.last, self.before) = (last, before);
             // Nothing refers to what was begun in vain; trying again must not fill the directory.
             let storage = &self.storage;
             outcome.begun.retain(|begun| storage.unlink(&begun.name).is_err());
         }
         outcome
+    }
+
+    /// Ends the use of the active segment after an error.
+    fn leave_active(&mut self, outcome: &mut Outcome) {
+        let Some(open) = self.active.take() else { return };
+        let was_made = outcome.begun.iter().any(|begun| begun.place == open.place);
+        if outcome.refused && !was_made {
+            // The spare one, to which nothing was written yet: what waits in memory relies on it.
+            self.spare = Some(open);
+        } else {
+            outcome.closed.push(open.place);
+        }
     }
 
     /// Has a second segment ready, unless half of the active one is left and `bytes` fit: so that what is acknowledged in

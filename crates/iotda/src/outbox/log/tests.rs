@@ -143,6 +143,43 @@ fn a_segment_is_begun_within_the_commits_room_or_not_at_all() {
     }
 }
 
+/// A commit of entries with frames of so many bytes.
+fn commits(first: u64, frames: &[u64], room: u64) -> Commit {
+    let entries = (first..).zip(frames).map(|(number, frame)| Arc::new(entry(number, *frame))).collect();
+    Commit { entries, room, ..commit(first, 64, Some(preamble(0, 0))) }
+}
+
+#[test]
+fn what_was_begun_by_a_commit_that_is_refused_is_not_written_to() {
+    let large = SEGMENT - 1024;
+    for (with_spare, frames, room) in [
+        (false, &[large, large][..], SEGMENT),
+        (false, &[large, large, large], 2 * SEGMENT),
+        (true, &[large, large], 0),
+        (true, &[large, large, large], SEGMENT),
+    ] {
+        let (mut log, storage) = log(false);
+        let mut files = written(&mut log, &commit(1, large, Some(preamble(0, 0)))).begun;
+        if with_spare {
+            files.extend(log.prepare(2, 512, u64::MAX / 2, 0).begun);
+        }
+        let before = storage.files().len();
+        let refused = log.write(&commits(2, frames, room));
+        assert!(refused.refused && refused.placed.is_empty() && refused.begun.is_empty(), "{frames:?}, {room}");
+        assert_eq!(storage.files().len(), before, "what was begun is gone");
+        assert_eq!(log.needed_before(), Some(7), "the next one's first page can be lost");
+        // What was reserved for entries in memory still is, unless it is used.
+        let is_used = frames.len() > 2;
+        assert_eq!(log.spare_left(512), if with_spare && !is_used { SEGMENT - 512 } else { 0 });
+        let next = written(&mut log, &commit(9, 64, Some(preamble(0, 0))));
+        files.extend(next.begun);
+        let [placed] = next.placed[..] else { panic!("{:?}", next.placed) };
+        let begun = files.iter().find(|begun| begun.place == placed.place).unwrap();
+        assert_eq!(kinds(&storage, begun), [(kind::RESERVATION, 0), (kind::SETTLED, FLAG_ALL), (kind::MESSAGE, 0)]);
+        assert_eq!(log.needed_before(), Some(7));
+    }
+}
+
 #[test]
 fn a_spare_segment_is_made_where_half_of_one_is_used_and_two_find_room() {
     let half = |more| {
