@@ -100,7 +100,7 @@ impl Engine {
         let mut found: Recovered = recover(&*storage)?;
         let number = found.boots.enter(boot);
         let next_place = found.segments.iter().map(|segment| segment.place + 1).max().unwrap_or(0);
-        let last = found.newest();
+        let last = found.last_begun();
         let unreadable = found.segments.iter().filter(|segment| segment.unreadable).count() as u64;
         let counts = Counts { damaged: found.damaged + unreadable, ..Counts::default() };
         let log = Log::new(Arc::clone(&storage), keeping.sizes.segment, keeping.pad, next_place, last);

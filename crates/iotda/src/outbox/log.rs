@@ -130,14 +130,17 @@ pub(crate) struct Log {
     /// What is kept free at the end of the active segment.
     ending: usize,
     next_place: u32,
+    /// Number and salt of the segment that was made last.
+    named: (u64, u32),
     names_changed: bool,
 }
 
 impl Log {
-    /// A log whose segments are numbered from `next_place` on; the newest that is there is `last`. Writes nothing.
+    /// A log whose segments are numbered from `next_place` on; `last` was written to last. Writes nothing.
     pub(crate) fn new(storage: Arc<dyn Storage>, segment: u64, pad: bool, next_place: u32, last: Option<u32>) -> Self {
         let (active, spare, before) = (None, None, None);
-        Log { storage, segment, pad, active, spare, last, before, ending: 0, next_place, names_changed: false }
+        let named = (0, 0);
+        Log { storage, segment, pad, active, spare, last, before, ending: 0, next_place, named, names_changed: false }
     }
 
     /// The segment that is written to.
@@ -375,7 +378,8 @@ impl Log {
 
     /// Makes a segment file, filled with zeros where that reserves its space.
     fn create(&mut self, number: u64, size: u64, outcome: &mut Outcome) -> io::Result<Open> {
-        let salt = segment::new_salt(number);
+        let salt = segment::salt_after(self.named, number);
+        self.named = (number, salt);
         let name = segment::name(number, salt);
         let file = self.storage.create(&name)?;
         self.names_changed = true;

@@ -27,6 +27,8 @@ pub(crate) struct Found {
     pub(crate) bytes: u64,
     /// A page of it could not be read: it stays as it is.
     pub(crate) unreadable: bool,
+    /// That of its first record: when it was begun. 0: it was not, as far as can be read.
+    begun: u64,
     /// Where its last frame ends.
     end: u64,
     ended: bool,
@@ -92,6 +94,7 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Recovered, Unusable> {
             file,
             bytes: length.next_multiple_of(PAGE),
             unreadable: false,
+            begun: 0,
             end: 0,
             ended: false,
         };
@@ -114,9 +117,15 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Recovered, Unusable> {
 }
 
 impl Recovered {
-    /// The segment that was begun last.
+    /// The segment that was made last. It may be a spare one.
     pub(crate) fn newest(&self) -> Option<u32> {
         self.segments.iter().max_by_key(|segment| segment.number).map(|segment| segment.place)
+    }
+
+    /// The segment that was begun last.
+    pub(crate) fn last_begun(&self) -> Option<u32> {
+        let begun = self.segments.iter().filter(|segment| segment.begun > 0);
+        begun.max_by_key(|segment| (segment.begun, segment.number)).map(|segment| segment.place)
     }
 
     fn read(
@@ -141,6 +150,9 @@ impl Recovered {
                 }
             };
             *highest = (*highest).max(header.number);
+            if segment.begun == 0 {
+                segment.begun = header.number;
+            }
             match header.kind {
                 entry if kind::is_entry(entry) => {
                     self.boots.named(header.stamp.boot);

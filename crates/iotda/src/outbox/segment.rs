@@ -14,14 +14,20 @@ pub(crate) const PAGE: u64 = 4096;
 /// What was never written to is passed at this pace.
 const ZEROS: [u8; 256] = [0; 256];
 
-/// The name of a segment: the first number that it may hold, and its salt.
+/// The name of a segment: the first number that it may hold, and its salt. Of two with the same number the one that was made
+/// later has the higher salt.
 pub(crate) fn name(number: u64, salt: u32) -> String {
     format!("{number:016x}-{salt:08x}.seg")
 }
 
-/// What makes the frames of a new file its own.
+/// What makes the frames of a new file its own. The upper half is for [`salt_after`].
 pub(crate) fn new_salt(number: u64) -> u32 {
-    RandomState::new().hash_one(number) as u32
+    RandomState::new().hash_one(number) as u32 >> 1
+}
+
+/// The salt of a new file for `number`, when the one before it had this number and salt.
+pub(crate) fn salt_after(before: (u64, u32), number: u64) -> u32 {
+    if before.0 == number { before.1.saturating_add(1) } else { new_salt(number) }
 }
 
 /// The files whose names `parse` knows, with their lengths, in the order of their numbers.

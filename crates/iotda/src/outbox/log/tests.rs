@@ -181,6 +181,19 @@ fn what_was_begun_by_a_commit_that_is_refused_is_not_written_to() {
 }
 
 #[test]
+fn names_stand_in_the_order_in_which_segments_were_made() {
+    let (mut log, storage) = log(false);
+    let large = SEGMENT - 1024;
+    let mut made = written(&mut log, &commits(1, &[large; 20], u64::MAX / 2)).begun;
+    made.extend(log.prepare(1, 512, u64::MAX / 2, 0).begun);
+    made.extend(written(&mut log, &commits(2, &[large; 20], u64::MAX / 2)).begun);
+    let names: Vec<String> = made.into_iter().map(|begun| begun.name).collect();
+    assert_eq!((names.len(), names.is_sorted()), (40, true), "{names:?}");
+    let found = segment::in_order(&storage, segment::parse_name).unwrap();
+    assert_eq!(found.into_iter().map(|(_, (name, _))| name).collect::<Vec<_>>(), names);
+}
+
+#[test]
 fn a_spare_segment_is_made_where_half_of_one_is_used_and_two_find_room() {
     let half = |more| {
         let (mut log, _) = log(false);

@@ -160,25 +160,29 @@ fn a_destroyed_page_repeats_the_answers_that_were_recorded_on_it_and_no_others()
     assert_eq!(most, Some(RECORDS_ON_A_PAGE), "and there are pages that hold so many");
 }
 
+/// Has something wait for ever in each of the first segments, so that they stay: of 40 entries so many. Answers are recorded
+/// in later ones, in which nothing waits, until one more has just begun: the answered, and the segment before that one.
+fn answer_behind(stuck: u64, storage: &Simulated, engine: &Engine) -> (Vec<u64>, String) {
+    for number in 0..2_400 {
+        put(engine, if number % 40 < stuck { lane(1) } else { lane(2) }, 100);
+    }
+    let (mut answered, mut begun, mut before) = (Vec::new(), 0, String::new());
+    while begun < 4 {
+        let newest_before = newest(storage).1;
+        answered.push(answer(engine, lane(2)));
+        if newest(storage).1 != newest_before {
+            (begun, before) = (begun + 1, newest_before);
+        }
+    }
+    (answered, before)
+}
+
 /// What the first page of a segment begins with is all that is known of what was settled in segments that are gone.
 #[test]
 fn a_destroyed_first_page_repeats_no_more_when_what_was_before_it_is_removed() {
     let storage = Simulated::default();
     let engine = open(&storage);
-    let (stuck, other) = (lane(1), lane(2));
-    // In each of the first segments something waits for ever, so that they stay.
-    for number in 0..1_000 {
-        put(&engine, if number % 40 == 0 { stuck } else { other }, 100);
-    }
-    // The answers are recorded in later ones, in which nothing waits, until one more has just begun.
-    let (mut answered, mut begun, mut before) = (Vec::new(), 0, String::new());
-    while begun < 4 {
-        let newest_before = newest(&storage).1;
-        answered.push(answer(&engine, other));
-        if newest(&storage).1 != newest_before {
-            (begun, before) = (begun + 1, newest_before);
-        }
-    }
+    let (answered, before) = answer_behind(1, &storage, &engine);
     let (_, name) = newest(&storage);
     let files = storage.files().len();
     assert!(
@@ -191,8 +195,29 @@ fn a_destroyed_first_page_repeats_no_more_when_what_was_before_it_is_removed() {
     // The one before is given back as soon as there is a page behind the first one.
     assert!(storage.files().contains_key(&before));
     for _ in 0..RECORDS_ON_A_PAGE {
-        answer(&engine, other);
+        answer(&engine, lane(2));
     }
     assert!(engine.reclaim(Pressure::Put).unwrap() && !storage.files().contains_key(&before));
     assert_eq!(newest(&storage).1, name);
+}
+
+/// The same for the segment that a start begins: the one before it is the last that was written to, not a spare one.
+#[test]
+fn a_destroyed_first_page_repeats_no_more_when_it_was_the_first_of_a_start() {
+    let storage = Simulated::default();
+    let engine = open(&storage);
+    let (mut answered, _) = answer_behind(26, &storage, &engine);
+    // A sync has a spare segment made where less than half of one is left.
+    let is_spare = |bytes: &Vec<u8>| bytes.iter().all(|byte| *byte == 0);
+    while !storage.files().values().any(is_spare) {
+        answered.push(answer(&engine, lane(2)));
+        engine.commit(true, None).unwrap();
+    }
+    drop(engine);
+    let files = storage.files().len();
+    drop(open(&storage));
+    assert!(storage.files().len() < files, "some in which nothing waits are removed");
+    let found = waiting(&open(&without(&storage, &newest(&storage).1, 0)));
+    let again = answered.iter().filter(|number| found.contains(number)).count();
+    assert!(again <= RECORDS_ON_A_PAGE, "{again} of {} come again", answered.len());
 }
