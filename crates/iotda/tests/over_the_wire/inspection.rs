@@ -9,7 +9,7 @@ use iotda::{CallOptions, Client, EntryKind, ErrorKind};
 use iotda_platform::{Fault, Route};
 
 use crate::device::{ID, client, platform};
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, outbox_by_hand};
 
 const OPTIONS: CallOptions = CallOptions::new();
 
@@ -84,10 +84,7 @@ fn damage_is_counted_and_the_rest_is_shown() {
 
 #[test]
 fn dead_letters_are_read_as_the_outbox_reads_them() {
-    let platform = platform();
-    let client = client(&platform);
-    let scratch = Scratch::new("dead");
-    let outbox = client.open_outbox(scratch.by_hand()).unwrap();
+    let (platform, client, scratch, outbox) = outbox_by_hand("dead");
     for n in 0..3 {
         outbox.put_message(&client, format!("{n}").as_bytes(), OPTIONS).unwrap();
         platform.inject(Fault::refusal("IOTDA.000006").on(Route::Message).times(1)).unwrap();

@@ -12,7 +12,7 @@ use iotda::{
 use iotda_platform::{Close, Direction, Fault, InjectedAnswer, Platform, ReportKind};
 
 use crate::device::{ID, SECRET, client, config, platform, reports};
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, outbox_by_hand};
 
 const OPTIONS: CallOptions = CallOptions::new();
 /// A busy machine may take this long for what takes a second.
@@ -153,11 +153,8 @@ fn ten_thousand_entries_of_140_bytes_count_at_most_400_units() {
 
 #[test]
 fn a_proxys_pages_lose_nothing_and_make_no_dead_letter() {
-    let platform = platform();
-    let client = client(&platform);
+    let (platform, client, _scratch, outbox) = outbox_by_hand("proxy");
     client.authenticate(OPTIONS).unwrap();
-    let scratch = Scratch::new("proxy");
-    let outbox = client.open_outbox(scratch.by_hand()).unwrap();
     for number in 0..20 {
         put(&outbox, &client, number).unwrap();
     }
@@ -185,10 +182,7 @@ fn a_proxys_pages_lose_nothing_and_make_no_dead_letter() {
 
 #[test]
 fn children_become_batches_and_all_kinds_keep_their_order() {
-    let platform = platform();
-    let client = client(&platform);
-    let scratch = Scratch::new("batch");
-    let outbox = client.open_outbox(scratch.by_hand()).unwrap();
+    let (platform, client, _scratch, outbox) = outbox_by_hand("batch");
     let services = [Service::new("s", r#"{"v":1}"#)];
     let children = [Child::new("child_1", &services), Child::new("child_2", &services)];
     let first = outbox.put_batch(&client, &children, OPTIONS).unwrap();
@@ -214,10 +208,7 @@ fn children_become_batches_and_all_kinds_keep_their_order() {
 
 #[test]
 fn what_is_wrong_is_refused_at_the_put_and_nothing_is_kept() {
-    let platform = platform();
-    let client = client(&platform);
-    let scratch = Scratch::new("wrong");
-    let outbox = client.open_outbox(scratch.by_hand()).unwrap();
+    let (_platform, client, _scratch, outbox) = outbox_by_hand("wrong");
     let kind = |result: iotda::Result<u64>| result.unwrap_err().kind();
     let wrong = [Service::new("s", "[]")];
     let right = [Service::new("s", "{}")];
@@ -335,11 +326,8 @@ fn refused_data_becomes_a_dead_letter_that_can_be_read_put_again_and_forgotten()
 
 #[test]
 fn entries_of_devices_that_are_not_attached_wait_and_can_be_discarded() {
-    let platform = platform();
-    let gateway = client(&platform);
+    let (platform, gateway, scratch, outbox) = outbox_by_hand("attach");
     let second = gateway.open_device("device_2", b"second-secret").unwrap();
-    let scratch = Scratch::new("attach");
-    let outbox = gateway.open_outbox(scratch.by_hand()).unwrap();
     put(&outbox, &second, 0).unwrap();
     put(&outbox, &gateway, 1).unwrap();
     outbox.close().unwrap();

@@ -10,8 +10,8 @@ use std::time::Duration;
 use iotda::{CallOptions, Child, Client, ErrorKind, Level, Log, OutboxOptions, Service};
 use iotda_platform::{Fault, Route};
 
-use crate::device::{ID, SECRET, client, config, platform};
-use crate::scratch::Scratch;
+use crate::device::{ID, SECRET, config, platform};
+use crate::scratch::{Scratch, outbox_by_hand};
 
 const OPTIONS: CallOptions = CallOptions::new();
 /// A busy machine may take this long for what takes a second.
@@ -28,10 +28,7 @@ impl Log for Lines {
 
 #[test]
 fn an_attached_device_is_delivered_for_after_its_client_is_gone() {
-    let platform = platform();
-    let gateway = client(&platform);
-    let scratch = Scratch::new("gone");
-    let outbox = gateway.open_outbox(scratch.by_hand()).unwrap();
+    let (platform, gateway, _scratch, outbox) = outbox_by_hand("gone");
     let second = gateway.open_device("device_2", b"second-secret").unwrap();
     outbox.put_message(&second, b"put", OPTIONS).unwrap();
     drop(second);
@@ -43,10 +40,7 @@ fn an_attached_device_is_delivered_for_after_its_client_is_gone() {
 
 #[test]
 fn another_client_for_the_same_device_replaces_the_one_that_was_attached() {
-    let platform = platform();
-    let gateway = client(&platform);
-    let scratch = Scratch::new("replaced");
-    let outbox = gateway.open_outbox(scratch.by_hand()).unwrap();
+    let (platform, gateway, _scratch, outbox) = outbox_by_hand("replaced");
     let wrong = gateway.open_device("device_2", b"no such secret").unwrap();
     outbox.put_message(&wrong, b"put", OPTIONS).unwrap();
     outbox.pump(OPTIONS).unwrap();
@@ -87,11 +81,8 @@ fn everything(directory: &Path) -> Vec<u8> {
 
 #[test]
 fn neither_secret_nor_token_nor_endpoint_is_on_disk() {
-    let platform = platform();
-    let gateway = client(&platform);
+    let (platform, gateway, scratch, outbox) = outbox_by_hand("secrets");
     let second = gateway.open_device("device_2", b"second-secret").unwrap();
-    let scratch = Scratch::new("secrets");
-    let outbox = gateway.open_outbox(scratch.by_hand()).unwrap();
     let services = [Service::new("s", r#"{"v":1}"#)];
     for _ in 0..2 {
         outbox.put_properties(&gateway, &services, OPTIONS).unwrap();

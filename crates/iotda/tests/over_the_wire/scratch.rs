@@ -1,9 +1,21 @@
-//! A directory for an outbox's files, below the target directory.
+//! An outbox for a test, and a directory for its files, below the target directory.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use iotda::OutboxOptions;
+use iotda::{Client, Outbox, OutboxOptions};
+use iotda_platform::Platform;
+
+use crate::device;
+
+/// A platform, a client, and an outbox by hand with its directory.
+pub fn outbox_by_hand(name: &str) -> (Platform, Client, Scratch, Outbox) {
+    let platform = device::platform();
+    let client = device::client(&platform);
+    let scratch = Scratch::new(name);
+    let outbox = client.open_outbox(scratch.by_hand()).unwrap();
+    (platform, client, scratch, outbox)
+}
 
 /// A new directory, removed at the end.
 pub struct Scratch(pub PathBuf);
