@@ -158,8 +158,12 @@ impl Dead {
             return Ok(());
         }
         let payload = up_to.to_le_bytes();
-        self.append(&Header::new(kind::FORGOTTEN, self.next, &payload), &payload)?;
-        self.forgotten = up_to;
+        // Before it is written, since an older file may go for it: what is forgotten is not lost with that.
+        let before = std::mem::replace(&mut self.forgotten, up_to);
+        if let Err(error) = self.append(&Header::new(kind::FORGOTTEN, self.next, &payload), &payload) {
+            self.forgotten = before;
+            return Err(error);
+        }
         while self.halves.len() > 1 && self.halves[0].last <= up_to {
             self.remove_older()?;
         }
@@ -184,7 +188,8 @@ impl Dead {
         written
     }
 
-    /// Begins a file; with two full ones the older goes, and what was forgotten in it. Its name is durable when this returns.
+    /// Begins a file, whose name is durable when this returns; with two full ones the older goes. What it says of forgotten
+    /// letters is of letters that have gone with it, or before.
     fn begin(&mut self, number: u64) -> io::Result<()> {
         while self.halves.len() > 1 {
             let older = &self.halves[0];
@@ -408,6 +413,43 @@ mod tests {
             let again = open(&Simulated::with(storage.files()));
             assert_eq!((again.count(), ids(&again)), (dead.count(), kept[2..].to_vec()), "{length}");
         }
+    }
+
+    /// The record of what is forgotten may not fit into the newer file. Then a third one is begun, and the older one goes.
+    #[test]
+    fn what_goes_with_an_older_file_is_lost_unless_it_is_forgotten() {
+        let mut removed = 0;
+        for length in (0..300).step_by(8) {
+            for forgets in [1, 3, usize::MAX] {
+                let mut dead = open(&Simulated::default());
+                while dead.dropped == 0 {
+                    dead.keep(&letter(1, &vec![5; length])).unwrap();
+                }
+                let frame = super::super::frame::frame_bytes(letter(1, &vec![5; length]).encode().len()) as u64;
+                while dead.halves[1].length + frame <= 2048 {
+                    dead.keep(&letter(1, &vec![5; length])).unwrap();
+                }
+                let (kept, dropped, older) = (ids(&dead), dead.dropped, dead.halves[0].name.clone());
+                let needed = kept.iter().skip(forgets).count();
+                dead.forget(kept[forgets.min(kept.len()) - 1].0).unwrap();
+                let lost = (needed - ids(&dead).len()) as u64;
+                assert_eq!(dead.dropped - dropped, lost, "{length} bytes, {forgets} of {} forgotten", kept.len());
+                removed += usize::from(dead.halves[0].name != older && lost > 0);
+            }
+        }
+        assert!(removed > 0);
+    }
+
+    #[test]
+    fn what_could_not_be_forgotten_is_still_there() {
+        let storage = Simulated::default();
+        let mut dead = open(&storage);
+        dead.keep(&letter(7, b"")).unwrap();
+        storage.fail(Some(Failing { at: storage.calls() + 1, times: 1, how: How::Error(5) }));
+        assert!(dead.forget(1).is_err());
+        assert_eq!((ids(&dead), dead.count()), (vec![(1, 7)], 1));
+        dead.forget(1).unwrap();
+        assert_eq!(ids(&open(&Simulated::with(storage.files()))), []);
     }
 
     #[test]
