@@ -396,36 +396,38 @@ impl Worker {
         }
     }
 
-    /// Makes a dead letter of an entry, and settles it.
+    /// Makes a dead letter of a part's only entry, and settles it.
     fn bury(&self, part: &Part, fate: Fate, refusal: &Refusal, device: &dyn Deliver) {
+        let Some(slot) = part.slots.first() else { return };
         let key = self.engine.lock().book.lanes.get(part.lane).key;
-        let unknown_child = fate == Fate::UnknownChild;
-        let mut fate = fate;
-        for slot in &part.slots {
-            // One that cannot be read now waits for its next refusal: a letter without its data is none.
-            let Ok(read) = self.engine.try_read(key, slot) else { return };
-            let Some((header, frame)) = read else { continue };
-            let payload = header.payload(&frame).unwrap_or_default();
-            let child = child_of(header.kind, payload);
-            let letter = Letter {
-                id: slot.number,
-                kind: header.kind,
-                unknown_child,
-                time_ms: header.stamp.wall_ms,
-                sender: device.device_id(),
-                child: child.as_deref().unwrap_or(""),
-                code: &refusal.code,
-                payload,
-            };
-            let kept = self.dead().keep(&letter);
-            if kept.is_err() {
-                fate = Fate::NotKept { unknown_child };
-            }
-            let mut work = self.work();
-            work.counters.dead += 1;
-            work.counters.dead_not_kept += u64::from(kept.is_err());
-        }
+        // One that cannot be read now waits for its next refusal: a letter without its data is none.
+        let Ok(read) = self.engine.try_read(key, slot) else { return };
+        let fate = match read {
+            Some((header, frame)) => self.keep_letter(&header, &frame, fate, refusal, device),
+            None => Fate::Damaged,
+        };
         self.settle_all(std::slice::from_ref(part), fate, &refusal.message, Some(device.device_id()));
+    }
+
+    /// Returns what becomes of the entry.
+    fn keep_letter(&self, header: &Header, frame: &[u8], fate: Fate, refusal: &Refusal, device: &dyn Deliver) -> Fate {
+        let payload = header.payload(frame).unwrap_or_default();
+        let (unknown_child, child) = (fate == Fate::UnknownChild, child_of(header.kind, payload));
+        let letter = Letter {
+            id: header.number,
+            kind: header.kind,
+            unknown_child,
+            time_ms: header.stamp.wall_ms,
+            sender: device.device_id(),
+            child: child.as_deref().unwrap_or(""),
+            code: &refusal.code,
+            payload,
+        };
+        let is_kept = self.dead().keep(&letter).is_ok();
+        let mut work = self.work();
+        work.counters.dead += 1;
+        work.counters.dead_not_kept += u64::from(!is_kept);
+        if is_kept { fate } else { Fate::NotKept { unknown_child } }
     }
 
     fn settle_all(&self, sent: &[Part], fate: Fate, message: &str, sender: Option<&str>) {

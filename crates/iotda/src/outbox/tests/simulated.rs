@@ -172,6 +172,15 @@ impl Simulated {
         state.unreadable.push((index, page));
     }
 
+    /// Changes the first byte of a text wherever it stands.
+    pub(crate) fn damage(&self, text: &[u8]) {
+        for bytes in &mut self.state.lock().unwrap().files {
+            if let Some(at) = bytes.windows(text.len()).position(|window| window == text) {
+                bytes[at] ^= 0x10;
+            }
+        }
+    }
+
     /// All pages can be read again.
     pub(crate) fn restore(&self) {
         self.state.lock().unwrap().unreadable.clear();

@@ -13,7 +13,6 @@ use super::super::opened::{Opened, Options, Refused};
 use super::super::options::catching_panics;
 use super::super::platform::{Deliver, Ended, Verdict};
 use super::super::running::Threads;
-use super::super::storage::Storage;
 use super::super::worker::{Fate, Observer};
 use super::scripted::{Virtual, manner};
 use super::simulated::{Failing, How, Simulated};
@@ -405,18 +404,14 @@ fn answers_are_synced_in_time_while_there_is_always_more_to_send() {
 
 #[test]
 fn a_damaged_entry_is_counted_once_and_the_others_are_delivered() {
+    let texts = ["first entry", "second entry", "third entry"];
     for damaged in 0..3 {
         let setting = Setting::new();
         let outbox = setting.open(0, 0, None);
-        for text in ["first entry", "second entry", "third entry"] {
+        for text in texts {
             put(&outbox, text).unwrap();
         }
-        for (name, bytes) in setting.storage.files() {
-            let text = ["first entry", "second entry", "third entry"][damaged].as_bytes();
-            if let Some(at) = bytes.windows(text.len()).position(|window| window == text) {
-                setting.storage.open(&name).unwrap().write_at(b"!", at as u64).unwrap();
-            }
-        }
+        setting.storage.damage(texts[damaged].as_bytes());
         outbox.attach(1, device(|_| Verdict::Delivered)).unwrap();
         outbox.flush(None, None).unwrap();
         let stats = outbox.stats().unwrap();

@@ -234,6 +234,24 @@ fn a_dead_letter_that_cannot_be_kept_is_counted() {
 }
 
 #[test]
+fn an_entry_that_is_damaged_when_it_is_refused_is_no_dead_letter() {
+    let storage = Simulated::default();
+    let files = storage.clone();
+    let script = move |_: &str, _: u8, body: &[u8]| {
+        files.damage(body);
+        refusal()
+    };
+    let stand = Stand::on(storage, MIB, manner(), Box::new(script), 1);
+    stand.attach("d");
+    let number = stand.message("d", "refused").unwrap();
+    stand.worker.engine.commit(true, None).unwrap();
+    stand.run(1000, 0);
+    let counters = stand.worker.counters();
+    assert_eq!((counters.dead, counters.damaged, stand.worker.dead().count(), stand.entries()), (0, 1, 0, 0));
+    assert_eq!(stand.fates.lock().unwrap().get(&number), Some(&Fate::Damaged));
+}
+
+#[test]
 fn what_is_dropped_is_the_largest_lanes_and_no_more_than_needed() {
     let stand = Stand::new(MIB, Manner { drop_oldest: true, ..manner() }, Box::new(accept));
     for device in ["a", "b", "large", "large", "large", "large", "c"] {
