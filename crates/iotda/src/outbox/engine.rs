@@ -99,10 +99,9 @@ impl Engine {
     ) -> Result<(Self, u32), Unusable> {
         let mut found: Recovered = recover(&*storage)?;
         let number = found.boots.enter(boot);
-        let next_place = found.segments.iter().map(|segment| segment.place + 1).max().unwrap_or(0);
+        let next_place = found.newest().map_or(0, |place| place + 1);
         let last = found.last_begun();
-        let unreadable = found.segments.iter().filter(|segment| segment.unreadable).count() as u64;
-        let counts = Counts { damaged: found.damaged + unreadable, ..Counts::default() };
+        let counts = Counts { damaged: found.damaged + found.unreadable(), ..Counts::default() };
         let log = Log::new(Arc::clone(&storage), keeping.sizes.segment, keeping.pad, next_place, last);
         let book = Book::new(found, keeping.sizes, keeping.sync_at_put);
         let state = State {

@@ -106,7 +106,7 @@ fn read(
     let mut found = Inspection {
         dead: dead.count(),
         damaged: recovered.damaged,
-        unreadable: recovered.segments.iter().filter(|segment| segment.unreadable).count() as u64,
+        unreadable: recovered.unreadable(),
         ..found
     };
     let known: HashMap<u64, &str> = known.iter().map(|id| (hash(id), *id)).collect();

@@ -20,7 +20,6 @@ pub(crate) const RESERVED_AT_ONCE: u64 = 65_536;
 pub(crate) struct Found {
     pub(crate) place: u32,
     pub(crate) name: String,
-    pub(crate) number: u64,
     pub(crate) salt: u32,
     pub(crate) file: Arc<dyn Stored>,
     /// After it was cut.
@@ -37,6 +36,7 @@ pub(crate) struct Found {
 /// What the files hold.
 #[derive(Default)]
 pub(crate) struct Recovered {
+    /// In the order in which they were made.
     pub(crate) segments: Vec<Found>,
     /// What waits, in order of numbers for each lane.
     pub(crate) waiting: Sorted<LaneKey, Vec<Slot>>,
@@ -89,7 +89,6 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Recovered, Unusable> {
         let mut segment = Found {
             place: place as u32,
             name,
-            number,
             salt,
             file,
             bytes: length.next_multiple_of(PAGE),
@@ -117,15 +116,20 @@ pub(crate) fn recover(storage: &dyn Storage) -> Result<Recovered, Unusable> {
 }
 
 impl Recovered {
-    /// The segment that was made last. It may be a spare one.
+    /// The segment that was made last.
     pub(crate) fn newest(&self) -> Option<u32> {
-        self.segments.iter().max_by_key(|segment| segment.number).map(|segment| segment.place)
+        self.segments.last().map(|segment| segment.place)
     }
 
-    /// The segment that was begun last.
+    /// The segment that was begun last. The one that was made last may be a spare one.
     pub(crate) fn last_begun(&self) -> Option<u32> {
         let begun = self.segments.iter().filter(|segment| segment.begun > 0);
-        begun.max_by_key(|segment| (segment.begun, segment.number)).map(|segment| segment.place)
+        begun.max_by_key(|segment| segment.begun).map(|segment| segment.place)
+    }
+
+    /// Segments of which a page cannot be read.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.segments.iter().filter(|segment| segment.unreadable).count() as u64
     }
 
     fn read(
