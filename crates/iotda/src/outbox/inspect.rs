@@ -103,12 +103,8 @@ fn read(
         Unusable::Io(error) => unreadable(directory, &error),
     })?;
     let dead = Dead::open(storage, 0).map_err(|error| unreadable(directory, &error))?;
-    let mut found = Inspection {
-        dead: dead.count(),
-        damaged: recovered.damaged,
-        unreadable: recovered.unreadable(),
-        ..found
-    };
+    let mut found =
+        Inspection { dead: dead.count(), damaged: recovered.damaged, unreadable: recovered.unreadable(), ..found };
     let known: HashMap<u64, &str> = known.iter().map(|id| (hash(id), *id)).collect();
     let segments: HashMap<u32, _> = recovered.segments.iter().map(|segment| (segment.place, segment)).collect();
     let mut lanes: Vec<_> = recovered.waiting.into_iter().collect();

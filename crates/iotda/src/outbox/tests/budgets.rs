@@ -1,18 +1,15 @@
 //! What an outbox may cost in reads, bytes written and syncs: counted, so that it is the same on every machine. What a put
 //! costs in instructions is held by `crates/bench/budgets.toml`.
 
-use std::sync::Arc;
-
 use super::super::book::Entry;
 use super::super::engine::{Engine, Keeping};
 use super::super::frame::{LaneKey, Stamp, frame_bytes, kind};
 use super::super::space::Sizes;
-use super::scripted::still;
+use super::scripted;
 use super::simulated::Simulated;
 
 fn open(storage: &Simulated, sync_at_put: bool) -> Engine {
-    let keeping = Keeping { sizes: Sizes::of(32 << 20), sync_at_put, pad: false };
-    Engine::open(Arc::new(storage.clone()), keeping, None, still()).unwrap().0
+    scripted::engine(storage, Keeping { sizes: Sizes::of(32 << 20), sync_at_put, pad: false })
 }
 
 fn put(engine: &Engine, payload: &[u8]) {

@@ -3,14 +3,13 @@
 //! variable `IOTDA_CRASH_STATES` says; `IOTDA_CRASH_SEED` repeats one run.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 use super::super::book::Entry;
 use super::super::engine::{Engine, Keeping};
 use super::super::frame::{LaneKey, Stamp, kind};
 use super::super::space::{Pressure, Sizes};
 use super::destroyed::{RECORDS_ON_A_PAGE, Record, records};
-use super::scripted::still;
+use super::scripted;
 use super::simulated::Simulated;
 use super::states::{Crashed, Mode, Random, Replay};
 
@@ -58,9 +57,7 @@ fn keeping(variant: Variant) -> Keeping {
 }
 
 fn open(storage: &Simulated, variant: Variant) -> Engine {
-    Engine::open(Arc::new(storage.clone()), keeping(variant), Some([1; 16]), still())
-        .expect("opening never fails for damage")
-        .0
+    scripted::engine(storage, keeping(variant))
 }
 
 fn key(lane: usize) -> LaneKey {
@@ -151,7 +148,7 @@ fn answer(engine: &Engine, storage: &Simulated, history: &mut History, random: &
 }
 
 /// Everything that waits, with its payload.
-fn waiting(engine: &Engine) -> BTreeMap<u64, (LaneKey, Vec<u8>)> {
+pub(super) fn waiting(engine: &Engine) -> BTreeMap<u64, (LaneKey, Vec<u8>)> {
     let mut slots = Vec::new();
     for (_, lane) in engine.lock().book.lanes.iter() {
         let numbers: Vec<u64> = lane.queue.iter().map(|slot| slot.number).collect();

@@ -1,22 +1,18 @@
 //! What damage costs, record by record: what is skipped is counted, and all the rest goes on.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::super::book::Entry;
 use super::super::engine::{Engine, Keeping};
-use super::super::frame::{HEADER, Header, LaneKey, Stamp, kind};
+use super::super::frame::{HEADER, Header, kind};
 use super::super::segment;
 use super::super::space::Sizes;
-use super::scripted::still;
+use super::faults::{put, settle_first, waiting};
+use super::scripted;
 use super::simulated::Simulated;
 use super::states::PAGE;
 
-const LANE: LaneKey = LaneKey { sender: 1, reported: 1 };
-
 fn open(storage: &Simulated, pad: bool) -> Engine {
-    let keeping = Keeping { sizes: Sizes::of(1 << 20), sync_at_put: true, pad };
-    Engine::open(Arc::new(storage.clone()), keeping, Some([1; 16]), still()).unwrap().0
+    scripted::engine(storage, Keeping { sizes: Sizes::of(1 << 20), sync_at_put: true, pad })
 }
 
 /// Eleven entries, each on the device when its put returns; the first two are settled before the last is put. Behind that one
@@ -24,16 +20,10 @@ fn open(storage: &Simulated, pad: bool) -> Engine {
 fn eleven(pad: bool) -> (Simulated, Vec<u64>) {
     let storage = Simulated::default();
     let engine = open(&storage, pad);
-    let put = |number: u8| {
-        engine.put(&[Entry { lane: LANE, kind: kind::MESSAGE, payload: &[number; 100] }], Stamp::default(), None)
-    };
-    let mut numbers: Vec<u64> = (0..10).map(|number| put(number).unwrap()).collect();
-    let mut state = engine.lock();
-    let lane = state.book.lanes.find(LANE).unwrap();
-    assert_eq!(state.book.settle(lane, numbers[1]), 2);
-    drop(state);
+    let mut numbers: Vec<u64> = (0..10).map(|number| put(&engine, &[number; 100]).unwrap()).collect();
+    assert_eq!(settle_first(&engine, 2), numbers[..2]);
     engine.commit(true, None).unwrap();
-    numbers.push(put(10).unwrap());
+    numbers.push(put(&engine, &[10; 100]).unwrap());
     (storage, numbers)
 }
 
@@ -60,13 +50,8 @@ fn after(storage: &Simulated, pad: bool, damage: impl FnOnce(&mut [u8])) -> (Vec
     let (name, _) = frames(&files);
     damage(files.get_mut(&name).unwrap());
     let engine = open(&Simulated::with(files), pad);
-    let state = engine.lock();
-    let Some(lane) = state.book.lanes.find(LANE) else { return (Vec::new(), state.counts.damaged) };
-    let slots: Vec<_> = state.book.lanes.get(lane).queue.iter().copied().collect();
-    let damaged = state.counts.damaged;
-    drop(state);
-    assert!(slots.iter().all(|slot| engine.read(LANE, slot).is_some()));
-    (slots.into_iter().map(|slot| slot.number).collect(), damaged)
+    let damaged = engine.lock().counts.damaged;
+    (waiting(&engine).into_keys().collect(), damaged)
 }
 
 #[test]

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::super::book::Entry;
 use super::super::engine::{Engine, Keeping};
@@ -12,7 +11,8 @@ use super::super::log::Frames;
 use super::super::segment;
 use super::super::settle::Settled;
 use super::super::space::{Pressure, Sizes};
-use super::scripted::still;
+use super::crash::waiting;
+use super::scripted;
 use super::simulated::{Change, Simulated};
 use super::states::PAGE;
 
@@ -59,8 +59,7 @@ pub(super) fn records(changes: &[Change], lane: LaneKey, number: u64) -> Vec<Rec
 const SIZES: Sizes = Sizes { log: 40 * 16 * 1024, segment: 16 * 1024, dead: 1024, entry: 3000 };
 
 fn open(storage: &Simulated) -> Engine {
-    let keeping = Keeping { sizes: SIZES, sync_at_put: true, pad: false };
-    Engine::open(Arc::new(storage.clone()), keeping, Some([1; 16]), still()).unwrap().0
+    scripted::engine(storage, Keeping { sizes: SIZES, sync_at_put: true, pad: false })
 }
 
 fn lane(number: u64) -> LaneKey {
@@ -81,16 +80,6 @@ fn answer(engine: &Engine, lane: LaneKey) -> u64 {
     drop(state);
     engine.commit(false, None).unwrap();
     number
-}
-
-fn waiting(engine: &Engine) -> BTreeSet<u64> {
-    let state = engine.lock();
-    state
-        .book
-        .lanes
-        .iter()
-        .flat_map(|(_, lane)| lane.queue.iter().map(|slot| slot.number).collect::<Vec<_>>())
-        .collect()
 }
 
 /// The newest segment: its index among the files that were made, and its name.
@@ -140,12 +129,12 @@ fn destroy_each_page(first: usize) -> usize {
         .collect();
     engine.commit(true, None).unwrap();
     let all = waiting(&open(&Simulated::with(storage.files())));
-    assert!(all.contains(&stuck) && answered.iter().all(|(number, _)| !all.contains(number)));
+    assert!(all.contains_key(&stuck) && answered.iter().all(|(number, _)| !all.contains_key(number)));
     let mut most = 0;
     for page in 0..16 * 1024 / PAGE {
         let on_it = answered.iter().filter(|(_, record)| record.is_on(&[(file, page)])).map(|(number, _)| *number);
         let found = waiting(&open(&without(&storage, &name, page)));
-        let again = answered.iter().map(|(number, _)| *number).filter(|number| found.contains(number));
+        let again = answered.iter().map(|(number, _)| *number).filter(|number| found.contains_key(number));
         let again: BTreeSet<u64> = again.collect();
         assert_eq!(again, on_it.collect(), "page {page}");
         most = most.max(again.len());
@@ -190,7 +179,7 @@ fn a_destroyed_first_page_repeats_no_more_when_what_was_before_it_is_removed() {
         "some in which nothing waits are removed"
     );
     let found = waiting(&open(&without(&storage, &name, 0)));
-    let again = answered.iter().filter(|number| found.contains(number)).count();
+    let again = answered.iter().filter(|number| found.contains_key(number)).count();
     assert!(again <= RECORDS_ON_A_PAGE, "{again} of {} come again", answered.len());
     // The one before is given back as soon as there is a page behind the first one.
     assert!(storage.files().contains_key(&before));
@@ -218,6 +207,6 @@ fn a_destroyed_first_page_repeats_no_more_when_it_was_the_first_of_a_start() {
     drop(open(&storage));
     assert!(storage.files().len() < files, "some in which nothing waits are removed");
     let found = waiting(&open(&without(&storage, &newest(&storage).1, 0)));
-    let again = answered.iter().filter(|number| found.contains(number)).count();
+    let again = answered.iter().filter(|number| found.contains_key(number)).count();
     assert!(again <= RECORDS_ON_A_PAGE, "{again} of {} come again", answered.len());
 }

@@ -2,16 +2,15 @@
 //! are [`super::faults`]', crashes [`super::crash`]'s.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 use super::super::book::Entry;
-use super::super::engine::{Engine, Keeping, NotPut};
+use super::super::engine::{Keeping, NotPut};
 use super::super::frame::{LaneKey, Stamp, frame_bytes, kind};
 use super::super::space::{Pressure, Sizes};
 use super::faults::{LANE, SIZES, open, put, settle_first, waiting};
-use super::scripted::still;
+use super::scripted;
 use super::simulated::{Change, Failing, How, Simulated};
 
 /// `write` runs until its sync, which ends after `meanwhile` has run.
@@ -189,7 +188,7 @@ fn what_waits_is_counted_in_entries_bytes_and_lanes() {
 fn numbers_are_reserved_before_they_are_used_up() {
     let storage = Simulated::default();
     let keeping = Keeping { sizes: Sizes::of(64 << 20), sync_at_put: false, pad: false };
-    let engine = Engine::open(Arc::new(storage.clone()), keeping, Some([1; 16]), still()).unwrap().0;
+    let engine = scripted::engine(&storage, keeping);
     let entries = vec![Entry { lane: LANE, kind: kind::MESSAGE, payload: b"" }; 10_000];
     let mut next = engine.lock().book.next_number();
     for _ in 0..8 {
@@ -197,7 +196,7 @@ fn numbers_are_reserved_before_they_are_used_up() {
         next += 10_000;
     }
     // The last of them are not on the device.
-    let after = Engine::open(Arc::new(Simulated::with(storage.files())), keeping, Some([2; 16]), still()).unwrap().0;
+    let after = scripted::engine(&Simulated::with(storage.files()), keeping);
     assert!(after.lock().book.next_number() >= next);
 }
 
@@ -221,7 +220,7 @@ fn a_file_that_cannot_be_removed_is_counted_as_long_as_it_is() {
     let mut left = 0;
     for at in 1..=8 {
         let storage = Simulated::default();
-        let engine = Engine::open(Arc::new(storage.clone()), keeping, Some([1; 16]), still()).unwrap().0;
+        let engine = scripted::engine(&storage, keeping);
         let used = || engine.lock().book.space.used();
         for length in [250, 8000, 8000, 250, 250] {
             put(&engine, &vec![7; length]).unwrap();

@@ -8,7 +8,7 @@ use super::super::book::Entry;
 use super::super::engine::{Engine, Keeping, NotPut};
 use super::super::frame::{LaneKey, Stamp, kind};
 use super::super::space::{Pressure, Sizes};
-use super::scripted::still;
+use super::scripted::{self, still};
 use super::simulated::{Failing, How, Simulated};
 use super::states::Random;
 
@@ -16,8 +16,7 @@ pub(super) const LANE: LaneKey = LaneKey { sender: 1, reported: 1 };
 pub(super) const SIZES: Sizes = Sizes { log: 40 * 1024, segment: 4096, dead: 1024, entry: 3000 };
 
 pub(super) fn open(storage: &Simulated, sync_at_put: bool) -> Engine {
-    let keeping = Keeping { sizes: SIZES, sync_at_put, pad: false };
-    Engine::open(Arc::new(storage.clone()), keeping, Some([1; 16]), still()).unwrap().0
+    scripted::engine(storage, Keeping { sizes: SIZES, sync_at_put, pad: false })
 }
 
 pub(super) fn put(engine: &Engine, payload: &[u8]) -> Result<u64, NotPut> {

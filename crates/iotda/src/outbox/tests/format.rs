@@ -1,7 +1,6 @@
 //! Files that nobody wrote, and files of format 1 that must be read for ever.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -11,7 +10,7 @@ use super::super::repair::{Recovered, Unusable, recover};
 use super::super::segment;
 use super::super::settle;
 use super::super::space::Sizes;
-use super::scripted::still;
+use super::scripted;
 use super::simulated::{Change, Failing, How, Simulated};
 use super::states::Random;
 
@@ -148,8 +147,7 @@ fn a_segment_that_did_not_end_is_cut_behind_its_last_frame() {
 }
 
 fn open(storage: &Simulated) -> Engine {
-    let keeping = Keeping { sizes: Sizes::of(256 * 1024), sync_at_put: true, pad: false };
-    Engine::open(Arc::new(storage.clone()), keeping, None, still()).unwrap().0
+    scripted::engine(storage, Keeping { sizes: Sizes::of(256 * 1024), sync_at_put: true, pad: false })
 }
 
 proptest! {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::dead::Dead;
-use super::super::engine::{Engine, Keeping};
-use super::super::frame::LaneKey;
+use super::super::engine::Keeping;
 use super::super::platform::Verdict;
 use super::super::space::Sizes;
-use super::scripted::{Stand, hash, manner, refusal, still};
+use super::crash::waiting;
+use super::scripted::{self, Stand, manner, refusal};
 use super::simulated::Simulated;
 use super::states::{Mode, PAGE, Random, Replay};
 use super::whole::{Setting, device, put};
@@ -37,18 +37,12 @@ fn a_letter_is_durable_before_its_entry_is_settled() {
         let mut seen = BTreeSet::new();
         for change in &changes[acknowledged..] {
             for mode in [Mode::Kill, Mode::Strict] {
-                let files: Arc<Simulated> =
-                    Arc::new(Simulated::with(replay.crash(Some(change), mode, &mut random).files));
-                let dead = Dead::open(files.clone(), Sizes::of(MAX).dead).unwrap();
+                let files = Simulated::with(replay.crash(Some(change), mode, &mut random).files);
+                let dead = Dead::open(Arc::new(files.clone()), Sizes::of(MAX).dead).unwrap();
                 let letters = [dead.read(0).unwrap(), dead.read(1).unwrap()];
                 let letters: BTreeSet<u64> = letters.into_iter().flatten().map(|letter| letter.id).collect();
                 let keeping = Keeping { sizes: Sizes::of(MAX), sync_at_put: false, pad: false };
-                let engine = Engine::open(files, keeping, Some([1; 16]), still()).unwrap().0;
-                let lane = LaneKey { sender: hash("d"), reported: hash("d") };
-                let state = engine.lock();
-                let waiting: BTreeSet<u64> = state.book.lanes.find(lane).map_or_else(BTreeSet::new, |lane| {
-                    state.book.lanes.get(lane).queue.iter().map(|slot| slot.number).collect()
-                });
+                let waiting: BTreeSet<u64> = waiting(&scripted::engine(&files, keeping)).into_keys().collect();
                 let kept = numbers.iter().all(|number| waiting.contains(number) || letters.contains(number));
                 assert!(kept, "seed {seed}, {mode:?}: {waiting:?} wait, {letters:?} are letters, of {numbers:?}");
                 seen.insert((waiting.len(), letters.len()));

@@ -1,4 +1,4 @@
-//! A platform that answers by a script, and clocks that a test moves.
+//! A platform that answers by a script, clocks that a test moves, and outboxes on these.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -38,6 +38,11 @@ impl Clocks for Virtual {
 /// Clocks that nobody moves.
 pub(crate) fn still() -> Arc<dyn Clocks> {
     Arc::new(Virtual::default())
+}
+
+/// What keeps an outbox's entries in these files, on clocks that nobody moves.
+pub(crate) fn engine(storage: &Simulated, keeping: Keeping) -> Engine {
+    Engine::open(Arc::new(storage.clone()), keeping, Some([1; 16]), still()).unwrap().0
 }
 
 /// One request as it arrived: sender, kind, body.
