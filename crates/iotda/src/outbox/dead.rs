@@ -18,7 +18,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::frame::{Header, append, kind, u64_at};
+use super::frame::{Header, append, frame_bytes, kind, u64_at};
 use super::segment::{self, Item};
 use super::storage::{Storage, Stored, write_all};
 
@@ -49,13 +49,15 @@ pub(crate) struct Kept {
     pub(crate) payload: Vec<u8>,
 }
 
+/// The bytes of the smallest letter's frame.
+const LEAST: u64 = frame_bytes(24) as u64;
+
 struct Half {
     name: String,
     salt: u32,
     file: Arc<dyn Stored>,
     length: u64,
-    /// Of the last letter in it; without one, the number before that in its name. That in its name where a page cannot be
-    /// read: the letter may be on it.
+    /// No letter in it has a higher number, whatever of it can be read.
     last: u64,
     letters: u64,
     /// Nothing is appended after a write that failed, or behind what is no whole frame.
@@ -85,21 +87,33 @@ impl Dead {
         let names = segment::in_order(&*storage, parse_name)?;
         let mut dead = Dead { storage, most, halves: Vec::new(), next: 1, forgotten: 0, dropped: 0 };
         for ((number, salt), (name, length)) in names {
-            let Ok(file) = dead.storage.open(&name) else { continue };
-            let mut half = Half { name, salt, file, length, last: number, letters: 0, closed: true };
+            // As many letters as may be in a file that cannot be read, or on a page of it.
+            let last = number.saturating_add(length / LEAST);
+            let Ok(file) = dead.storage.open(&name) else {
+                dead.next = dead.next.max(last + 1);
+                continue;
+            };
+            let mut half = Half { name, salt, file, length, last, letters: 0, closed: true };
             if let Ok((bytes, unreadable)) = segment::read(&*half.file, length) {
                 if !unreadable {
                     half.last = number.saturating_sub(1);
                 }
                 let mut items = segment::items(&bytes, salt);
                 for item in items.by_ref() {
-                    let Item::Frame { header, payload, .. } = item else { continue };
-                    match header.kind {
-                        kind::DEAD => {
+                    let (header, payload) = match item {
+                        Item::Frame { header, payload, .. } => (header, Some(payload)),
+                        Item::Damaged { header } => (header, None),
+                        Item::Noise => continue,
+                    };
+                    match (header.kind, payload) {
+                        (kind::DEAD, _) => {
                             half.last = half.last.max(header.number);
-                            half.letters += 1;
+                            half.letters += u64::from(payload.is_some());
                         }
-                        kind::FORGOTTEN => dead.forgotten = dead.forgotten.max(u64_at(payload, 0)),
+                        (kind::FORGOTTEN, Some(payload)) => {
+                            half.last = half.last.max(header.number - 1);
+                            dead.forgotten = dead.forgotten.max(u64_at(payload, 0));
+                        }
                         _ => {}
                     }
                 }
@@ -251,230 +265,4 @@ fn decode(number: u64, bytes: &[u8]) -> Option<Kept> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::simulated::{Change, Failing, How, Simulated};
-    use super::*;
-
-    fn letter(id: u64, payload: &[u8]) -> Letter<'_> {
-        Letter {
-            id,
-            kind: kind::CHILD,
-            unknown_child: true,
-            time_ms: -1,
-            sender: "gateway",
-            child: "child",
-            code: "IOTDA.021104",
-            payload,
-        }
-    }
-
-    fn open(storage: &Simulated) -> Dead {
-        Dead::open(Arc::new(storage.clone()), 2048).unwrap()
-    }
-
-    fn ids(dead: &Dead) -> Vec<(u64, u64)> {
-        let mut cursor = 0;
-        let mut ids = Vec::new();
-        while let Some(kept) = dead.read(cursor).unwrap() {
-            cursor = kept.number;
-            ids.push((kept.number, kept.id));
-        }
-        ids
-    }
-
-    #[test]
-    fn a_letter_comes_back_after_a_restart() {
-        let storage = Simulated::default();
-        assert_eq!(open(&storage).keep(&letter(77, b"data")).unwrap(), 1);
-        let mut dead = open(&Simulated::with(storage.files()));
-        let kept = dead.read(0).unwrap().unwrap();
-        assert_eq!((kept.number, kept.id, kept.time_ms, kept.unknown_child), (1, 77, -1, true));
-        assert_eq!(
-            (&*kept.sender, &*kept.child, &*kept.code, &*kept.payload),
-            ("gateway", "child", "IOTDA.021104", &b"data"[..])
-        );
-        assert_eq!(dead.keep(&letter(78, b"")).unwrap(), 2);
-        assert_eq!(ids(&dead), [(1, 77), (2, 78)]);
-    }
-
-    #[test]
-    fn two_full_files_lose_the_older_one_and_count_it() {
-        let storage = Simulated::default();
-        let mut dead = open(&storage);
-        for id in 100..150 {
-            dead.keep(&letter(id, &[5; 200])).unwrap();
-            assert!(storage.bytes() <= 2 * 2048);
-        }
-        let kept = ids(&dead);
-        assert_eq!(kept.last(), Some(&(50, 149)));
-        assert_eq!(dead.dropped as usize + kept.len(), 50);
-        assert!(kept.len() >= 6);
-        assert!(dead.keep(&letter(1, &[0; 2048])).is_err(), "larger than a file");
-    }
-
-    #[test]
-    fn a_letter_may_be_as_large_as_a_file() {
-        let payload = |length: usize| vec![5; length];
-        let most = 2048 - Letter { payload: b"", ..letter(1, b"") }.encode().len() - super::super::frame::HEADER;
-        let mut dead = open(&Simulated::default());
-        dead.keep(&letter(1, &payload(most))).unwrap();
-        assert!(dead.keep(&letter(2, &payload(most + 1))).is_err());
-        assert_eq!(dead.read(0).unwrap().unwrap().payload.len(), most);
-    }
-
-    #[test]
-    fn letters_of_many_starts_are_kept_until_both_files_are_full() {
-        let storage = Simulated::default();
-        for id in 0..8 {
-            let mut dead = open(&storage);
-            assert_eq!(dead.count(), id);
-            dead.keep(&letter(id, &[5; 60])).unwrap();
-            if id == 2 {
-                dead.forget(0).unwrap();
-            }
-        }
-        assert_eq!(ids(&open(&storage)), (0..8).map(|id| (id + 1, id)).collect::<Vec<_>>());
-        let mut dead = open(&storage);
-        dead.forget(2).unwrap();
-        assert_eq!(ids(&dead).len(), 6, "of an older file, too");
-        assert_eq!((ids(&open(&storage)).len(), dead.dropped), (6, 0));
-    }
-
-    #[test]
-    fn what_is_forgotten_stays_forgotten() {
-        let storage = Simulated::default();
-        let mut dead = open(&storage);
-        for id in 0..10 {
-            dead.keep(&letter(id, &[5; 200])).unwrap();
-        }
-        dead.forget(8).unwrap();
-        let again = open(&Simulated::with(storage.files()));
-        assert_eq!(ids(&again), [(9, 8), (10, 9)]);
-        dead.forget(100).unwrap();
-        let mut again = open(&Simulated::with(storage.files()));
-        assert_eq!((ids(&again).len(), again.count()), (0, 0));
-        assert_eq!(again.keep(&letter(1, b"")).unwrap(), 11, "numbers do not start again");
-    }
-
-    #[test]
-    fn a_letter_that_comes_later_is_not_forgotten() {
-        for up_to in [3, 4, u64::MAX] {
-            let mut dead = open(&Simulated::default());
-            for id in 1..=3 {
-                dead.keep(&letter(id, b"")).unwrap();
-            }
-            dead.forget(up_to).unwrap();
-            dead.keep(&letter(4, b"")).unwrap();
-            assert_eq!((ids(&dead), dead.count()), (vec![(4, 4)], 1), "{up_to}");
-        }
-    }
-
-    #[test]
-    fn a_file_goes_when_all_in_it_is_forgotten_and_not_before() {
-        let storage = Simulated::default();
-        let mut dead = open(&storage);
-        while dead.halves.len() < 2 {
-            dead.keep(&letter(1, &[5; 200])).unwrap();
-        }
-        let last = dead.halves[0].last;
-        let mut left = |up_to| {
-            dead.forget(up_to).unwrap();
-            storage.files().len()
-        };
-        assert_eq!([left(last - 1), left(last), left(u64::MAX)], [2, 1, 1]);
-    }
-
-    #[test]
-    fn nothing_is_appended_behind_a_torn_letter_or_to_a_name_that_may_not_be_durable() {
-        let storage = Simulated::default();
-        open(&storage).keep(&letter(1, &[5; 60])).unwrap();
-        let (name, whole) = storage.files().into_iter().next().unwrap();
-        for length in [0, 8, whole.len() - 8, whole.len() + 8] {
-            let mut bytes = whole.clone();
-            bytes.resize(length, 0);
-            let storage = Simulated::with([(name.clone(), bytes.clone())].into());
-            open(&storage).keep(&letter(2, &[6; 10])).unwrap();
-            assert_eq!(storage.files()[&name], bytes, "{length}");
-            assert_eq!(ids(&open(&storage)).last().map(|(_, id)| *id), Some(2), "{length}");
-        }
-    }
-
-    #[test]
-    fn what_is_left_is_counted_after_a_restart_whatever_file_it_was_forgotten_in() {
-        for length in (0..300).step_by(8) {
-            let storage = Simulated::default();
-            let mut dead = open(&storage);
-            while dead.halves.len() < 2 && dead.halves.first().is_none_or(|half| half.length + 56 + 48 <= 2048) {
-                dead.keep(&letter(1, &vec![5; length])).unwrap();
-            }
-            let kept = ids(&dead);
-            dead.forget(kept[1].0).unwrap();
-            assert_eq!(dead.count(), kept.len() as u64 - 2, "{length}");
-            let again = open(&Simulated::with(storage.files()));
-            assert_eq!((again.count(), ids(&again)), (dead.count(), kept[2..].to_vec()), "{length}");
-        }
-    }
-
-    /// The record of what is forgotten may not fit into the newer file. Then a third one is begun, and the older one goes.
-    #[test]
-    fn what_goes_with_an_older_file_is_lost_unless_it_is_forgotten() {
-        let mut removed = 0;
-        for length in (0..300).step_by(8) {
-            for forgets in [1, 3, usize::MAX] {
-                let mut dead = open(&Simulated::default());
-                while dead.dropped == 0 {
-                    dead.keep(&letter(1, &vec![5; length])).unwrap();
-                }
-                let frame = super::super::frame::frame_bytes(letter(1, &vec![5; length]).encode().len()) as u64;
-                while dead.halves[1].length + frame <= 2048 {
-                    dead.keep(&letter(1, &vec![5; length])).unwrap();
-                }
-                let (kept, dropped, older) = (ids(&dead), dead.dropped, dead.halves[0].name.clone());
-                let needed = kept.iter().skip(forgets).count();
-                dead.forget(kept[forgets.min(kept.len()) - 1].0).unwrap();
-                let lost = (needed - ids(&dead).len()) as u64;
-                assert_eq!(dead.dropped - dropped, lost, "{length} bytes, {forgets} of {} forgotten", kept.len());
-                removed += usize::from(dead.halves[0].name != older && lost > 0);
-            }
-        }
-        assert!(removed > 0);
-    }
-
-    #[test]
-    fn what_could_not_be_forgotten_is_still_there() {
-        let storage = Simulated::default();
-        let mut dead = open(&storage);
-        dead.keep(&letter(7, b"")).unwrap();
-        storage.fail(Some(Failing { at: storage.calls() + 1, times: 1, how: How::Error(5) }));
-        assert!(dead.forget(1).is_err());
-        assert_eq!((ids(&dead), dead.count()), (vec![(1, 7)], 1));
-        dead.forget(1).unwrap();
-        assert_eq!(ids(&open(&Simulated::with(storage.files()))), []);
-    }
-
-    #[test]
-    fn a_file_whose_name_could_not_be_made_durable_takes_no_letter() {
-        let storage = Simulated::default();
-        let mut dead = open(&storage);
-        // The file is made, its name is synced.
-        storage.fail(Some(Failing { at: storage.calls() + 2, times: 1, how: How::Error(5) }));
-        assert!(dead.keep(&letter(1, b"")).is_err());
-        assert!(storage.files().is_empty());
-        dead.keep(&letter(2, b"")).unwrap();
-        let durable = |change: &&Change| matches!(change, Change::SyncNames);
-        assert_eq!(storage.changes().iter().filter(durable).count(), 1);
-    }
-
-    #[test]
-    fn each_call_fails_once_and_what_was_kept_stays() {
-        for at in 1..60 {
-            let storage = Simulated::default();
-            storage.fail(Some(Failing { at, times: 1, how: How::Error(5) }));
-            let mut dead = open(&storage);
-            let kept: Vec<u64> = (0..20).filter(|id| dead.keep(&letter(*id, &[5; 60])).is_ok()).collect();
-            assert!(kept.len() >= 19);
-            let found: Vec<u64> = ids(&open(&Simulated::with(storage.files()))).into_iter().map(|(_, id)| id).collect();
-            assert!(kept.iter().rev().take(6).all(|id| found.contains(id)), "{at}: {kept:?} {found:?}");
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,277 @@
+//! Which letters are there after a restart, a fault or damage, what is appended where, and what is counted.
+
+use super::super::tests::simulated::{Change, Failing, How, Simulated};
+use super::*;
+
+fn letter(id: u64, payload: &[u8]) -> Letter<'_> {
+    Letter {
+        id,
+        kind: kind::CHILD,
+        unknown_child: true,
+        time_ms: -1,
+        sender: "gateway",
+        child: "child",
+        code: "IOTDA.021104",
+        payload,
+    }
+}
+
+fn open(storage: &Simulated) -> Dead {
+    Dead::open(Arc::new(storage.clone()), 2048).unwrap()
+}
+
+fn ids(dead: &Dead) -> Vec<(u64, u64)> {
+    let mut cursor = 0;
+    let mut ids = Vec::new();
+    while let Some(kept) = dead.read(cursor).unwrap() {
+        cursor = kept.number;
+        ids.push((kept.number, kept.id));
+    }
+    ids
+}
+
+#[test]
+fn a_letter_comes_back_after_a_restart() {
+    let storage = Simulated::default();
+    assert_eq!(open(&storage).keep(&letter(77, b"data")).unwrap(), 1);
+    let mut dead = open(&Simulated::with(storage.files()));
+    let kept = dead.read(0).unwrap().unwrap();
+    assert_eq!((kept.number, kept.id, kept.time_ms, kept.unknown_child), (1, 77, -1, true));
+    assert_eq!(
+        (&*kept.sender, &*kept.child, &*kept.code, &*kept.payload),
+        ("gateway", "child", "IOTDA.021104", &b"data"[..])
+    );
+    assert_eq!(dead.keep(&letter(78, b"")).unwrap(), 2);
+    assert_eq!(ids(&dead), [(1, 77), (2, 78)]);
+}
+
+#[test]
+fn two_full_files_lose_the_older_one_and_count_it() {
+    let storage = Simulated::default();
+    let mut dead = open(&storage);
+    for id in 100..150 {
+        dead.keep(&letter(id, &[5; 200])).unwrap();
+        assert!(storage.bytes() <= 2 * 2048);
+    }
+    let kept = ids(&dead);
+    assert_eq!(kept.last(), Some(&(50, 149)));
+    assert_eq!(dead.dropped as usize + kept.len(), 50);
+    assert!(kept.len() >= 6);
+    assert!(dead.keep(&letter(1, &[0; 2048])).is_err(), "larger than a file");
+}
+
+#[test]
+fn a_letter_may_be_as_large_as_a_file() {
+    let payload = |length: usize| vec![5; length];
+    let most = 2048 - Letter { payload: b"", ..letter(1, b"") }.encode().len() - super::super::frame::HEADER;
+    let mut dead = open(&Simulated::default());
+    dead.keep(&letter(1, &payload(most))).unwrap();
+    assert!(dead.keep(&letter(2, &payload(most + 1))).is_err());
+    assert_eq!(dead.read(0).unwrap().unwrap().payload.len(), most);
+}
+
+#[test]
+fn letters_of_many_starts_are_kept_until_both_files_are_full() {
+    let storage = Simulated::default();
+    for id in 0..8 {
+        let mut dead = open(&storage);
+        assert_eq!(dead.count(), id);
+        dead.keep(&letter(id, &[5; 60])).unwrap();
+        if id == 2 {
+            dead.forget(0).unwrap();
+        }
+    }
+    assert_eq!(ids(&open(&storage)), (0..8).map(|id| (id + 1, id)).collect::<Vec<_>>());
+    let mut dead = open(&storage);
+    dead.forget(2).unwrap();
+    assert_eq!(ids(&dead).len(), 6, "of an older file, too");
+    assert_eq!((ids(&open(&storage)).len(), dead.dropped), (6, 0));
+}
+
+#[test]
+fn what_is_forgotten_stays_forgotten() {
+    let storage = Simulated::default();
+    let mut dead = open(&storage);
+    for id in 0..10 {
+        dead.keep(&letter(id, &[5; 200])).unwrap();
+    }
+    dead.forget(8).unwrap();
+    let again = open(&Simulated::with(storage.files()));
+    assert_eq!(ids(&again), [(9, 8), (10, 9)]);
+    dead.forget(100).unwrap();
+    let mut again = open(&Simulated::with(storage.files()));
+    assert_eq!((ids(&again).len(), again.count()), (0, 0));
+    assert_eq!(again.keep(&letter(1, b"")).unwrap(), 11, "numbers do not start again");
+}
+
+#[test]
+fn a_letter_that_comes_later_is_not_forgotten() {
+    for up_to in [3, 4, u64::MAX] {
+        let mut dead = open(&Simulated::default());
+        for id in 1..=3 {
+            dead.keep(&letter(id, b"")).unwrap();
+        }
+        dead.forget(up_to).unwrap();
+        dead.keep(&letter(4, b"")).unwrap();
+        assert_eq!((ids(&dead), dead.count()), (vec![(4, 4)], 1), "{up_to}");
+    }
+}
+
+#[test]
+fn a_file_goes_when_all_in_it_is_forgotten_and_not_before() {
+    let storage = Simulated::default();
+    let mut dead = open(&storage);
+    while dead.halves.len() < 2 {
+        dead.keep(&letter(1, &[5; 200])).unwrap();
+    }
+    let last = dead.halves[0].last;
+    let mut left = |up_to| {
+        dead.forget(up_to).unwrap();
+        storage.files().len()
+    };
+    assert_eq!([left(last - 1), left(last), left(u64::MAX)], [2, 1, 1]);
+}
+
+#[test]
+fn nothing_is_appended_behind_a_torn_letter_or_to_a_name_that_may_not_be_durable() {
+    let storage = Simulated::default();
+    open(&storage).keep(&letter(1, &[5; 60])).unwrap();
+    let (name, whole) = storage.files().into_iter().next().unwrap();
+    for length in [0, 8, whole.len() - 8, whole.len() + 8] {
+        let mut bytes = whole.clone();
+        bytes.resize(length, 0);
+        let storage = Simulated::with([(name.clone(), bytes.clone())].into());
+        open(&storage).keep(&letter(2, &[6; 10])).unwrap();
+        assert_eq!(storage.files()[&name], bytes, "{length}");
+        assert_eq!(ids(&open(&storage)).last().map(|(_, id)| *id), Some(2), "{length}");
+    }
+}
+
+#[test]
+fn what_is_left_is_counted_after_a_restart_whatever_file_it_was_forgotten_in() {
+    for length in (0..300).step_by(8) {
+        let storage = Simulated::default();
+        let mut dead = open(&storage);
+        while dead.halves.len() < 2 && dead.halves.first().is_none_or(|half| half.length + 56 + 48 <= 2048) {
+            dead.keep(&letter(1, &vec![5; length])).unwrap();
+        }
+        let kept = ids(&dead);
+        dead.forget(kept[1].0).unwrap();
+        assert_eq!(dead.count(), kept.len() as u64 - 2, "{length}");
+        let again = open(&Simulated::with(storage.files()));
+        assert_eq!((again.count(), ids(&again)), (dead.count(), kept[2..].to_vec()), "{length}");
+    }
+}
+
+/// The record of what is forgotten may not fit into the newer file. Then a third one is begun, and the older one goes.
+#[test]
+fn what_goes_with_an_older_file_is_lost_unless_it_is_forgotten() {
+    let mut removed = 0;
+    for length in (0..300).step_by(8) {
+        for forgets in [1, 3, usize::MAX] {
+            let mut dead = open(&Simulated::default());
+            while dead.dropped == 0 {
+                dead.keep(&letter(1, &vec![5; length])).unwrap();
+            }
+            let frame = frame_bytes(letter(1, &vec![5; length]).encode().len()) as u64;
+            while dead.halves[1].length + frame <= 2048 {
+                dead.keep(&letter(1, &vec![5; length])).unwrap();
+            }
+            let (kept, dropped, older) = (ids(&dead), dead.dropped, dead.halves[0].name.clone());
+            let needed = kept.iter().skip(forgets).count();
+            dead.forget(kept[forgets.min(kept.len()) - 1].0).unwrap();
+            let lost = (needed - ids(&dead).len()) as u64;
+            assert_eq!(dead.dropped - dropped, lost, "{length} bytes, {forgets} of {} forgotten", kept.len());
+            removed += usize::from(dead.halves[0].name != older && lost > 0);
+        }
+    }
+    assert!(removed > 0);
+}
+
+#[test]
+fn what_could_not_be_forgotten_is_still_there() {
+    let storage = Simulated::default();
+    let mut dead = open(&storage);
+    dead.keep(&letter(7, b"")).unwrap();
+    storage.fail(Some(Failing { at: storage.calls() + 1, times: 1, how: How::Error(5) }));
+    assert!(dead.forget(1).is_err());
+    assert_eq!((ids(&dead), dead.count()), (vec![(1, 7)], 1));
+    dead.forget(1).unwrap();
+    assert_eq!(ids(&open(&Simulated::with(storage.files()))), []);
+}
+
+#[test]
+fn a_file_whose_name_could_not_be_made_durable_takes_no_letter() {
+    let storage = Simulated::default();
+    let mut dead = open(&storage);
+    // The file is made, its name is synced.
+    storage.fail(Some(Failing { at: storage.calls() + 2, times: 1, how: How::Error(5) }));
+    assert!(dead.keep(&letter(1, b"")).is_err());
+    assert!(storage.files().is_empty());
+    dead.keep(&letter(2, b"")).unwrap();
+    let durable = |change: &&Change| matches!(change, Change::SyncNames);
+    assert_eq!(storage.changes().iter().filter(durable).count(), 1);
+}
+
+#[test]
+fn each_call_fails_once_and_what_was_kept_stays() {
+    for at in 1..60 {
+        let storage = Simulated::default();
+        storage.fail(Some(Failing { at, times: 1, how: How::Error(5) }));
+        let mut dead = open(&storage);
+        let kept: Vec<u64> = (0..20).filter(|id| dead.keep(&letter(*id, &[5; 60])).is_ok()).collect();
+        assert!(kept.len() >= 19);
+        let found: Vec<u64> = ids(&open(&Simulated::with(storage.files()))).into_iter().map(|(_, id)| id).collect();
+        assert!(kept.iter().rev().take(6).all(|id| found.contains(id)), "{at}: {kept:?} {found:?}");
+    }
+}
+
+/// What is found of 30 letters on three pages after `damage` to their file, which has this name.
+fn three_pages(damage: impl FnOnce(&Simulated, &str)) -> (Simulated, Vec<(u64, u64)>, Dead) {
+    let storage = Simulated::default();
+    let open = || Dead::open(Arc::new(storage.clone()), 5 * 4096).unwrap();
+    let mut dead = open();
+    for id in 0..30 {
+        dead.keep(&letter(id, &[id as u8; 300])).unwrap();
+    }
+    let name = dead.halves[0].name.clone();
+    damage(&storage, &name);
+    let dead = open();
+    (storage, ids(&dead), dead)
+}
+
+#[test]
+fn nothing_is_appended_to_a_file_with_a_page_that_cannot_be_read_and_its_other_letters_are_read() {
+    let (storage, found, mut dead) = three_pages(|storage, name| storage.spoil(name, 1));
+    let before = storage.files();
+    assert!(found.len() < 30 && found.first() == Some(&(1, 0)) && found.last() == Some(&(30, 29)), "{found:?}");
+    dead.keep(&letter(30, b"")).unwrap();
+    assert_eq!(storage.files().len(), 2);
+    assert!(before.iter().all(|(name, bytes)| storage.files()[name] == *bytes));
+}
+
+/// Whoever reads on from a number, or has forgotten up to it, must not miss a letter that comes later.
+#[test]
+fn a_later_letter_has_a_higher_number_than_those_that_cannot_be_read() {
+    for first in 0..3 {
+        let (_, _, mut dead) = three_pages(|storage, name| (first..3).for_each(|page| storage.spoil(name, page)));
+        assert!(dead.keep(&letter(30, b"")).unwrap() > 30, "pages from {first} on");
+    }
+    let (_, found, mut dead) = three_pages(|storage, _| storage.fail_opening(Some(24)));
+    assert_eq!(found, []);
+    assert!(dead.keep(&letter(30, b"")).unwrap() > 30);
+    // The last letter's payload is damaged.
+    let (_, found, mut dead) = three_pages(|storage, _| storage.damage(&[29; 300]));
+    assert_eq!(found.len(), 29);
+    assert!(dead.keep(&letter(30, b"")).unwrap() > 30);
+    // Its header is, and all letters are forgotten.
+    let storage = Simulated::default();
+    let mut dead = open(&storage);
+    dead.keep(&letter(7, b"")).unwrap();
+    dead.forget(1).unwrap();
+    let (name, mut bytes) = storage.files().pop_first().unwrap();
+    bytes[8] ^= 0x10;
+    let mut dead = open(&Simulated::with([(name, bytes)].into()));
+    dead.keep(&letter(8, b"")).unwrap();
+    assert_eq!(ids(&dead), [(2, 8)]);
+}
