@@ -173,8 +173,7 @@ impl Book {
         }
         if self.space.fits(unsynced + bytes, largest) {
             // What is acknowledged before it is written must fit into segments that are there.
-            let is_written_first = self.hidden && unsynced == 0;
-            let is_reserved = is_written_first || self.space.holds(unsynced + bytes, largest.max(self.memory.largest));
+            let is_reserved = self.space.holds(unsynced + bytes, largest.max(self.memory.largest));
             return if is_reserved { Room::Fits } else { Room::Unreserved };
         }
         if unsynced > 0 { Room::AfterCommit } else { Room::NoSpace }

@@ -70,6 +70,18 @@ fn what_is_acknowledged_before_it_is_written_fits_into_the_segments_that_are_ope
     // Into the second one, whatever is left unused at the end of the first: less than the largest frame, and than all of it.
     assert!(frames(1504, &[]) && frames(400, &[600, 500]) && frames(200, &[1400]));
     assert!(frames(2000, &[]) && !frames(2008, &[]) && !frames(800, &[600, 1008]));
+    // 64 bytes go into the first, 1504 into the second, and 504 into neither.
+    assert!(!frames(504, &[64, 1504]));
+}
+
+/// The largest frame of those that wait counts, and none that was written before.
+#[test]
+fn what_is_written_already_leaves_no_space_unused() {
+    let (mut book, mut log) = book(SIZES, false);
+    put(&mut book, LANE, &vec![0; payload_of(1504)]);
+    commit(&mut book, &mut log);
+    (book.space.left_in_active, book.space.left) = (1000, 3000);
+    assert_eq!(book.room([payload_of(400); 6].into_iter()), Room::Fits);
 }
 
 #[test]
