@@ -200,7 +200,7 @@ const PROVEN: [(&str, &[&str]); 24] = [
     (
         "fault of the library",
         &[
-            "a_fault_of_the_library_in_a_thread_is_told_once_and_ends_in_errors_and_not_in_silence",
+            "a_fault_of_the_library_in_a_thread_is_reported_once_and_ends_in_errors_and_not_in_silence",
             "each_refusal_has_its_kind",
         ],
     ),

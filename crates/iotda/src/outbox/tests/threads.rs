@@ -76,7 +76,7 @@ fn as_many_requests_are_under_way_as_were_asked_for_and_each_is_of_another_lane(
 
 /// In the thread that delivers, and in the one that syncs.
 #[test]
-fn a_fault_of_the_library_in_a_thread_is_told_once_and_ends_in_errors_and_not_in_silence() {
+fn a_fault_of_the_library_in_a_thread_is_reported_once_and_ends_in_errors_and_not_in_silence() {
     for in_delivery in [true, false] {
         let setting = Setting::new();
         let reported: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -118,25 +118,28 @@ fn puts_go_on_during_a_sync_that_takes_long_until_256_kib_wait() {
     let setting = Setting::new();
     let outbox = setting.open(1_000, 0, None);
     put(&outbox, "the first").unwrap();
+    // Within its call's time, which is over.
+    let put_at_once = |length: usize| {
+        let lane = LaneKey { sender: 1, reported: 1 };
+        outbox.put(&[Entry { lane, kind: kind::MESSAGE, payload: &vec![b'x'; length] }], 0, Some(Instant::now()))
+    };
     setting.storage.hold_syncs(true);
     std::thread::scope(|scope| {
         let syncing = scope.spawn(|| outbox.sync(None));
         setting.storage.wait_for_held(1);
-        let threads: Vec<_> = (0..64)
-            .map(|_| scope.spawn(|| (0..20).filter(|_| put(&outbox, &"x".repeat(100)).is_ok()).count()))
-            .collect();
+        let threads: Vec<_> =
+            (0..64).map(|_| scope.spawn(|| (0..20).filter(|_| put_at_once(100).is_ok()).count())).collect();
         let taken: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
-        assert_eq!((taken, syncing.is_finished()), (64 * 20, false), "none has waited for the sync");
-        // Until 256 KiB wait. Then a put waits within its call's time, which is over.
-        let lane = LaneKey { sender: 1, reported: 1 };
-        let text = "x".repeat(1_000);
-        let entry = Entry { lane, kind: kind::MESSAGE, payload: text.as_bytes() };
-        let more = (0..300).take_while(|_| outbox.put(&[entry], 0, Some(Instant::now())).is_ok()).count();
-        assert_eq!(outbox.put(&[entry], 0, Some(Instant::now())), Err(Refused::Timeout));
+        // Until 256 KiB wait.
+        let more = (0..300).take_while(|_| put_at_once(1_000).is_ok()).count();
+        let refused = put_at_once(1_000);
         let unsynced = outbox.shared().worker.engine.lock().book.unsynced();
-        assert!((250 * 1024..=256 * 1024).contains(&unsynced) && more > 40, "{unsynced} bytes, {more} more");
+        let is_synced = syncing.is_finished();
         setting.storage.hold_syncs(false);
         syncing.join().unwrap().unwrap();
+        assert_eq!((taken, is_synced), (64 * 20, false), "none has waited for the sync");
+        assert_eq!(refused, Err(Refused::Timeout));
+        assert!((250 * 1024..=256 * 1024).contains(&unsynced) && more > 40, "{unsynced} bytes, {more} more");
     });
     put(&outbox, "the last").unwrap();
     outbox.sync(None).unwrap();
