@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::options::{OnSettled, Settled};
 use super::refusals::broken;
-use super::worker::{Fate, Observer};
+use super::stats::Fate;
+use super::worker::Observer;
 use crate::delivery::session::Session;
 use crate::error::ErrorKind;
 use crate::monitor::Level;

@@ -3,7 +3,8 @@
 use super::book::Entry;
 use super::engine::{NotPut, State};
 use super::frame::{LaneKey, frame_bytes};
-use super::worker::{Fate, Worker};
+use super::stats::Fate;
+use super::worker::Worker;
 
 impl Worker {
     /// While space is short: a lane above its share is refused, or loses its own oldest entries.

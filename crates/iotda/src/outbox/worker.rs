@@ -15,8 +15,7 @@ use super::engine::{Engine, NotPut, State};
 use super::frame::{Header, LaneKey, kind};
 use super::platform::{Deliver, Ended, Refusal, TooMuch, Verdict};
 use super::sorted::Sorted;
-use super::stats::Counters;
-pub(crate) use super::stats::Fate;
+use super::stats::{Counters, Fate};
 use super::turns::{Next, Part, Pick, Turns};
 use crate::report::calendar;
 

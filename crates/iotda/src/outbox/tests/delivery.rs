@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use super::super::engine::NotPut;
 use super::super::platform::{Refusal, TooMuch, Verdict};
+use super::super::stats::Fate;
 use super::super::turns::{PARKED_MS, UNKNOWN_MS};
-use super::super::worker::{Fate, Manner, Step};
+use super::super::worker::{Manner, Step};
 use super::scripted::{Stand, accept, manner, outage, refusal};
 use super::simulated::Simulated;
 

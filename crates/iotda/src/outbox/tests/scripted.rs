@@ -13,6 +13,7 @@ use super::super::engine::{Engine, Keeping, NotPut};
 use super::super::frame::{LaneKey, kind};
 use super::super::platform::{Deliver, Ended, Refusal, Verdict};
 use super::super::space::Sizes;
+use super::super::stats::Fate;
 use super::super::worker::{Manner, Step, Worker};
 use super::simulated::Simulated;
 use crate::report::calendar;
@@ -99,7 +100,7 @@ pub(crate) struct Stand {
     pub(crate) reported: Arc<Mutex<Vec<String>>>,
 }
 
-type Fates = Arc<Mutex<HashMap<u64, super::super::worker::Fate>>>;
+type Fates = Arc<Mutex<HashMap<u64, Fate>>>;
 
 pub(crate) fn manner() -> Manner {
     Manner { coalesce_bytes: 16_384, linger_ms: 0, max_age_ms: None, drop_oldest: false, reports_deliveries: true }

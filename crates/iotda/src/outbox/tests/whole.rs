@@ -13,7 +13,8 @@ use super::super::opened::{Opened, Options, Refused};
 use super::super::options::catching_panics;
 use super::super::platform::{Deliver, Ended, Verdict};
 use super::super::running::Threads;
-use super::super::worker::{Fate, Observer};
+use super::super::stats::Fate;
+use super::super::worker::Observer;
 use super::scripted::{Virtual, manner};
 use super::simulated::{Failing, How, Simulated};
 

@@ -10,7 +10,8 @@ use super::super::engine::NotPut;
 use super::super::frame::{LaneKey, kind};
 use super::super::platform::{Deliver, Ended, Refusal, TooMuch, Verdict};
 use super::super::space::Sizes;
-use super::super::worker::{Fate, Manner, Step};
+use super::super::stats::Fate;
+use super::super::worker::{Manner, Step};
 use super::scripted::{Stand, accept, hash, manner, outage, refusal};
 use super::simulated::{Failing, How, Simulated};
 
