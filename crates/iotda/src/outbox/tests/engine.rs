@@ -200,6 +200,19 @@ fn numbers_are_reserved_before_they_are_used_up() {
     assert!(after.lock().book.next_number() >= next);
 }
 
+/// What is put beyond the segments that are there waits in memory with the rest, in a file that is as long as what is in it.
+#[test]
+fn where_the_file_system_reserves_nothing_a_put_goes_on_without() {
+    let storage = Simulated::default();
+    storage.reserve_nothing();
+    let engine = open(&storage, false);
+    let all: Vec<u64> = (0..60).map(|_| put(&engine, &[7; 250]).unwrap()).collect();
+    assert!(engine.lock().book.unsynced() > 0);
+    engine.commit(true, None).unwrap();
+    assert!((storage.bytes() as u64) < engine.lock().book.space.used());
+    assert_eq!(numbers(waiting(&open(&Simulated::with(storage.files()), false))), all);
+}
+
 #[test]
 fn before_a_put_is_refused_what_was_settled_is_given_back() {
     for sync_at_put in [true, false] {

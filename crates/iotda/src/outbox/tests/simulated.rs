@@ -29,6 +29,7 @@ struct State {
     failing: Option<Failing>,
     /// Bytes that all files may have together.
     capacity: Option<usize>,
+    reserves_nothing: bool,
     unreadable: Vec<(usize, usize)>,
     reads: u64,
     read_calls: usize,
@@ -172,6 +173,11 @@ impl Simulated {
         state.unreadable.push((index, page));
     }
 
+    /// From now on zeros that are written reserve no space, as on btrfs.
+    pub(crate) fn reserve_nothing(&self) {
+        self.state.lock().unwrap().reserves_nothing = true;
+    }
+
     /// Changes the first byte of a text wherever it stands.
     pub(crate) fn damage(&self, text: &[u8]) {
         for bytes in &mut self.state.lock().unwrap().files {
@@ -249,7 +255,7 @@ impl Storage for Simulated {
     }
 
     fn zeros_reserve(&self) -> bool {
-        true
+        !self.state.lock().unwrap().reserves_nothing
     }
 }
 
