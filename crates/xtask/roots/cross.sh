@@ -122,7 +122,6 @@ export IOTDA_TEST_ENTER IOTDA_TEST_LITTLE_MEMORY IOTDA_TEST_EMULATOR IOTDA_TEST_
 export IOTDA_TEST_PROCESSOR="$target" IOTDA_TEST_PACKAGE="$dir/installed" IOTDA_TEST_HOST_MONITOR="$dir/example/host_monitor"
 failed=
 run() {
-    # shellcheck disable=SC2086
     run_test "$@" || failed="$failed $1"
 }
 # shellcheck disable=SC2086
@@ -132,7 +131,7 @@ for name in c panics host_monitor; do run "$name" $tests; done
 # own, with an unwinder of its own beside the one in libiotda.
 if [ -n "${triple:-}" ]; then
     zig=$TARGET_DIR/zig
-    if [ ! -x "$zig/bin/python" ] || ! "$zig/bin/python" -m ziglang version >"$dir/zig.log" 2>&1; then
+    if [ "$("$zig/bin/python" -m ziglang version 2>"$dir/zig.log")" != "$zig_version" ]; then
         echo "installing zig in a Python environment ..."
         { python3 -m venv "$zig" && "$zig/bin/pip" install --quiet --disable-pip-version-check "ziglang==$zig_version"; } ||
             { echo "error: zig cannot be had, by which the C++ and Go programs are built" >&2 && exit 1; }
