@@ -56,9 +56,9 @@ pub(crate) fn run(project: &Project, names: &[String], quick: bool) -> Result<Ex
     let steps = if quick { without_slow(test.steps()?) } else { selected(test.steps()?, names)? };
     tools::ensure(FOR_TEST)?;
     // Before anything is built, and not by two steps at once: apt-get would refuse the second.
-    for (names, tools) in OPTIONAL {
-        let wanted = steps.iter().any(|step| names.contains(&step.name.as_str()));
-        if let Err(error) = if wanted { tools::ensure(tools) } else { Ok(()) } {
+    let is_wanted = |names: &[&str]| steps.iter().any(|step| names.contains(&step.name.as_str()));
+    for (names, tools) in OPTIONAL.into_iter().filter(|(names, _)| is_wanted(names)) {
+        if let Err(error) = tools::ensure(tools) {
             println!("These steps will be skipped: {}: {error:#}", names.join(", "));
         }
     }
