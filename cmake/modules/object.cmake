@@ -120,7 +120,7 @@ include("${CMAKE_CURRENT_LIST_DIR}/unwinder.cmake")
 find_unwinder(unwinder)
 
 # Linked once, from the API on: what nothing calls is left out. Groups (COMDAT) are dissolved, because the linker
-# would take the group of another Rust library in place of ours although ours has become local: it links, and
+# would take the group of another Rust library in the program, although the one here has become local: it links, and
 # crashes on a panic.
 set(leave_out --gc-sections)
 if(RUST_TARGET MATCHES "^riscv")

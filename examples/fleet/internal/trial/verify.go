@@ -236,7 +236,7 @@ func (f *Field) requests(v *Verdict) (accepted []standin.Request, err error) {
 	return accepted, err
 }
 
-// steady is 0 if the requests are too few to tell.
+// steady is 0 where too few requests were received, or all in one millisecond.
 func steady(accepted []standin.Request) float64 {
 	begin, end := len(accepted)/10, len(accepted)*7/10
 	if begin == 0 || accepted[end].ReceivedAt <= accepted[begin].ReceivedAt {
