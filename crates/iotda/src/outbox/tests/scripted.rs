@@ -160,8 +160,7 @@ impl Stand {
     }
 
     pub(crate) fn message(&self, device: &str, text: &str) -> Result<u64, NotPut> {
-        let lane = LaneKey { sender: hash(device), reported: hash(device) };
-        self.put(&[Entry { lane, kind: kind::MESSAGE, payload: text.as_bytes() }])
+        self.put(&[Entry { lane: key(device), kind: kind::MESSAGE, payload: text.as_bytes() }])
     }
 
     /// One service with this number as its value.
@@ -226,6 +225,11 @@ impl Stand {
     pub(crate) fn entries(&self) -> u64 {
         self.worker.engine.lock().book.waiting_entries
     }
+}
+
+/// The lane of what a device reports for itself.
+pub(crate) fn key(device: &str) -> LaneKey {
+    LaneKey { sender: hash(device), reported: hash(device) }
 }
 
 /// A stand-in for the hash of a device's id.

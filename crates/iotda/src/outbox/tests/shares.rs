@@ -4,10 +4,9 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Instant;
 
 use super::super::engine::NotPut;
-use super::super::frame::LaneKey;
 use super::super::platform::{Deliver, Ended, Verdict};
 use super::super::worker::{Manner, Step};
-use super::scripted::{Stand, accept, hash, manner};
+use super::scripted::{Stand, accept, key, manner};
 
 const MIB: u64 = 1 << 20;
 /// Of one message's frame.
@@ -19,7 +18,7 @@ fn message(stand: &Stand, device: &str) -> Result<u64, NotPut> {
 
 fn held(stand: &Stand, device: &str) -> u64 {
     let state = stand.worker.engine.lock();
-    let lane = state.book.lanes.find(LaneKey { sender: hash(device), reported: hash(device) });
+    let lane = state.book.lanes.find(key(device));
     lane.map_or(0, |lane| state.book.lanes.get(lane).queue.bytes())
 }
 
@@ -61,7 +60,7 @@ fn above_its_share_a_device_is_refused_or_loses_its_own_oldest() {
 #[derive(Default)]
 struct Inside {
     stand: OnceLock<Weak<Stand>>,
-    results: Mutex<Vec<Result<u64, NotPut>>>,
+    refused: Mutex<Option<NotPut>>,
 }
 
 impl Deliver for Inside {
@@ -71,10 +70,9 @@ impl Deliver for Inside {
 
     fn deliver(&self, _kind: u8, _body: &[u8], _deadline: Option<Instant>) -> Ended {
         let stand = self.stand.get().unwrap().upgrade().unwrap();
-        self.results.lock().unwrap().push(message(&stand, "large"));
-        let lane = |device| LaneKey { sender: hash(device), reported: hash(device) };
-        let index = |device| stand.worker.engine.lock().book.lanes.find(lane(device));
-        assert_eq!(stand.worker.victim(Some(lane("large"))), index("small"), "not the one whose request is under way");
+        *self.refused.lock().unwrap() = (0..200).find_map(|_| message(&stand, "large").err());
+        let small = stand.worker.engine.lock().book.lanes.find(key("small"));
+        assert_eq!(stand.worker.victim(Some(key("large"))), small, "not the one whose request is under way");
         Ended { verdict: Verdict::Delivered, requests: 1 }
     }
 
@@ -85,26 +83,30 @@ impl Deliver for Inside {
     fn interrupt(&self) {}
 }
 
+/// Above its share, and alone.
 #[test]
 fn what_is_under_way_is_not_dropped() {
-    let stand = Arc::new(short(true));
-    let inside = Arc::new(Inside::default());
-    inside.stand.set(Arc::downgrade(&stand)).unwrap();
-    stand.attach_by("large", inside.clone());
-    assert_eq!(stand.worker.step(None), Step::Did);
-    assert_eq!(*inside.results.lock().unwrap(), [Err(NotPut::Full)]);
-    assert_eq!(stand.worker.counters().dropped, 0);
+    let alone = Stand::new(MIB, Manner { drop_oldest: true, ..manner() }, Box::new(accept));
+    message(&alone, "large").unwrap();
+    for stand in [short(true), alone] {
+        let stand = Arc::new(stand);
+        let inside = Arc::new(Inside::default());
+        inside.stand.set(Arc::downgrade(&stand)).unwrap();
+        stand.attach_by("large", inside.clone());
+        assert_eq!(stand.worker.step(None), Step::Did);
+        assert_eq!(*inside.refused.lock().unwrap(), Some(NotPut::Full));
+        assert_eq!(stand.worker.counters().dropped, 0);
+    }
 }
 
 #[test]
 fn a_device_of_which_nothing_waits_loses_nothing_for_others() {
     let stand = short(true);
-    let lane = |device| LaneKey { sender: hash(device), reported: hash(device) };
     stand.attach("small");
     stand.run(u64::MAX, 0);
     assert_eq!(held(&stand, "small"), 0);
-    let large = stand.worker.engine.lock().book.lanes.find(lane("large"));
-    for own in [Some(lane("small")), Some(lane("nobody")), None] {
+    let large = stand.worker.engine.lock().book.lanes.find(key("large"));
+    for own in [Some(key("small")), Some(key("nobody")), None] {
         assert_eq!(stand.worker.victim(own), large);
     }
 }

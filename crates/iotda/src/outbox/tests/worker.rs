@@ -12,7 +12,7 @@ use super::super::platform::{Deliver, Ended, Refusal, TooMuch, Verdict};
 use super::super::space::Sizes;
 use super::super::stats::Fate;
 use super::super::worker::{Manner, Step};
-use super::scripted::{Stand, accept, hash, manner, outage, refusal};
+use super::scripted::{Stand, accept, hash, key, manner, outage, refusal};
 use super::simulated::{Failing, How, Simulated};
 
 const MIB: u64 = 1 << 20;
@@ -258,7 +258,6 @@ fn what_is_dropped_is_the_largest_lanes_and_no_more_than_needed() {
     for device in ["a", "b", "large", "large", "large", "large", "c"] {
         stand.message(device, "x").unwrap();
     }
-    let key = |device| LaneKey { sender: hash(device), reported: hash(device) };
     let lane = |device| stand.worker.engine.lock().book.lanes.find(key(device));
     let large = lane("large");
     assert_eq!(stand.worker.victim(Some(key("b"))), lane("b"), "the one that is put to");
