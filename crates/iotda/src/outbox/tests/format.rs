@@ -84,14 +84,19 @@ fn the_kinds_from_128_on_are_those_that_an_older_version_may_skip() {
     }
 }
 
-/// One segment with these frames, and these bytes behind them.
-fn found(frames: &[(Header, &[u8])], behind: &[u8]) -> (Recovered, Simulated) {
+/// A segment that was made at this number, with these frames and these bytes behind them: its name, and what it holds.
+fn made(number: u64, frames: &[(Header, &[u8])], behind: &[u8]) -> (String, Vec<u8>) {
     let mut bytes = Vec::new();
     for (header, payload) in frames {
         append(&mut bytes, header, payload, SALT, 0);
     }
     bytes.extend_from_slice(behind);
-    let storage = Simulated::with([(segment::name(100, SALT), bytes)].into());
+    (segment::name(number, SALT), bytes)
+}
+
+/// What is found of a single one.
+fn found(frames: &[(Header, &[u8])], behind: &[u8]) -> (Recovered, Simulated) {
+    let storage = Simulated::with([made(100, frames, behind)].into());
     (recover(&storage).unwrap(), storage)
 }
 
@@ -120,6 +125,24 @@ fn numbers_are_reserved_by_either_of_two_records() {
         assert_eq!(found(&[record], b"").0.next_number, 200_000 + 65_536);
     }
     assert_eq!(found(&[], b"").0.next_number, 101 + 65_536, "the name has a number as well");
+}
+
+/// Records have the number of their commit; entries have lower ones, of long ago if they are copies.
+#[test]
+fn the_segment_that_was_begun_last_is_that_with_the_latest_first_record() {
+    let reserved = 300_u64.to_le_bytes();
+    let reservation = |number| (Header::new(kind::RESERVATION, number, &reserved), &reserved[..]);
+    let end = (Header::new(kind::END, 200, b""), &b""[..]);
+    let copy = (Header::new(kind::MESSAGE, 150, b"x"), &b"x"[..]);
+    let (first, spare) = (made(100, &[reservation(100), end], b""), made(250, &[], &[0; 4096]));
+    // The second one was a spare one before, or was made when it was begun.
+    for number in [120, 200] {
+        let second = made(number, &[reservation(200), copy], b"");
+        let found = recover(&Simulated::with([first.clone(), second, spare.clone()].into())).unwrap();
+        assert_eq!((found.last_begun(), found.newest()), (Some(1), Some(2)), "made at {number}");
+    }
+    let found = recover(&Simulated::with([spare].into())).unwrap();
+    assert_eq!((found.last_begun(), found.newest()), (None, Some(0)));
 }
 
 #[test]
