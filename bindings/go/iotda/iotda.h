@@ -649,8 +649,8 @@ typedef struct iotda_outbox iotda_outbox_t;
 
 #define IOTDA_OUTBOX_REFUSE 0      ///< when_full: a put is refused with IOTDA_E_FULL while there is no room.
 #define IOTDA_OUTBOX_DROP_OLDEST 1 ///< when_full: the oldest entries are dropped, those of the same device first. A
-                                   ///< device whose entries are being sent loses none meanwhile; with no other to take
-                                   ///< from, a put is refused with IOTDA_E_FULL.
+                                   ///< device whose entries are being sent loses none meanwhile: a put for it, or one
+                                   ///< with no other to take from, can be refused with IOTDA_E_FULL.
 
 /// What became of an entry, by the id that its put returned: IOTDA_OK (delivered), IOTDA_E_REJECTED or
 /// IOTDA_E_UNKNOWN_CHILD (it is a dead letter), IOTDA_E_EXPIRED, IOTDA_E_FULL (dropped for newer ones), IOTDA_E_STORAGE

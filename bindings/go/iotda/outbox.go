@@ -48,7 +48,8 @@ const (
 	// Refuse refuses what is put, with [ErrFull].
 	Refuse WhenFull = 0
 	// DropOldest drops the oldest entries, those of the same device first; Settled is called with [ErrFull] for each. A
-	// device whose entries are being sent loses none meanwhile; with no other to take from, what is put is refused.
+	// device whose entries are being sent loses none meanwhile: what is put for it, or with no other to take from, can be
+	// refused.
 	DropOldest WhenFull = 1
 )
 

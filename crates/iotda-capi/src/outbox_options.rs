@@ -14,7 +14,7 @@ use crate::user_data::{UserData, iotda_destroy_t};
 /// when_full: a put is refused with IOTDA_E_FULL while there is no room.
 pub const IOTDA_OUTBOX_REFUSE: i32 = 0;
 /// when_full: the oldest entries are dropped, those of the same device first. A device whose entries are being sent
-/// loses none meanwhile; with no other to take from, a put is refused with IOTDA_E_FULL.
+/// loses none meanwhile: a put for it, or one with no other to take from, can be refused with IOTDA_E_FULL.
 pub const IOTDA_OUTBOX_DROP_OLDEST: i32 = 1;
 
 /// What became of an entry, by the id that its put returned: IOTDA_OK (delivered), IOTDA_E_REJECTED or

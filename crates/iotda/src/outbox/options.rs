@@ -22,8 +22,8 @@ pub enum WhenFull {
     #[default]
     Refuse,
     /// Drop the oldest entries: those of the same device, or else those of the device that holds most. A device whose
-    /// entries are being sent loses none meanwhile; with no other to take from, the new one is refused
-    /// ([`ErrorKind::Full`]).
+    /// entries are being sent loses none meanwhile: a new one is refused ([`ErrorKind::Full`]) if that device is above
+    /// its share, or if there is no other to take from.
     DropOldest,
 }
 
