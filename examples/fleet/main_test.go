@@ -1,3 +1,5 @@
+// The program as processes: killed, stopped, added, and asked by probes.
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+// That servers end, and that one that never does is left.
+
 package embedded
 
 import (

@@ -1,3 +1,5 @@
+// What a trial has shown, from the records of the stand-in platform and the traces of the workers.
+
 package trial
 
 import (

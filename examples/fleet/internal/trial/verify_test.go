@@ -1,3 +1,5 @@
+// The rate of a trial, and whose a request is.
+
 package trial
 
 import (

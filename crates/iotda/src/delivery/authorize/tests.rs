@@ -1,3 +1,5 @@
+//! When a device authenticates, how long that may take, and what is said when it fails.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

@@ -1,3 +1,5 @@
+//! Which children of a batch are sent, and how the ones that are not are named.
+
 use std::sync::{Arc, Mutex};
 
 use super::*;

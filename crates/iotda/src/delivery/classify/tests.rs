@@ -1,3 +1,5 @@
+//! What each answer means for the call that it answers, and what is shown of it.
+
 use super::*;
 use iotda_http::{Arrived, Kind};
 use proptest::prelude::*;

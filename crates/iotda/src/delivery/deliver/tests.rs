@@ -1,3 +1,5 @@
+//! What one request goes through: paths, tokens that are refused, pace, deadlines.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;

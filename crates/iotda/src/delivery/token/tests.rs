@@ -1,3 +1,5 @@
+//! How long a token serves, and who authenticates while many threads need one.
+
 use super::*;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};

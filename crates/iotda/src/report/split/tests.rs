@@ -1,3 +1,5 @@
+//! Which requests a batch becomes, with a platform that refuses children: where it is cut, and what a search costs.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
