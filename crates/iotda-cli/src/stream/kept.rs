@@ -118,7 +118,7 @@ fn wait<'a>(condvar: &Condvar, state: MutexGuard<'a, State>, longest: Duration) 
 impl Shared {
     /// Notes what waits, and how often it was tried again, for whoever looks on.
     fn note_counts(&self, counts: &Counts) -> OutboxStats {
-        // One that has none any more is broken, and says so elsewhere: nothing of it can be delivered.
+        // A broken outbox has no statistics, and nothing of it can be delivered. Its puts return the error.
         let Ok(stats) = self.outbox.stats() else { return OutboxStats::default() };
         counts.waiting.set(stats.waiting);
         counts.oldest_s.set(stats.oldest_s);

@@ -159,7 +159,7 @@ impl Engine {
                     drop(state);
                     self.commit(true, deadline)?;
                     state = self.lock();
-                    // What was to be written is, and giving space back, which comes after it, has failed: so would the next.
+                    // It was written, and to give space back failed after that: to begin again would go on without end.
                     if let Some(failure) = state.failure.clone() {
                         return Err(failure.into());
                     }

@@ -270,7 +270,7 @@ impl Worker {
     }
 
     /// The body of a request, and the entries in it. Entries at the head of a lane that are too old or damaged are
-    /// settled on the way. What says why the head of a lane cannot be read comes last.
+    /// settled on the way. Last, why the head of a lane cannot be read, if it cannot.
     fn build(&self, pick: &Pick, now: &Now) -> (Vec<Part>, (u8, Vec<u8>), Option<String>) {
         let mut builder = Builder::new(pick.bytes_max, pick.children_max);
         let (mut sent, mut unreadable) = (Vec::new(), None);

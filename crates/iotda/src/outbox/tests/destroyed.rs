@@ -149,8 +149,9 @@ fn a_destroyed_page_repeats_the_answers_that_were_recorded_on_it_and_no_others()
     assert_eq!(most, Some(RECORDS_ON_A_PAGE), "and there are pages that hold so many");
 }
 
-/// Has something wait for ever in each of the first segments, so that they stay: of 40 entries so many. Answers are recorded
-/// in later ones, in which nothing waits, until one more has just begun: the answered, and the segment before that one.
+/// Puts 2,400 entries, of each 40 so many in a lane that waits for ever: the segments that they are in stay. Then those of
+/// another lane are answered, which is recorded in later segments, until the fourth of these has just begun. Returns what was
+/// answered, and the segment before that one.
 fn answer_behind(stuck: u64, storage: &Simulated, engine: &Engine) -> (Vec<u64>, String) {
     for number in 0..2_400 {
         put(engine, if number % 40 < stuck { lane(1) } else { lane(2) }, 100);
