@@ -219,9 +219,8 @@ impl Engine {
     fn commit_once(&self, sync: bool, deadline: Option<Instant>) -> Result<(), NotPut> {
         let Some((mut state, mut log)) = self.take_log(deadline) else { return Err(NotPut::Timeout) };
         let Some(commit) = state.book.begin(sync, &log) else {
-            state.log = Some(log);
             drop(state);
-            self.changed.notify_all();
+            self.give_back(log, None);
             return Ok(());
         };
         let ticket = if sync { std::mem::take(&mut state.ticket) } else { Ticket::default() };
@@ -230,47 +229,50 @@ impl Engine {
         let mut state = self.lock();
         state.book.finish(&commit, &outcome, &log);
         state.note(&outcome, sync, &*self.clocks);
-        let failure = outcome.error.as_ref().map(Failure::from);
-        let (number, overhead, room) = (state.book.next_number(), state.book.space.overhead, state.book.space.unused());
         drop(state);
-        let result = failure.map_or(Ok(()), Err);
+        let result = outcome.error.as_ref().map(Failure::from).map_or(Ok(()), Err);
         let _ = ticket.set(result.clone());
         self.changed.notify_all();
         // A failure shows at the put that needs the space.
-        let prepared = if result.is_ok() && sync { log.prepare(number, overhead, room, 0) } else { Outcome::default() };
-        self.give_back(log, &prepared);
+        self.give_back(log, (result.is_ok() && sync).then_some(0));
         result.map_err(NotPut::from)
     }
 
     /// Has space in a file ready for frames of so many bytes.
     fn reserve(&self, bytes: u64, deadline: Option<Instant>) -> Result<(), NotPut> {
-        let Some((state, mut log)) = self.take_log(deadline) else { return Err(NotPut::Timeout) };
-        let (number, overhead, room) = (state.book.next_number(), state.book.space.overhead, state.book.space.unused());
+        let Some((state, log)) = self.take_log(deadline) else { return Err(NotPut::Timeout) };
         drop(state);
-        let mut prepared = log.prepare(number, overhead, room, bytes);
-        self.give_back(log, &prepared);
-        let Some(error) = prepared.error.take() else { return Ok(()) };
+        let Some(error) = self.give_back(log, Some(bytes)) else { return Ok(()) };
         let mut state = self.lock();
         state.note_since(&*self.clocks);
         state.is_short = true;
         Err(error.into())
     }
 
-    fn give_back(&self, log: Log, prepared: &Outcome) {
-        let mut state = self.lock();
-        state.book.note_segments(prepared, &log);
-        state.counts.bytes_written += prepared.bytes;
+    /// Gives the log back, once a segment is ready for frames of so many `bytes`. Returns why none could be made ready.
+    fn give_back(&self, mut log: Log, bytes: Option<u64>) -> Option<io::Error> {
+        let (mut state, mut error) = (self.lock(), None);
+        if let Some(bytes) = bytes {
+            let space = &state.book.space;
+            let (number, overhead, room) = (state.book.next_number(), space.overhead, space.unused());
+            drop(state);
+            let prepared = log.prepare(number, overhead, room, bytes);
+            state = self.lock();
+            state.book.note_segments(&prepared, &log);
+            state.counts.bytes_written += prepared.bytes;
+            error = prepared.error;
+        }
         state.log = Some(log);
         drop(state);
         self.changed.notify_all();
+        error
     }
 
     /// Gives space back; `false`: there is none to be had.
     pub(crate) fn reclaim(&self, pressure: Pressure) -> Result<bool, NotPut> {
         let Some((state, mut log)) = self.take_log(None) else { return Ok(false) };
         let result = self.reclaim_with(state, &mut log, pressure);
-        self.lock().log = Some(log);
-        self.changed.notify_all();
+        self.give_back(log, None);
         result
     }
 
