@@ -384,7 +384,7 @@ impl fmt::Debug for Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::fixtures::{answer, authenticated, device};
+    use crate::delivery::fixtures::{answer, authenticated, device, recording};
     use crate::report::Child;
 
     fn config() -> Config {
@@ -422,12 +422,7 @@ mod tests {
 
     #[test]
     fn of_a_checked_batch_the_good_children_are_sent_and_the_others_fail() {
-        let sent = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let bodies = Arc::clone(&sent);
-        let session = authenticated(move |post, _| {
-            bodies.lock().unwrap().push(String::from_utf8_lossy(post.body).into_owned());
-            answer(200, "")
-        });
+        let (session, sent) = recording();
         let client = Client::of(session, device());
         let services = [Service::new("s", "{}")];
         let wrong = Box::new(Error::invalid_argument("no value could be read"));

@@ -92,6 +92,17 @@ pub(crate) fn authenticated(
     })
 }
 
+/// A session whose platform takes everything, and the bodies of the reports that came.
+pub(crate) fn recording() -> (Session, Arc<Mutex<Vec<String>>>) {
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&bodies);
+    let session = authenticated(move |post, _| {
+        seen.lock().unwrap().push(String::from_utf8(post.body.to_vec()).unwrap());
+        answer(200, "")
+    });
+    (session, bodies)
+}
+
 /// The session's clock moves from now on when the test moves the one that is returned.
 pub(crate) fn manual_clock(session: &mut Session) -> Arc<ManualClock> {
     let clock = Arc::new(ManualClock::default());

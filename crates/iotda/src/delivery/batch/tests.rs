@@ -1,21 +1,8 @@
 //! Which children of a batch are sent, and how the ones that are not are named.
 
-use std::sync::{Arc, Mutex};
-
 use super::*;
-use crate::delivery::fixtures::{answer, authenticated, device};
+use crate::delivery::fixtures::{answer, authenticated, device, recording};
 use crate::report::Service;
-
-/// A platform that takes everything, and the bodies that came.
-fn recording() -> (Session, Arc<Mutex<Vec<String>>>) {
-    let bodies = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&bodies);
-    let session = authenticated(move |post, _| {
-        seen.lock().unwrap().push(String::from_utf8(post.body.to_vec()).unwrap());
-        answer(200, "")
-    });
-    (session, bodies)
-}
 
 /// The body of a batch for these children, each with the same reading.
 fn body(ids: &[&str]) -> String {

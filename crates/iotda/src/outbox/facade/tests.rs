@@ -6,21 +6,15 @@ use super::super::space::UNSYNCED_MAX;
 use super::put::fitting;
 use super::*;
 use crate::config::{Identity, SignType};
-use crate::delivery::fixtures::{ManualClock, answer, authenticated};
+use crate::delivery::fixtures::{ManualClock, recording};
 use crate::error::ErrorKind;
 use crate::report::limits::BODY_LIMIT;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 const TIME: Duration = Duration::from_secs(60);
 
-/// A client of the device `d`, and how many reports were sent by it.
-fn client() -> (Client, Arc<AtomicU32>) {
-    let sent = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&sent);
-    let session = authenticated(move |_, _| {
-        count.fetch_add(1, Ordering::SeqCst);
-        answer(200, "")
-    });
+/// A client of the device `d`, and the reports that were sent by it.
+fn client() -> (Client, Arc<Mutex<Vec<String>>>) {
+    let (session, sent) = recording();
     let device = Device::new(Identity::new("d", b"secret").unwrap().into(), SignType::PasswordOnly, None);
     (Client::of(session, device), sent)
 }
@@ -93,7 +87,7 @@ fn the_client_that_put_or_was_attached_last_delivers() {
     let scratch = Scratch::new("last");
     let ((first, by_first), (second, by_second)) = (client(), client());
     let outbox = first.open_outbox(options(&scratch)).unwrap();
-    let sent = || (by_first.load(Ordering::SeqCst), by_second.load(Ordering::SeqCst));
+    let sent = || (by_first.lock().unwrap().len(), by_second.lock().unwrap().len());
     let put = |client| {
         outbox.put_message(client, b"x", TIME).unwrap();
         outbox.flush(TIME).unwrap();
