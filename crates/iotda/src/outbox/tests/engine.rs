@@ -206,7 +206,11 @@ fn where_the_file_system_reserves_nothing_a_put_goes_on_without() {
     let storage = Simulated::default();
     storage.reserve_nothing();
     let engine = open(&storage, false);
-    let all: Vec<u64> = (0..60).map(|_| put(&engine, &[7; 250]).unwrap()).collect();
+    let mut all = Vec::new();
+    for _ in 0..60 {
+        all.push(put(&engine, &[7; 250]).unwrap());
+        assert!(storage.files().values().all(|bytes| !bytes.is_empty()), "no segment is made before it is needed");
+    }
     assert!(engine.lock().book.unsynced() > 0);
     engine.commit(true, None).unwrap();
     assert!((storage.bytes() as u64) < engine.lock().book.space.used());
