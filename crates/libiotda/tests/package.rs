@@ -79,6 +79,8 @@ fn each_file_names_the_version() -> Result<()> {
         ("README.md", "/download/v", 1),
         ("README.md", "libiotda-", 1),
         ("README.zh-CN.md", "libiotda/", 1),
+        ("README.zh-CN.md", "/download/v", 1),
+        ("README.zh-CN.md", "libiotda-", 1),
         ("crates/libiotda/tests/docs/source_tree/CMakeLists.txt", "/download/v", 1),
         ("crates/libiotda/tests/docs/source_tree/CMakeLists.txt", "libiotda-", 1),
         ("examples/rust/Cargo.toml", "iotda = { version = \"", 1),

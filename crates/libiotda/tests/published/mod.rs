@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use testkit::{Lock, VERSION, cargo, copy_files, forget_this_crate, path, process, target};
+use testkit::{Lock, VERSION, cargo, copy_files, path, process, target};
 
 /// In the order in which they need one another.
 const CRATES: [&str; 3] = ["iotda-sys", "iotda-http", "iotda"];
@@ -30,9 +30,8 @@ pub fn gateway(work: &Path) -> Result<PathBuf> {
     fs::write(source.join("Cargo.toml"), manifest)?;
     // The versions that are downloaded already.
     fs::copy(path("Cargo.lock"), source.join("Cargo.lock"))?;
-    let mut build = Command::new(cargo("build").get_program());
-    forget_this_crate(&mut build);
-    build.args(["build", "--quiet", "--offline", "--target-dir"]).arg(target()).current_dir(&source);
+    let mut build = cargo("build");
+    build.args(["--quiet", "--offline", "--target-dir"]).arg(target()).current_dir(&source);
     process::output(&mut build)?;
     is_made_of(&source, &unpacked)?;
     let program = work.join(PROGRAM);
@@ -42,9 +41,8 @@ pub fn gateway(work: &Path) -> Result<PathBuf> {
 
 /// That cargo took these crates for the program, and not those of the repository.
 fn is_made_of(source: &Path, unpacked: &Path) -> Result<()> {
-    let mut ask = Command::new(cargo("metadata").get_program());
-    forget_this_crate(&mut ask);
-    ask.args(["metadata", "--offline", "--locked", "--format-version", "1"]).current_dir(source);
+    let mut ask = cargo("metadata");
+    ask.args(["--offline", "--locked", "--format-version", "1"]).current_dir(source);
     let metadata: Value = serde_json::from_str(&process::output(&mut ask)?)?;
     let packages = metadata["packages"].as_array().context("cargo names no packages")?;
     for name in CRATES {
