@@ -312,11 +312,9 @@ impl Engine {
         }
         drop(state);
         log.sync_names()?;
+        self.lock().counts.syncs += 1;
         for place in places {
-            let mut state = self.lock();
-            let Some((file, used)) = state.book.forget_segment(place) else { continue };
-            state.counts.syncs += 1;
-            drop(state);
+            let Some((file, used)) = self.lock().book.forget_segment(place) else { continue };
             if self.storage.unlink(&file.name).is_err() {
                 // It still takes its space, and holds nothing that waits.
                 let used = Use { bytes: used.bytes, kept: true, ..Use::default() };

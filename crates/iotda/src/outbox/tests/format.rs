@@ -150,6 +150,7 @@ fn a_segment_that_did_not_end_is_cut_behind_its_last_frame() {
     let message = (Header::new(kind::MESSAGE, 101, b"x"), &b"x"[..]);
     let end = (Header::new(kind::END, 102, b""), &b""[..]);
     let cut = |changes: &[Change]| changes.iter().any(|change| matches!(change, Change::Length(..)));
+    let synced = |changes: &[Change]| changes.iter().any(|change| matches!(change, Change::Sync(_)));
     for (frames, behind, bytes) in [
         (&[message][..], 20_000, 4096),
         (&[message], 4096, 4096),
@@ -159,6 +160,7 @@ fn a_segment_that_did_not_end_is_cut_behind_its_last_frame() {
     ] {
         let (found, storage) = found(frames, &vec![0; behind]);
         assert_eq!(found.segments[0].bytes, bytes, "{behind}");
+        assert_eq!(synced(&storage.changes()), frames.len() == 1, "a killed process may not have done it");
         let was_cut = behind >= 4096 && frames.len() == 1;
         assert_eq!((cut(&storage.changes()), storage.bytes() == 64), (was_cut, was_cut || behind == 0), "{behind}");
     }
