@@ -25,6 +25,7 @@ const PROVEN: [(&str, &[&str]); 24] = [
             "at_most_256_kib_wait_in_memory",
             "puts_go_on_during_a_sync_that_takes_long_until_256_kib_wait",
             "what_was_put_before_its_sync_has_its_space_in_a_file_on_a_device_that_is_full",
+            "where_the_file_system_reserves_nothing_a_put_goes_on_without",
         ],
     ),
     (
@@ -129,6 +130,7 @@ const PROVEN: [(&str, &[&str]); 24] = [
             "a_letter_is_durable_before_its_entry_is_settled",
             "the_division_of_the_space",
             "two_full_files_lose_the_older_one_and_count_it",
+            "what_goes_with_an_older_file_is_lost_unless_it_is_forgotten",
             "letters_that_make_room_for_newer_ones_are_counted",
             "a_dead_letter_that_cannot_be_kept_is_counted",
             "each_fate_has_its_line_and_its_outcome",
@@ -182,6 +184,7 @@ const PROVEN: [(&str, &[&str]); 24] = [
         &[
             "letters_and_entries_take_no_more_than_the_bound_together",
             "a_full_outbox_refuses_or_drops_the_oldest",
+            "what_is_under_way_is_not_dropped",
             "what_is_dropped_is_the_largest_lanes_and_no_more_than_needed",
             "a_share_is_asked_only_when_three_quarters_are_used_and_never_of_a_single_device",
             "devices_that_can_never_be_delivered_leave_the_others_a_quarter_of_the_space",
