@@ -228,10 +228,7 @@ impl Book {
                 self.lanes_waiting -= 1;
             }
             if on_disk {
-                if !lane_state.dirty {
-                    lane_state.dirty = true;
-                    self.dirty.push(lane);
-                }
+                self.mark_dirty(lane);
                 self.settled_unsynced = true;
             }
         }
@@ -260,10 +257,7 @@ impl Book {
         }
         let reserved = commit.reserve.unwrap_or(self.reserved);
         if !self.dirty.is_empty() || commit.reserve.is_some() {
-            self.writing = std::mem::take(&mut self.dirty);
-            for lane in &self.writing {
-                self.lanes.get_mut(*lane).dirty = false;
-            }
+            self.take_dirty();
             let lanes = self.writing.iter().map(|lane| self.lanes.get(*lane)).map(|lane| (lane.key, lane.settled));
             commit.settled = Some(settle::record(self.floor, reserved, lanes));
         }
@@ -278,6 +272,23 @@ impl Book {
         Some(commit)
     }
 
+    /// The files do not say all that is settled of this lane.
+    fn mark_dirty(&mut self, lane: u32) {
+        let state = self.lanes.get_mut(lane);
+        if !state.dirty {
+            state.dirty = true;
+            self.dirty.push(lane);
+        }
+    }
+
+    /// What they do not say of lanes is being written.
+    fn take_dirty(&mut self) {
+        self.writing = std::mem::take(&mut self.dirty);
+        for lane in &self.writing {
+            self.lanes.get_mut(*lane).dirty = false;
+        }
+    }
+
     /// A commit that writes `copies` of entries and the record of all lanes: what must be durable before a
     /// segment is removed.
     pub(crate) fn begin_reclaim(&mut self, copies: Frames, log: &Log) -> Commit {
@@ -289,10 +300,7 @@ impl Book {
             entries: vec![Arc::new(copies)],
             ..Commit::default()
         };
-        self.writing = std::mem::take(&mut self.dirty);
-        for lane in &self.writing {
-            self.lanes.get_mut(*lane).dirty = false;
-        }
+        self.take_dirty();
         commit.settled = Some(self.all_lanes(self.reserved));
         self.provide_preamble(&mut commit, self.reserved, log);
         commit
@@ -303,11 +311,7 @@ impl Book {
         self.note_segments(outcome, log);
         if outcome.error.is_some() {
             for lane in std::mem::take(&mut self.writing) {
-                let state = self.lanes.get_mut(lane);
-                if !state.dirty {
-                    state.dirty = true;
-                    self.dirty.push(lane);
-                }
+                self.mark_dirty(lane);
             }
             self.settled_unsynced = true;
             if self.hidden {

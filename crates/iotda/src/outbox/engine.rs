@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::book::{Book, Entry, Room, Source};
 use super::clock::{Clocks, Now};
-use super::frame::{Header, LaneKey, Stamp, kind};
+use super::frame::{Header, LaneKey, Stamp, frame_bytes, kind};
 use super::lanes::Slot;
 use super::log::{Frames, Log, Outcome, is_bound, read_entry};
 use super::repair::{Recovered, Unusable, recover};
@@ -134,7 +134,7 @@ impl Engine {
     /// Puts entries, all or none; returns the first one's number.
     pub(crate) fn put(&self, entries: &[Entry<'_>], stamp: Stamp, deadline: Option<Instant>) -> Result<u64, NotPut> {
         let lengths = || entries.iter().map(|entry| entry.payload.len());
-        if lengths().any(|length| super::frame::frame_bytes(length) as u64 > self.keeping.sizes.entry) {
+        if lengths().any(|length| frame_bytes(length) as u64 > self.keeping.sizes.entry) {
             return Err(NotPut::TooLarge(self.keeping.sizes.entry));
         }
         let mut state = self.lock();
@@ -149,7 +149,7 @@ impl Engine {
                 Room::Unreserved if state.log.is_none() || is_reserved => break,
                 Room::Unreserved if state.book.unsynced() == 0 => {
                     drop(state);
-                    let bytes = lengths().map(|length| super::frame::frame_bytes(length) as u64).sum();
+                    let bytes = lengths().map(|length| frame_bytes(length) as u64).sum();
                     self.reserve(bytes, deadline)?;
                     // Where the file system reserves nothing, there is nothing to wait for.
                     is_reserved = true;
