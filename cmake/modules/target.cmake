@@ -1,7 +1,7 @@
 # IOTDA_RUST_TARGET: what rustc calls the machine that the C compiler compiles for.
 
 if(NOT IOTDA_RUST_TARGET)
-  # The compiler's own word for it, such as arm-linux-gnueabihf or aarch64-openwrt-linux-musl. clang is told.
+  # The compiler's own word for it, such as arm-linux-gnueabihf or aarch64-openwrt-linux-musl. clang is given it.
   if(CMAKE_C_COMPILER_TARGET)
     set(_machine "${CMAKE_C_COMPILER_TARGET}")
   else()

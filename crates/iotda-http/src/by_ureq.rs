@@ -77,7 +77,7 @@ impl Ureq {
         Ok(answer)
     }
 
-    /// What an error means, and as far as that can be told, whether something of the request was sent.
+    /// What an error means, and as far as that can be known, whether something of the request was sent.
     fn failed(&self, error: ureq::Error) -> Error {
         let peer = &self.peer;
         let (sent, error) = match error {

@@ -261,7 +261,7 @@ impl Connector {
                 Err(error) => return Err(self.handshake_broke(&error)),
             }
             if let Err(error) = tls.process_new_packets() {
-                // The alert tells the server why; it does not matter whether it arrives.
+                // By the alert the server learns why; it does not matter whether it arrives.
                 let _ = tls.write_tls(socket);
                 return Err(explain(&error, &self.peer, tls.protocol_version().is_some()));
             }

@@ -61,7 +61,7 @@ impl Endpoint {
         if self.port == HTTPS_PORT { self.bracketed_host() } else { self.authority_with_port() }
     }
 
-    /// `host:port`, as a proxy is told it.
+    /// `host:port`, as a proxy is asked for it.
     pub fn authority_with_port(&self) -> String {
         format!("{}:{}", self.bracketed_host(), self.port)
     }

@@ -20,7 +20,7 @@ use crate::bounds::{Bounds, earlier};
 use crate::condition::Condition;
 use crate::error::{Error, Kind, Result};
 
-/// How long found addresses are used. A name server's own lifetime is not told by `getaddrinfo`.
+/// How long found addresses are used. `getaddrinfo` does not say for how long they are valid.
 const LIFETIME: Duration = Duration::from_secs(300);
 
 /// How long a caller waits for a look-up where older addresses are known (RFC 8767 section 5, "client response timer").

@@ -24,7 +24,7 @@ use crate::watch::{Traffic, Watch};
 /// The longest wait of a `recv` without a `poll` before it.
 const PLAIN_WAIT: Duration = Duration::from_secs(10);
 
-/// Where a custom transport is told to wait without end.
+/// The wait that a custom transport is asked for where there is no deadline.
 const VERY_LONG: Duration = Duration::from_secs(86_400);
 
 /// Requests up to this size are not asked for in the kernel's queue: what is one record is there or lost.

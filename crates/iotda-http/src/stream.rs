@@ -311,7 +311,7 @@ impl Stream {
                 match tls.process_new_packets() {
                     Ok(state) => self.decrypted = state.plaintext_bytes_to_read(),
                     Err(error) => {
-                        // An alert may tell the server why; it does not matter whether it arrives.
+                        // By an alert the server may learn why; it does not matter whether it arrives.
                         let _ = tls.write_tls(&mut socket);
                         return Err(explain_open(&error, &self.peer));
                     }

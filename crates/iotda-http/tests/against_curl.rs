@@ -22,7 +22,7 @@ struct Case(&'static str, Option<&'static str>, Ours);
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 
-/// All with status 200; `{}` stands for the usual first line.
+/// All with status 200; `{}` is replaced by the usual first line.
 const CASES: &[Case] = &[
     Case("{}Content-Length: 2\r\n\r\nhi+", Some("hi"), AsCurl),
     Case("{}X: a\r\n b\r\nContent-Length: 2\r\n\r\nhi+", Some("hi"), AsCurl),

@@ -375,7 +375,7 @@ fn loopback(text: &str) -> Result<SocketAddr, Error> {
     )))
 }
 
-/// An address to connect to: one that stands for all of a machine's is no such.
+/// An address to connect to: not the unspecified one, by which a server listens at all of a machine's.
 fn reachable(address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),

@@ -84,7 +84,7 @@ pub(crate) fn escape_json(json: &str) -> String {
     escaped
 }
 
-/// Not a control character, nor one that stands for no sign of its own but changes how others are shown (Unicode's
+/// Not a control character, nor one that shows no sign of its own but changes how others are shown (Unicode's
 /// categories Cc, Cf, Zl and Zp).
 fn is_harmless(character: char) -> bool {
     !character.is_control()

@@ -446,16 +446,16 @@ fn nothing_secret_is_ever_told() {
     let mut config = server.config();
     config.retry(at_once(5)).unwrap().log(iotda::Level::Debug, Arc::clone(&lines) as Arc<dyn iotda::Log>);
     let client = Client::new(&config).unwrap();
-    let mut told = vec![format!("{client:?} {config:?}")];
+    let mut shown = vec![format!("{client:?} {config:?}")];
     for _ in 0..4 {
         let error = client.report_message(b"x", OPTIONS).unwrap_err();
-        told.push(format!("{error} {error:?}"));
+        shown.push(format!("{error} {error:?}"));
     }
-    told.extend(lines.0.lock().unwrap().iter().cloned());
-    assert!(told.len() > 10, "{told:?}");
+    shown.extend(lines.0.lock().unwrap().iter().cloned());
+    assert!(shown.len() > 10, "{shown:?}");
     let auth = seen.lock().unwrap()[0].clone();
     let password = auth.split('"').find(|word| word.len() == 64).unwrap().to_owned();
-    for line in &told {
+    for line in &shown {
         for secret in [&*password, &"t".repeat(32), "\"secret\""] {
             assert!(!line.contains(secret), "{line}");
         }

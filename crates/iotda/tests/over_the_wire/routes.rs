@@ -210,7 +210,7 @@ fn a_transport_that_does_tls_itself_gets_none_of_ours() {
     }
     assert_eq!((platform.reports().len(), modem.connects.load(Ordering::SeqCst)), (3, 1));
     let stats = client.stats();
-    assert_eq!((stats.handshakes_full, stats.handshakes_resumed), (0, 0), "none of ours");
+    assert_eq!((stats.handshakes_full, stats.handshakes_resumed), (0, 0), "none by this library");
     config.proxy("http://127.0.0.1:1").unwrap();
     assert_eq!(Client::new(&config).unwrap_err().kind(), ErrorKind::Config);
 }
