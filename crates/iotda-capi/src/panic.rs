@@ -18,6 +18,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use iotda_sys::cancellation::Deferred;
+use iotda_sys::stack;
 
 use crate::handle::{Handle, Sealed};
 use crate::outcome::{Outcome, Stop};
@@ -94,7 +95,7 @@ fn run(body: &mut dyn FnMut(), fault: &mut Fault) {
     // A callback of the program may call the library again: the outer call's place is kept.
     let outer = FAULT.replace(fault);
     // That it panicked is seen by what it leaves undone.
-    let _ = catch_unwind(AssertUnwindSafe(body));
+    stack::aligned(|| drop(catch_unwind(AssertUnwindSafe(&mut *body))));
     FAULT.set(outer);
 }
 

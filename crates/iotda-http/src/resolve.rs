@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use iotda_sys::signal;
+use iotda_sys::{signal, stack};
 
 use crate::bounds::{Bounds, earlier};
 use crate::condition::Condition;
@@ -228,7 +228,7 @@ impl Addresses {
         let (shared, lookup) = (Arc::clone(&self.shared), Arc::clone(&self.lookup));
         let run = move || {
             let mut running = Running { shared, result: Err(io::Error::other("the look-up met a fault")) };
-            running.result = lookup.lookup(&host, port);
+            stack::aligned(|| running.result = lookup.lookup(&host, port));
         };
         let thread = thread::Builder::new().name("iotda-lookup".into()).stack_size(LOOKUP_STACK);
         signal::blocked(|| thread.spawn(run)).map(drop)

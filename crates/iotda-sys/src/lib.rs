@@ -9,6 +9,7 @@
 //! - [`kept`]: files that a child made by `fork` can close all at once.
 //! - [`boot`]: the time since the machine started, and which start it was.
 //! - [`crc32c`]: a check sum by an instruction of the processor.
+//! - [`stack`]: calls on an aligned stack where the C library begins threads on another.
 //! - [`fork`]: a mark that shows, without a system call, whether this process is a child made by `fork`.
 //!
 //! This crate and the C boundary are the only ones with `unsafe`; what the calls are used for is the
@@ -25,4 +26,5 @@ pub mod fork;
 pub mod kept;
 pub mod signal;
 pub mod socket;
+pub mod stack;
 pub mod wake;

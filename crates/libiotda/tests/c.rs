@@ -212,9 +212,14 @@ fn batch(_: &Stand, requests: &[RequestRecord]) -> Result<()> {
     Ok(())
 }
 
-fn threads(stand: &Stand, _: &[RequestRecord]) -> Result<()> {
+fn threads(stand: &Stand, requests: &[RequestRecord]) -> Result<()> {
+    let messages = bodies(&of_call(requests, GATEWAY, "messages/up"));
+    ensure!(messages.len() == 256, "{} messages instead of 256", messages.len());
+    for length in 1..=16 {
+        let count = messages.iter().filter(|message| **message == &b"0123456789abcdef"[..length]).count();
+        ensure!(count == 16, "{count} messages of {length} bytes instead of 16");
+    }
     let counters = stand.platform.counters();
-    ensure!(counters.messages == 160, "{} messages instead of 160", counters.messages);
     ensure!(counters.authentications == 2, "{} authentications for two clients", counters.authentications);
     Ok(())
 }

@@ -1,17 +1,19 @@
 /*
  * Eight threads report on one client at the same time: over no more connections than are allowed, and, without a
- * limit, over one for each thread, which is kept.
+ * limit, over one for each thread, which is kept. The messages have all lengths that the blocks of a cipher, of 16
+ * bytes, can end with.
  */
 #include "check.h"
 
 #include <pthread.h>
 
-enum { THREADS = 8, REPORTS = 10 };
+enum { THREADS = 8, REPORTS = 16 };
 
 static void *report(void *client) {
     for (int i = 0; i < REPORTS; i++) {
         iotda_call_t call = IOTDA_CALL_INIT;
-        CHECK_STATUS(IOTDA_OK, iotda_report_message(client, "x", 1, &call));
+        CHECK_STATUS(IOTDA_OK,
+                     iotda_report_message(client, "0123456789abcdef", (size_t)i + 1, &call));
         CHECK(call.http_status == 200);
     }
     return NULL;
