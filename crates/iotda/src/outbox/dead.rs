@@ -1,5 +1,6 @@
 //! Dead letters: entries that the platform refuses for good, kept for the operator in two files of a 32nd of the
-//! space each. When both are full the older one goes, with all in it.
+//! space each. When both are full the older one goes, with all in it. To forget letters costs none: each file keeps room
+//! for two records of that, and once both are used the older of them is overwritten, so that one is whole at any time.
 //!
 //! # The payload of a dead letter (kind 32; the frame's number is the letter's)
 //!
@@ -51,6 +52,8 @@ pub(crate) struct Kept {
 
 /// The bytes of the smallest letter's frame.
 const LEAST: u64 = frame_bytes(24) as u64;
+/// Those of a record of what is forgotten, whose payload is the number of the last letter that is.
+const FORGOTTEN: u64 = frame_bytes(8) as u64;
 
 struct Half {
     name: String,
@@ -60,6 +63,8 @@ struct Half {
     /// No letter in it has a higher number, whatever of it can be read.
     last: u64,
     letters: u64,
+    /// Where its last two records of what is forgotten are, the older one first.
+    forgotten: Vec<u64>,
     /// Nothing is appended after a write that failed, or behind what is no whole frame.
     closed: bool,
 }
@@ -93,15 +98,16 @@ impl Dead {
                 dead.next = dead.next.max(last + 1);
                 continue;
             };
-            let mut half = Half { name, salt, file, length, last, letters: 0, closed: true };
+            let mut half = Half { name, salt, file, length, last, letters: 0, forgotten: Vec::new(), closed: true };
             if let Ok((bytes, unreadable)) = segment::read(&*half.file, length) {
                 if !unreadable {
                     half.last = number.saturating_sub(1);
                 }
                 let mut items = segment::items(&bytes, salt);
+                let mut forgotten = Vec::new();
                 for item in items.by_ref() {
                     let (header, payload) = match item {
-                        Item::Frame { header, payload, .. } => (header, Some(payload)),
+                        Item::Frame { at, header, payload } => (header, Some((payload, at as u64))),
                         Item::Damaged { header } => (header, None),
                         Item::Noise => continue,
                     };
@@ -110,13 +116,17 @@ impl Dead {
                             half.last = half.last.max(header.number);
                             half.letters += u64::from(payload.is_some());
                         }
-                        (kind::FORGOTTEN, Some(payload)) => {
+                        (kind::FORGOTTEN, Some((payload, at))) => {
                             half.last = half.last.max(header.number - 1);
+                            forgotten.push((u64_at(payload, 0), at));
                             dead.forgotten = dead.forgotten.max(u64_at(payload, 0));
                         }
                         _ => {}
                     }
                 }
+                let mut last_two = forgotten.split_off(forgotten.len().saturating_sub(2));
+                last_two.sort_unstable();
+                half.forgotten = last_two.into_iter().map(|(_, at)| at).collect();
                 // What is appended behind a torn frame would be taken for the rest of it; and the name of an empty file may
                 // not be durable.
                 half.closed = unreadable || length == 0 || items.end as u64 != length;
@@ -185,20 +195,30 @@ impl Dead {
     }
 
     fn append(&mut self, header: &Header, payload: &[u8]) -> io::Result<()> {
+        let is_letter = header.kind == kind::DEAD;
         let bytes = header.frame_bytes() as u64;
-        if bytes > self.most {
+        let room = bytes + if is_letter { 2 * FORGOTTEN } else { 0 };
+        if room > self.most {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let fits = self.halves.last().is_some_and(|half| !half.closed && half.length + bytes <= self.most);
-        if !fits {
-            self.begin(header.number)?;
-        }
+        let at = match self.halves.last_mut().filter(|half| !half.closed) {
+            Some(half) if half.length + room <= self.most => half.length,
+            Some(half) if !is_letter && half.forgotten.len() == 2 => half.forgotten.remove(0),
+            _ => {
+                self.begin(header.number)?;
+                0
+            }
+        };
         let Some(half) = self.halves.last_mut() else { return Err(io::ErrorKind::NotFound.into()) };
         let mut frame = Vec::new();
-        append(&mut frame, header, payload, half.salt, half.length);
-        let written = write_all(&*half.file, &frame, half.length).and_then(|()| half.file.sync());
-        half.length += bytes;
+        append(&mut frame, header, payload, half.salt, at);
+        let written = write_all(&*half.file, &frame, at).and_then(|()| half.file.sync());
+        half.length = half.length.max(at + bytes);
         half.closed = written.is_err();
+        if !is_letter {
+            half.forgotten.drain(..half.forgotten.len().saturating_sub(1));
+            half.forgotten.push(at);
+        }
         written
     }
 
@@ -219,7 +239,16 @@ impl Dead {
             let _ = self.storage.unlink(&name);
             return Err(error);
         }
-        let half = Half { name, salt, file, length: 0, last: number.saturating_sub(1), letters: 0, closed: false };
+        let half = Half {
+            name,
+            salt,
+            file,
+            length: 0,
+            last: number.saturating_sub(1),
+            letters: 0,
+            forgotten: Vec::new(),
+            closed: false,
+        };
         self.halves.push(half);
         Ok(())
     }

@@ -61,9 +61,12 @@ fn two_full_files_lose_the_older_one_and_count_it() {
 }
 
 #[test]
-fn a_letter_may_be_as_large_as_a_file() {
+fn a_letter_may_be_as_large_as_a_file_with_room_to_forget_it() {
     let payload = |length: usize| vec![5; length];
-    let most = 2048 - Letter { payload: b"", ..letter(1, b"") }.encode().len() - super::super::frame::HEADER;
+    let most = 2048
+        - 2 * FORGOTTEN as usize
+        - Letter { payload: b"", ..letter(1, b"") }.encode().len()
+        - super::super::frame::HEADER;
     let mut dead = open(&Simulated::default());
     dead.keep(&letter(1, &payload(most))).unwrap();
     assert!(dead.keep(&letter(2, &payload(most + 1))).is_err());
@@ -102,6 +105,65 @@ fn what_is_forgotten_stays_forgotten() {
     let mut again = open(&Simulated::with(storage.files()));
     assert_eq!((ids(&again).len(), again.count()), (0, 0));
     assert_eq!(again.keep(&letter(1, b"")).unwrap(), 11, "numbers do not start again");
+}
+
+/// Two files with as many letters of this length as they hold.
+fn full(length: usize) -> (Simulated, usize) {
+    let storage = Simulated::default();
+    let mut dead = open(&storage);
+    loop {
+        let before = storage.files();
+        let letters = ids(&dead).len();
+        dead.keep(&letter(1, &vec![5; length])).unwrap();
+        if dead.dropped > 0 {
+            return (Simulated::with(before), letters);
+        }
+    }
+}
+
+#[test]
+fn letters_are_forgotten_one_by_one_without_the_loss_of_another() {
+    for (restarts, length) in [(false, 0), (true, 0), (false, 200), (true, 200)] {
+        let (mut storage, letters) = full(length);
+        let mut dead = open(&storage);
+        for forgotten in 1..=letters {
+            dead.forget(forgotten as u64).unwrap();
+            if restarts {
+                storage = Simulated::with(storage.files());
+                dead = open(&storage);
+            }
+            assert_eq!((ids(&dead).len(), dead.dropped), (letters - forgotten, 0), "{forgotten} of {letters}");
+            assert_eq!(ids(&open(&storage)), ids(&dead));
+            assert!(storage.bytes() <= 2 * 2048);
+        }
+    }
+}
+
+#[test]
+fn a_record_of_what_is_forgotten_that_was_not_written_whole_costs_that_record_alone() {
+    for restarts in [false, true] {
+        let (mut storage, letters) = full(0);
+        let mut dead = open(&storage);
+        for up_to in 1..7 {
+            let before = storage.files();
+            dead.forget(up_to as u64).unwrap();
+            let (name, whole) = storage.files().into_iter().next_back().unwrap();
+            let at = (0..whole.len()).find(|at| before[&name].get(*at) != Some(&whole[*at])).unwrap();
+            for end in at..whole.len().min(at + FORGOTTEN as usize) {
+                let mut files = before.clone();
+                let torn = files.get_mut(&name).unwrap();
+                torn.resize(torn.len().max(end), 0);
+                torn[at..end].copy_from_slice(&whole[at..end]);
+                let left = ids(&open(&Simulated::with(files))).len();
+                let expected = [letters - up_to, letters + 1 - up_to];
+                assert!(expected.contains(&left), "{left} of {letters} after {up_to} and {} bytes", end - at);
+            }
+            if restarts {
+                storage = Simulated::with(storage.files());
+                dead = open(&storage);
+            }
+        }
+    }
 }
 
 #[test]
@@ -163,29 +225,27 @@ fn what_is_left_is_counted_after_a_restart_whatever_file_it_was_forgotten_in() {
     }
 }
 
-/// The record of what is forgotten may not fit into the newer file. Then a third one is begun, and the older one goes.
+/// Nothing is appended to a newer file that ends with half a letter. Then a third one is begun, and the older one goes.
 #[test]
 fn what_goes_with_an_older_file_is_lost_unless_it_is_forgotten() {
-    let mut removed = 0;
-    for length in (0..300).step_by(8) {
-        for forgets in [1, 3, usize::MAX] {
-            let mut dead = open(&Simulated::default());
-            while dead.dropped == 0 {
-                dead.keep(&letter(1, &vec![5; length])).unwrap();
-            }
-            let frame = frame_bytes(letter(1, &vec![5; length]).encode().len()) as u64;
-            while dead.halves[1].length + frame <= 2048 {
-                dead.keep(&letter(1, &vec![5; length])).unwrap();
-            }
-            let (kept, dropped, older) = (ids(&dead), dead.dropped, dead.halves[0].name.clone());
-            let needed = kept.iter().skip(forgets).count();
-            dead.forget(kept[forgets.min(kept.len()) - 1].0).unwrap();
-            let lost = (needed - ids(&dead).len()) as u64;
-            assert_eq!(dead.dropped - dropped, lost, "{length} bytes, {forgets} of {} forgotten", kept.len());
-            removed += usize::from(dead.halves[0].name != older && lost > 0);
+    let (storage, _) = full(0);
+    let mut files = storage.files();
+    let newer = files.values_mut().next_back().unwrap();
+    newer.truncate(newer.len() - 8);
+    let (mut lost, mut all) = (Vec::new(), 0);
+    for forgets in 1.. {
+        let mut dead = open(&Simulated::with(files.clone()));
+        let (kept, older) = (ids(&dead), dead.halves[0].name.clone());
+        all = kept.len();
+        if forgets > all {
+            break;
         }
+        dead.forget(kept[forgets - 1].0).unwrap();
+        assert_ne!(dead.halves[0].name, older);
+        assert_eq!(ids(&dead).len() as u64 + dead.dropped, (all - forgets) as u64, "{forgets} of {all} forgotten");
+        lost.push(dead.dropped);
     }
-    assert!(removed > 0);
+    assert!(lost[0] > 1 && lost[all - 1] == 0, "{lost:?}");
 }
 
 #[test]
