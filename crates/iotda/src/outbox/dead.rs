@@ -65,8 +65,10 @@ struct Half {
     letters: u64,
     /// Where its last two records of what is forgotten are, the older one first.
     forgotten: Vec<u64>,
-    /// Nothing is appended after a write that failed, or behind what is no whole frame.
+    /// Nothing is appended after a write that failed, where a page cannot be read, or to a name that may not be durable.
     closed: bool,
+    /// The file goes on behind `length` with half a letter, or with what damage left of some.
+    torn: bool,
 }
 
 /// The letters of one outbox.
@@ -98,7 +100,8 @@ impl Dead {
                 dead.next = dead.next.max(last + 1);
                 continue;
             };
-            let mut half = Half { name, salt, file, length, last, letters: 0, forgotten: Vec::new(), closed: true };
+            let mut half =
+                Half { name, salt, file, length, last, letters: 0, forgotten: Vec::new(), closed: true, torn: false };
             if let Ok((bytes, unreadable)) = segment::read(&*half.file, length) {
                 if !unreadable {
                     half.last = number.saturating_sub(1);
@@ -127,9 +130,12 @@ impl Dead {
                 let mut last_two = forgotten.split_off(forgotten.len().saturating_sub(2));
                 last_two.sort_unstable();
                 half.forgotten = last_two.into_iter().map(|(_, at)| at).collect();
-                // What is appended behind a torn frame would be taken for the rest of it; and the name of an empty file may
-                // not be durable.
-                half.closed = unreadable || length == 0 || items.end as u64 != length;
+                half.closed = unreadable || length == 0;
+                if !unreadable {
+                    half.length = items.end as u64;
+                    half.torn = half.length != length;
+                    half.last = half.last.saturating_add((length - half.length).div_ceil(LEAST));
+                }
             }
             dead.next = dead.next.max(half.last + 1);
             dead.halves.push(half);
@@ -201,6 +207,11 @@ impl Dead {
         if room > self.most {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
+        if let Some(half) = self.halves.last_mut().filter(|half| half.torn) {
+            // It would be taken for the rest of what is written over it.
+            half.closed |= half.file.set_length(half.length).is_err();
+            half.torn = false;
+        }
         let at = match self.halves.last_mut().filter(|half| !half.closed) {
             Some(half) if half.length + room <= self.most => half.length,
             Some(half) if !is_letter && half.forgotten.len() == 2 => half.forgotten.remove(0),
@@ -248,6 +259,7 @@ impl Dead {
             letters: 0,
             forgotten: Vec::new(),
             closed: false,
+            torn: false,
         };
         self.halves.push(half);
         Ok(())

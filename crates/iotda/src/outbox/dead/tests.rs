@@ -195,18 +195,55 @@ fn a_file_goes_when_all_in_it_is_forgotten_and_not_before() {
 }
 
 #[test]
-fn nothing_is_appended_behind_a_torn_letter_or_to_a_name_that_may_not_be_durable() {
+fn nothing_is_appended_to_a_name_that_may_not_be_durable() {
+    let storage = Simulated::default();
+    open(&storage).keep(&letter(1, b"")).unwrap();
+    let name = storage.files().into_keys().next().unwrap();
+    let storage = Simulated::with([(name.clone(), Vec::new())].into());
+    open(&storage).keep(&letter(2, b"")).unwrap();
+    assert_eq!((storage.files().len(), storage.files()[&name].len()), (2, 0));
+}
+
+/// Whatever is left of the second letter, by a power failure or by damage: its place is used again, and its number is not.
+#[test]
+fn half_a_letter_is_cut_off_before_the_next_one() {
     let storage = Simulated::default();
     open(&storage).keep(&letter(1, &[5; 60])).unwrap();
+    let one = storage.files().into_values().next().unwrap().len();
+    open(&storage).keep(&letter(2, &[6; 60])).unwrap();
     let (name, whole) = storage.files().into_iter().next().unwrap();
-    for length in [0, 8, whole.len() - 8, whole.len() + 8] {
+    let damaged = |length: usize| {
         let mut bytes = whole.clone();
+        bytes[one + 8] ^= 1;
         bytes.resize(length, 0);
+        bytes
+    };
+    let torn = (one + 1..whole.len()).map(|length| whole[..length].to_vec());
+    for bytes in torn.chain([damaged(whole.len()), damaged(whole.len() + 8)]) {
         let storage = Simulated::with([(name.clone(), bytes.clone())].into());
-        open(&storage).keep(&letter(2, &[6; 10])).unwrap();
-        assert_eq!(storage.files()[&name], bytes, "{length}");
-        assert_eq!(ids(&open(&storage)).last().map(|(_, id)| *id), Some(2), "{length}");
+        assert_eq!(ids(&open(&storage)), [(1, 1)]);
+        assert_eq!(storage.files()[&name], bytes, "who only reads changes nothing");
+        let number = open(&storage).keep(&letter(3, b"")).unwrap();
+        assert!(number > 2, "{number} after {} bytes", bytes.len());
+        let small = frame_bytes(letter(3, b"").encode().len());
+        assert_eq!((storage.files().len(), storage.bytes()), (1, one + small));
+        assert_eq!(ids(&open(&storage)), [(1, 1), (number, 3)]);
     }
+}
+
+#[test]
+fn a_file_of_which_half_a_letter_cannot_be_cut_off_is_left_alone() {
+    let storage = Simulated::default();
+    open(&storage).keep(&letter(1, &[5; 60])).unwrap();
+    open(&storage).keep(&letter(2, &[5; 60])).unwrap();
+    let (name, mut bytes) = storage.files().into_iter().next().unwrap();
+    bytes.truncate(bytes.len() - 8);
+    let storage = Simulated::with([(name.clone(), bytes.clone())].into());
+    let mut dead = open(&storage);
+    storage.fail(Some(Failing { at: storage.calls() + 1, times: 1, how: How::Error(5) }));
+    dead.keep(&letter(3, b"")).unwrap();
+    assert_eq!((storage.files().len(), &storage.files()[&name]), (2, &bytes));
+    assert_eq!(ids(&open(&storage)).len(), 2);
 }
 
 #[test]
@@ -225,16 +262,16 @@ fn what_is_left_is_counted_after_a_restart_whatever_file_it_was_forgotten_in() {
     }
 }
 
-/// Nothing is appended to a newer file that ends with half a letter. Then a third one is begun, and the older one goes.
+/// Nothing is appended to a newer file with a page that cannot be read. Then a third one is begun, and the older one goes.
 #[test]
 fn what_goes_with_an_older_file_is_lost_unless_it_is_forgotten() {
-    let (storage, _) = full(0);
-    let mut files = storage.files();
-    let newer = files.values_mut().next_back().unwrap();
-    newer.truncate(newer.len() - 8);
+    let files = full(0).0.files();
+    let newer = files.keys().next_back().unwrap();
     let (mut lost, mut all) = (Vec::new(), 0);
     for forgets in 1.. {
-        let mut dead = open(&Simulated::with(files.clone()));
+        let storage = Simulated::with(files.clone());
+        storage.spoil(newer, 0);
+        let mut dead = open(&storage);
         let (kept, older) = (ids(&dead), dead.halves[0].name.clone());
         all = kept.len();
         if forgets > all {
