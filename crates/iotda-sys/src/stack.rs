@@ -1,11 +1,11 @@
-//! Where a call's stack begins.
+//! The alignment of a call's stack.
 //!
-//! Compiled code takes the stack for aligned to 16 bytes. musl up to 1.2.5 begins a thread on 64-bit RISC-V at a multiple of
-//! 8, if the size of the program's thread-local storage has it so: its clone.s rounds the address down on the other
-//! processors, and on this one in later versions. On such a thread AES-GCM, for one, writes the end of every second record
-//! to the wrong place, and the server drops the connection (`bad_record_mac`).
+//! Compilers assume that the stack pointer is a multiple of 16. On 64-bit RISC-V, musl up to 1.2.5 may start a thread with
+//! one that is only a multiple of 8, depending on the size of the program's thread-local storage: its clone.s does not round
+//! it down, as later versions and the other processors' do. On such a thread AES-GCM, for example, corrupts the last block of
+//! about half of all records, and the server closes the connection (`bad_record_mac`).
 
-/// Runs `body` on this thread's stack, at a multiple of 16 bytes. A panic goes on behind it.
+/// Runs `body` with the stack pointer at a multiple of 16. A panic in it unwinds through this call.
 #[inline]
 pub fn aligned(body: impl FnMut()) {
     #[cfg(all(target_arch = "riscv64", target_env = "musl"))]

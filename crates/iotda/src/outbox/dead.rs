@@ -1,6 +1,6 @@
 //! Dead letters: entries that the platform refuses for good, kept for the operator in two files of a 32nd of the
-//! space each. When both are full the older one goes, with all in it. To forget letters costs none: each file keeps room
-//! for two records of that, and once both are used the older of them is overwritten, so that one is whole at any time.
+//! space each. When both are full the older one is removed, with all in it. Forgetting letters removes no others: each file
+//! keeps room for two records of it, and when both are used the older one is overwritten, so that one is always intact.
 //!
 //! # The payload of a dead letter (kind 32; the frame's number is the letter's)
 //!
@@ -67,7 +67,7 @@ struct Half {
     forgotten: Vec<u64>,
     /// Nothing is appended after a write that failed, where a page cannot be read, or to a name that may not be durable.
     closed: bool,
-    /// The file goes on behind `length` with half a letter, or with what damage left of some.
+    /// The file continues behind `length` with part of a letter, or with a damaged one.
     torn: bool,
 }
 

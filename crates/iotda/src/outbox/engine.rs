@@ -159,7 +159,7 @@ impl Engine {
                     drop(state);
                     self.commit(true, deadline)?;
                     state = self.lock();
-                    // It was written, and to give space back failed after that: to begin again would go on without end.
+                    // The write succeeded, but giving space back failed after it: trying again would loop for ever.
                     if let Some(failure) = state.failure.clone() {
                         return Err(failure.into());
                     }
